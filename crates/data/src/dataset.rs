@@ -1,0 +1,265 @@
+//! Rows with their fitted processors: any list of row indices becomes a padded batch.
+
+use crate::random::Key;
+use crate::{Collated, DataError, Feature, Modality, Processor, Result, Sample, Value};
+use rand::RngExt;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+/// One input of the model: its name, the column it reads and the processor that reads it.
+#[derive(Debug, Clone)]
+pub struct InputColumn {
+    pub name: String,
+    pub column: String,
+    pub processor: Processor,
+}
+
+/// The media of one input in a batch: each distinct medium once, however many rows share it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputBatch {
+    /// The distinct media; none when the input is absent from every row.
+    pub media: Option<Collated>,
+    /// For each row the index of its medium, or none where the input is absent.
+    pub medium_of_row: Vec<Option<usize>>,
+}
+
+/// Some rows, ready for a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Manifest rows, in the order of every other field.
+    pub rows: Vec<usize>,
+    pub inputs: BTreeMap<String, InputBatch>,
+    /// For each output column its raw values.
+    pub targets: BTreeMap<String, Vec<Value>>,
+}
+
+/// The random choices of training, keyed by seed and epoch.
+#[derive(Clone)]
+pub struct Draw {
+    pub key: Key,
+    /// The probability with which each input of a row is withheld.
+    pub modality_dropout: f64,
+}
+
+/// Rows, processors and a cache of decoded media.
+pub struct Dataset {
+    samples: Vec<Sample>,
+    root: PathBuf,
+    inputs: Vec<InputColumn>,
+    /// (output name, column) pairs.
+    outputs: Vec<(String, String)>,
+    cache: Arc<Cache>,
+}
+
+impl Dataset {
+    /// `cache_bytes` bounds the memory that decoded media may take.
+    pub fn new(
+        samples: Vec<Sample>,
+        root: PathBuf,
+        inputs: Vec<InputColumn>,
+        outputs: Vec<(String, String)>,
+        cache_bytes: usize,
+    ) -> Self {
+        let cache = Arc::new(Cache::new(cache_bytes));
+        Self {
+            samples,
+            root,
+            inputs,
+            outputs,
+            cache,
+        }
+    }
+
+    /// Other rows with the same processors and the same cache.
+    pub fn with_samples(&self, samples: Vec<Sample>) -> Self {
+        Self {
+            samples,
+            root: self.root.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            cache: self.cache.clone(),
+        }
+    }
+
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    pub fn inputs(&self) -> &[InputColumn] {
+        &self.inputs
+    }
+
+    /// The folder that relative media paths start from.
+    pub fn root(&self) -> &std::path::Path {
+        &self.root
+    }
+
+    /// Decodes and pads the samples at `indices`. Rows that cannot be read are left out of the batch and returned
+    /// beside it, each with its row, field and path.
+    pub fn batch(&self, indices: &[usize], draw: Option<&Draw>) -> (Batch, Vec<DataError>) {
+        let mut failed = Vec::new();
+        let mut rows = Vec::with_capacity(indices.len());
+        for &index in indices {
+            match self.features(&self.samples[index], draw) {
+                Ok(features) => rows.push((index, features)),
+                Err(error) => failed.push(error),
+            }
+        }
+        (self.assemble(&rows, draw), failed)
+    }
+
+    fn assemble(&self, rows: &[(usize, Vec<Option<Medium>>)], draw: Option<&Draw>) -> Batch {
+        let input = |place: usize| {
+            let media = rows.iter().map(|(_, features)| features[place].as_ref());
+            collate(&self.inputs[place].processor, media, draw)
+        };
+        let names = self.inputs.iter().enumerate();
+        let column = |column: &str| {
+            let value = |(index, _): &(usize, _)| self.samples[*index].get(column).clone();
+            rows.iter().map(value).collect()
+        };
+        Batch {
+            rows: rows.iter().map(|(index, _)| self.samples[*index].row).collect(),
+            inputs: names.map(|(place, one)| (one.name.clone(), input(place))).collect(),
+            targets: self
+                .outputs
+                .iter()
+                .map(|(name, from)| (name.clone(), column(from)))
+                .collect(),
+        }
+    }
+
+    /// The decoded media of one row in the order of the inputs.
+    fn features(&self, sample: &Sample, draw: Option<&Draw>) -> Result<Vec<Option<Medium>>> {
+        let withheld = self.withheld(sample, draw);
+        let mut features = Vec::with_capacity(self.inputs.len());
+        for (input, withheld) in self.inputs.iter().zip(withheld) {
+            let value = sample.get(&input.column);
+            let absent = withheld || *value == Value::Absent;
+            let medium = (!absent).then(|| self.medium(input, value)).transpose();
+            features.push(medium.map_err(|error| error.at_row(sample.row).in_field(&input.name))?);
+        }
+        Ok(features)
+    }
+
+    /// Which inputs modality dropout withholds from this row: never all that the row has.
+    fn withheld(&self, sample: &Sample, draw: Option<&Draw>) -> Vec<bool> {
+        let Some(draw) = draw.filter(|draw| draw.modality_dropout > 0.0) else {
+            return vec![false; self.inputs.len()];
+        };
+        let mut generator = draw.key.with("modality_dropout").at(sample.row as u64).generator();
+        let chosen: Vec<bool> = self
+            .inputs
+            .iter()
+            .map(|_| generator.random_bool(draw.modality_dropout))
+            .collect();
+        let present = |input: &InputColumn| *sample.get(&input.column) != Value::Absent;
+        let kept = self
+            .inputs
+            .iter()
+            .zip(&chosen)
+            .any(|(input, out)| present(input) && !out);
+        if kept { chosen } else { vec![false; self.inputs.len()] }
+    }
+
+    fn medium(&self, input: &InputColumn, value: &Value) -> Result<Medium> {
+        let identity = identity(value);
+        let feature = self
+            .cache
+            .get_or_decode(&input.name, &identity, || input.processor.prepare(value, &self.root))?;
+        Ok(Medium { identity, feature })
+    }
+
+    /// The column whose media are the costliest to encode: rows that share one are drawn together.
+    pub fn shared_column(&self) -> Option<&str> {
+        let media = |input: &&InputColumn| input.processor.modality() != Modality::Text;
+        self.inputs.iter().find(media).map(|input| input.column.as_str())
+    }
+}
+
+struct Medium {
+    identity: Arc<str>,
+    feature: Arc<Feature>,
+}
+
+/// Equal values are one medium: a path or a text is its own name, bytes are named by their hash.
+pub(crate) fn identity(value: &Value) -> Arc<str> {
+    match value {
+        Value::Text(text) => text.as_str().into(),
+        Value::Bytes(bytes) => blake3::hash(bytes).to_hex().as_str().into(),
+        other => format!("{other:?}").into(),
+    }
+}
+
+fn collate<'a>(
+    processor: &Processor,
+    media: impl Iterator<Item = Option<&'a Medium>>,
+    draw: Option<&Draw>,
+) -> InputBatch {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut features = Vec::new();
+    let mut medium_of_row = Vec::new();
+    for medium in media {
+        medium_of_row.push(medium.map(|medium| {
+            *places.entry(&medium.identity).or_insert_with(|| {
+                features.push(match draw {
+                    Some(draw) => processor.augment(&medium.feature, &draw.key.with(&medium.identity)),
+                    None => std::borrow::Cow::Borrowed(&*medium.feature),
+                });
+                features.len() - 1
+            })
+        }));
+    }
+    let borrowed: Vec<&Feature> = features.iter().map(|feature| &**feature).collect();
+    let media = (!borrowed.is_empty()).then(|| processor.collate(&borrowed));
+    InputBatch { media, medium_of_row }
+}
+
+/// Decoded media by input and identity, up to a number of bytes; what does not fit is decoded again each time.
+struct Cache {
+    limit: usize,
+    held: RwLock<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    bytes: usize,
+    features: HashMap<(String, Arc<str>), Arc<Feature>>,
+}
+
+impl Cache {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            held: RwLock::default(),
+        }
+    }
+
+    fn get_or_decode(
+        &self,
+        input: &str,
+        identity: &Arc<str>,
+        decode: impl FnOnce() -> Result<Feature>,
+    ) -> Result<Arc<Feature>> {
+        let key = (input.to_string(), identity.clone());
+        let poisoned = "a thread that panicked while it held the cache has already ended the run";
+        if let Some(feature) = self.held.read().expect(poisoned).features.get(&key) {
+            return Ok(feature.clone());
+        }
+        let feature = Arc::new(decode()?);
+        let mut held = self.held.write().expect(poisoned);
+        let bytes = size(&feature) + key.1.len();
+        if held.bytes + bytes <= self.limit && held.features.insert(key, feature.clone()).is_none() {
+            held.bytes += bytes;
+        }
+        Ok(feature)
+    }
+}
+
+fn size(feature: &Feature) -> usize {
+    match feature {
+        Feature::Image(picture) => picture.pixels.len(),
+        Feature::Text(tokens) => tokens.len() * 4,
+    }
+}

@@ -1,0 +1,27 @@
+//! Media in, features out: samples, processors, manifests, splits, the catalogue and the batch loader.
+//!
+//! Names no tensor type: a batch leaves here as flat vectors with their shapes.
+
+pub mod catalogue;
+mod dataset;
+mod error;
+pub mod files;
+mod home;
+mod loader;
+pub mod manifest;
+mod modality;
+pub mod processors;
+pub mod random;
+mod sample;
+mod sampler;
+pub mod split;
+
+pub use dataset::{Batch, Dataset, Draw, InputBatch, InputColumn};
+pub use error::{DataError, ErrorKind, Result};
+pub use home::Home;
+pub use loader::Loader;
+pub use manifest::Manifest;
+pub use modality::Modality;
+pub use processors::{Collated, Feature, Processor, ProcessorConfig};
+pub use sample::{Sample, Value};
+pub use sampler::Sampler;

@@ -1,0 +1,256 @@
+//! The settings of an image input, as a recipe writes them.
+
+use super::super::{in_bounds, invalid};
+use super::CHANNELS;
+use crate::{DataError, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The longest side that pictures can be resized to, in pixels.
+const MAX_SIDE: u32 = 4096;
+
+/// How pictures are read: decoded by content, oriented, made opaque on white, resized and
+/// normalised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ImageConfig {
+    /// The size that every picture is brought to, in pixels: one side of a square such as 64, or
+    /// [height, width].
+    pub size: Size,
+    /// How a picture whose sides have another ratio is brought to the size.
+    pub resize: Resize,
+    /// Random changes made to training pictures only, each at most once, in this order.
+    pub augment: Vec<Augment>,
+    /// Subtracted from red, green and blue after these are scaled to 0…1.
+    #[schemars(inner(range(min = 0.0, max = 1.0)))]
+    pub mean: [f32; CHANNELS],
+    /// What red, green and blue are divided by after the mean is subtracted; above 0.
+    #[schemars(inner(range(min = 0.001, max = 1000.0)))]
+    pub deviation: [f32; CHANNELS],
+}
+
+impl Default for ImageConfig {
+    fn default() -> Self {
+        Self {
+            size: Size::new(64, 64),
+            resize: Resize::default(),
+            augment: Vec::new(),
+            mean: [0.5; CHANNELS],
+            deviation: [0.5; CHANNELS],
+        }
+    }
+}
+
+impl ImageConfig {
+    /// Checks the bounds of every setting.
+    pub fn validate(&self) -> Result<()> {
+        for channel in 0..CHANNELS {
+            in_bounds("mean", self.mean[channel], 0.0..=1.0)?;
+            in_bounds("deviation", self.deviation[channel], 0.001..=1000.0)?;
+        }
+        for (index, augment) in self.augment.iter().enumerate() {
+            augment.validate()?;
+            let same = |other: &Augment| other.name() == augment.name();
+            if self.augment[..index].iter().any(same) {
+                let message = format!("`{}` is listed twice; keep one of them", augment.name());
+                return Err(invalid(message).in_field("augment"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A picture's height and width in pixels, each from 1 to 4096.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenSize", into = "WrittenSize")]
+pub struct Size {
+    height: u32,
+    width: u32,
+}
+
+impl Size {
+    /// # Panics
+    /// When a side is not from 1 to 4096.
+    pub fn new(height: u32, width: u32) -> Self {
+        Self::try_from(WrittenSize::Rectangle([height, width])).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn height(self) -> usize {
+        self.height as usize
+    }
+
+    pub fn width(self) -> usize {
+        self.width as usize
+    }
+}
+
+/// A size as it stands in a recipe.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected one side in pixels such as 64, or [height, width]")]
+#[schemars(rename = "Size")]
+enum WrittenSize {
+    /// The side of a square, in pixels.
+    Square(#[schemars(range(min = 1, max = 4096))] u32),
+    /// [height, width], in pixels.
+    Rectangle(#[schemars(inner(range(min = 1, max = 4096)))] [u32; 2]),
+}
+
+impl TryFrom<WrittenSize> for Size {
+    type Error = DataError;
+
+    fn try_from(written: WrittenSize) -> Result<Self> {
+        let [height, width] = match written {
+            WrittenSize::Square(side) => [side, side],
+            WrittenSize::Rectangle(sides) => sides,
+        };
+        in_bounds("size", height, 1..=MAX_SIDE)?;
+        in_bounds("size", width, 1..=MAX_SIDE)?;
+        Ok(Self { height, width })
+    }
+}
+
+impl From<Size> for WrittenSize {
+    fn from(Size { height, width }: Size) -> Self {
+        match height == width {
+            true => Self::Square(height),
+            false => Self::Rectangle([height, width]),
+        }
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        WrittenSize::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        WrittenSize::json_schema(generator)
+    }
+}
+
+/// How a picture is brought to another ratio of sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// Both sides are scaled on their own; nothing is lost, shapes are distorted.
+    Stretch,
+    /// The picture is scaled to cover the size, and what stands out is cut off evenly.
+    #[default]
+    Crop,
+    /// The picture is scaled to fit the size, and the rest is filled with the mean colour.
+    Letterbox,
+}
+
+/// One random change of a training picture.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Augment {
+    /// Mirrors left and right in half of the cases.
+    Flip,
+    /// Mirrors top and bottom in half of the cases.
+    VerticalFlip,
+    /// Turns by an angle drawn evenly from minus to plus this many degrees; border pixels fill the
+    /// corners.
+    Rotate(#[schemars(range(min = 0.0, max = 180.0))] f32),
+    /// Cuts out at least this share of the area, with sides in a ratio from 3/4 to 4/3 of the
+    /// picture's own, and enlarges it to the whole.
+    Crop(#[schemars(range(min = 0.01, max = 1.0))] f32),
+    /// Changes brightness, contrast and saturation, each by a factor drawn evenly from 1 minus to 1
+    /// plus this.
+    Color(#[schemars(range(min = 0.0, max = 1.0))] f32),
+}
+
+impl Augment {
+    /// The word in recipes, which is also the key of its random draws.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flip => "flip",
+            Self::VerticalFlip => "vertical_flip",
+            Self::Rotate(_) => "rotate",
+            Self::Crop(_) => "crop",
+            Self::Color(_) => "color",
+        }
+    }
+
+    fn validate(self) -> Result<()> {
+        match self {
+            Self::Flip | Self::VerticalFlip => Ok(()),
+            Self::Rotate(degrees) => in_bounds("augment.rotate", degrees, 0.0..=180.0),
+            Self::Crop(area) => in_bounds("augment.crop", area, 0.01..=1.0),
+            Self::Color(strength) => in_bounds("augment.color", strength, 0.0..=1.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Reads a configuration and writes it again.
+    fn check(written: serde_json::Value, expected: ImageConfig) {
+        let config: ImageConfig = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(config, expected);
+        let stored = serde_json::to_value(&config).unwrap();
+        for (field, value) in written.as_object().unwrap() {
+            assert_eq!(stored[field], *value);
+        }
+        assert_eq!(serde_json::from_value::<ImageConfig>(stored).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_configuration_reads_as_recipes_write_it() {
+        check(json!({}), ImageConfig::default());
+        let size = |height, width| ImageConfig {
+            size: Size::new(height, width),
+            ..Default::default()
+        };
+        check(json!({"size": 224}), size(224, 224));
+        check(json!({"size": [48, 32]}), size(48, 32));
+        let augment = vec![
+            Augment::Flip,
+            Augment::Rotate(10.0),
+            Augment::Crop(0.5),
+            Augment::Color(0.25),
+            Augment::VerticalFlip,
+        ];
+        check(
+            json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip"],
+                "resize": "letterbox"}),
+            ImageConfig {
+                augment,
+                resize: Resize::Letterbox,
+                ..Default::default()
+            },
+        );
+    }
+
+    #[test]
+    fn a_whole_number_of_degrees_is_a_number() {
+        let augment: Augment = serde_json::from_value(json!({"rotate": 10})).unwrap();
+        assert_eq!(augment, Augment::Rotate(10.0));
+    }
+
+    #[test]
+    fn a_wrong_size_says_what_is_accepted() {
+        for (size, message) in [
+            (json!(0), "from 1 to 4096, found 0"),
+            (json!([64, 5000]), "from 1 to 4096, found 5000"),
+            (
+                json!("big"),
+                "expected one side in pixels such as 64, or [height, width]",
+            ),
+            (json!([1, 2, 3]), "[height, width]"),
+        ] {
+            let error = serde_json::from_value::<ImageConfig>(json!({"size": size})).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_schema_knows_the_bounds_of_a_size() {
+        let schema = schemars::schema_for!(ImageConfig).to_value();
+        let text = schema["$defs"]["Size"].to_string();
+        assert!(text.contains("4096") && text.contains("minItems"), "{text}");
+    }
+}

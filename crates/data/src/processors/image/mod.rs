@@ -1,0 +1,183 @@
+//! Pictures: a file or an upload becomes RGB pixels of one size, then normalised floats.
+
+mod augment;
+mod complete;
+mod config;
+mod decode;
+mod read;
+mod resize;
+
+pub use augment::augment;
+pub use config::{Augment, ImageConfig, Resize, Size};
+
+use super::Collated;
+use crate::Result;
+use std::path::Path;
+
+/// Red, green and blue.
+pub const CHANNELS: usize = 3;
+
+/// A decoded picture: RGB, eight bits a channel, row after row from the top left; height × width ×
+/// 3 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub height: usize,
+    pub width: usize,
+    pub pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// The picture as a PNG file.
+    pub fn to_png(&self) -> Vec<u8> {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let (width, height) = (self.width as u32, self.height as u32);
+        let color = image::ExtendedColorType::Rgb8;
+        image::write_buffer_with_format(&mut bytes, &self.pixels, width, height, color, image::ImageFormat::Png)
+            .expect("pixels of the right number can be written to memory");
+        bytes.into_inner()
+    }
+}
+
+/// Reads, decodes and resizes the picture at `path`; every error carries the path.
+pub fn prepare_file(config: &ImageConfig, path: &Path) -> Result<Picture> {
+    read::read(path)
+        .and_then(|bytes| prepare_bytes(config, &bytes))
+        .map_err(|error| error.at_path(path))
+}
+
+/// Decodes and resizes an encoded picture.
+pub fn prepare_bytes(config: &ImageConfig, bytes: &[u8]) -> Result<Picture> {
+    Ok(resize::resize(decode::decode(bytes)?, config))
+}
+
+/// Normalises pictures into one batch: (value / 255 − mean) / deviation, by channel.
+///
+/// # Panics
+/// When a picture does not have the configured size.
+pub fn collate<'a>(config: &ImageConfig, pictures: impl ExactSizeIterator<Item = &'a Picture>) -> Collated {
+    let (height, width) = (config.size.height(), config.size.width());
+    let shape = [pictures.len(), height, width, CHANNELS];
+    let mut pixels = Vec::with_capacity(shape.iter().product());
+    let tables = tables(config);
+    for picture in pictures {
+        assert_eq!(
+            (picture.height, picture.width),
+            (height, width),
+            "a picture of another size"
+        );
+        let (rgb, _) = picture.pixels.as_chunks::<CHANNELS>();
+        pixels.extend(rgb.iter().flat_map(|&[red, green, blue]| {
+            [
+                tables[0][red as usize],
+                tables[1][green as usize],
+                tables[2][blue as usize],
+            ]
+        }));
+    }
+    Collated::Image { shape, pixels }
+}
+
+/// The normalised value of each of the 256 pixel values, by channel: a look-up is faster than the
+/// arithmetic.
+fn tables(config: &ImageConfig) -> [[f32; 256]; CHANNELS] {
+    std::array::from_fn(|channel| {
+        let (mean, deviation) = (config.mean[channel], config.deviation[channel]);
+        std::array::from_fn(|value| (value as f32 / 255.0 - mean) / deviation)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_normalised_by_channel() {
+        let config = ImageConfig {
+            size: Size::new(1, 2),
+            mean: [0.0, 0.5, 1.0],
+            deviation: [1.0, 0.5, 0.25],
+            ..ImageConfig::default()
+        };
+        let picture = |pixels: [u8; 6]| Picture {
+            height: 1,
+            width: 2,
+            pixels: pixels.to_vec(),
+        };
+        let (first, second) = (picture([0, 0, 0, 255, 255, 255]), picture([51, 51, 51, 0, 0, 255]));
+        let Collated::Image { shape, pixels } = collate(&config, [&first, &second].into_iter()) else {
+            panic!("not an image batch");
+        };
+        assert_eq!(shape, [2, 1, 2, 3]);
+        let expected = [0.0, -1.0, -4.0, 1.0, 1.0, 0.0, 0.2, -0.6, -3.2, 0.0, -1.0, 0.0];
+        for (found, expected) in pixels.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{pixels:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_has_no_pixels() {
+        let collated = collate(&ImageConfig::default(), std::iter::empty());
+        assert_eq!(
+            collated,
+            Collated::Image {
+                shape: [0, 64, 64, 3],
+                pixels: vec![]
+            }
+        );
+    }
+}
+
+/// What the tests of this folder share: the golden files and pictures made by formula.
+#[cfg(test)]
+mod samples {
+    use super::Picture;
+    use image::{ImageFormat, RgbImage};
+    use std::io::Cursor;
+    use std::path::PathBuf;
+
+    pub fn golden_path(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../reference/pictures")
+            .join(name)
+    }
+
+    pub fn golden(name: &str) -> Vec<u8> {
+        std::fs::read(golden_path(name)).unwrap()
+    }
+
+    /// Pillow's reading of a golden file, or a golden picture of its own.
+    pub fn golden_picture(name: &str, height: usize, width: usize) -> Picture {
+        Picture {
+            height,
+            width,
+            pixels: golden(&format!("{name}.rgb")),
+        }
+    }
+
+    /// A picture in which every pixel differs from its neighbours.
+    pub fn pattern(height: usize, width: usize) -> Picture {
+        let value = |index: usize| (index * 7 + index / 5) as u8;
+        Picture {
+            height,
+            width,
+            pixels: (0..height * width * 3).map(value).collect(),
+        }
+    }
+
+    pub fn encode(picture: &Picture, format: ImageFormat) -> Vec<u8> {
+        let (height, width) = (picture.height as u32, picture.width as u32);
+        let mut bytes = Cursor::new(Vec::new());
+        let image = RgbImage::from_raw(width, height, picture.pixels.clone()).unwrap();
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// Both pictures have one size, and no byte differs by more than `tolerance`.
+    pub fn assert_close(found: &Picture, expected: &Picture, tolerance: u8, what: &str) {
+        assert_eq!((found.height, found.width), (expected.height, expected.width), "{what}");
+        assert_eq!(found.pixels.len(), expected.pixels.len(), "{what}");
+        let pairs = found.pixels.iter().zip(&expected.pixels);
+        let worst = pairs.map(|(&a, &b)| a.abs_diff(b)).max().unwrap();
+        assert!(worst <= tolerance, "{what}: differs by {worst}");
+    }
+}

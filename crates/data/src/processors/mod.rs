@@ -1,0 +1,417 @@
+//! From a value to features, and from features to a padded batch: one path for training, evaluation
+//! and serving.
+
+mod image;
+mod store;
+mod text;
+
+pub use image::{Augment, ImageConfig, Picture, Resize, Size};
+pub use text::{Normalization, TextConfig, TokenizerConfig};
+
+use crate::random::Key;
+use crate::{DataError, ErrorKind, Modality, Result, Value};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What an input's raw values become, by modality.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "modality", rename_all = "snake_case")]
+pub enum ProcessorConfig {
+    Image(ImageConfig),
+    Text(TextConfig),
+}
+
+impl ProcessorConfig {
+    pub fn modality(&self) -> Modality {
+        match self {
+            Self::Image(_) => Modality::Image,
+            Self::Text(_) => Modality::Text,
+        }
+    }
+
+    /// Checks every bound that the types alone do not express.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] with the field, what it accepts and what was found.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::Image(config) => config.validate(),
+            Self::Text(config) => config.validate(),
+        }
+    }
+}
+
+/// One decoded medium before augmentation: small enough to be cached, equal for every use.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Feature {
+    Image(Picture),
+    /// Token identifiers, never empty.
+    Text(Vec<u32>),
+}
+
+impl Feature {
+    fn modality(&self) -> Modality {
+        match self {
+            Self::Image(_) => Modality::Image,
+            Self::Text(_) => Modality::Text,
+        }
+    }
+}
+
+/// Several features of one input, padded to a common shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Collated {
+    /// Normalised pixels, shape [media, height, width, channels].
+    Image { shape: [usize; 4], pixels: Vec<f32> },
+    /// Token identifiers padded with zero, shape [media, length]; `lengths` counts the real ones of
+    /// each medium.
+    Text {
+        shape: [usize; 2],
+        tokens: Vec<i32>,
+        lengths: Vec<usize>,
+    },
+}
+
+/// What an encoder must know about the features it will read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureShape {
+    Image {
+        height: usize,
+        width: usize,
+        channels: usize,
+    },
+    /// `vocabulary` counts all token identifiers; `max_length` is in tokens.
+    Text { vocabulary: usize, max_length: usize },
+}
+
+/// A processor fitted to the training set; a clone shares what was fitted.
+#[derive(Debug, Clone)]
+pub struct Processor {
+    fitted: Fitted,
+}
+
+#[derive(Debug, Clone)]
+enum Fitted {
+    Image(Arc<ImageConfig>),
+    Text(Arc<text::TextProcessor>),
+}
+
+impl Processor {
+    /// Fits the processor to `texts`, the training texts of its column; an image processor has
+    /// nothing to fit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a setting out of bounds, or for texts without a single word.
+    pub fn fit(config: &ProcessorConfig, texts: &[&str]) -> Result<Self> {
+        config.validate()?;
+        let fitted = match config {
+            ProcessorConfig::Image(config) => Fitted::Image(Arc::new(config.clone())),
+            ProcessorConfig::Text(config) => Fitted::Text(Arc::new(text::TextProcessor::fit(config, texts)?)),
+        };
+        Ok(Self { fitted })
+    }
+
+    pub fn modality(&self) -> Modality {
+        match &self.fitted {
+            Fitted::Image(_) => Modality::Image,
+            Fitted::Text(_) => Modality::Text,
+        }
+    }
+
+    pub fn config(&self) -> ProcessorConfig {
+        match &self.fitted {
+            Fitted::Image(config) => ProcessorConfig::Image((**config).clone()),
+            Fitted::Text(text) => ProcessorConfig::Text(text.config().clone()),
+        }
+    }
+
+    pub fn shape(&self) -> FeatureShape {
+        match &self.fitted {
+            Fitted::Image(config) => FeatureShape::Image {
+                height: config.size.height(),
+                width: config.size.width(),
+                channels: image::CHANNELS,
+            },
+            Fitted::Text(text) => FeatureShape::Text {
+                vocabulary: text.vocabulary(),
+                max_length: text.config().max_length,
+            },
+        }
+    }
+
+    /// The deterministic part: decodes, orients and resizes a picture; cleans, tokenises and cuts a
+    /// text.
+    ///
+    /// A picture is [`Value::Text`], a path relative to `root` that is opened as it stands, so a
+    /// server must refuse such values from its clients; or [`Value::Bytes`], an encoded file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an absent value or one of another type; for pictures also what
+    /// reading and decoding can refuse, with the path.
+    pub fn prepare(&self, value: &Value, root: &Path) -> Result<Feature> {
+        match (&self.fitted, value) {
+            (Fitted::Image(config), Value::Text(name)) => {
+                image::prepare_file(config, &root.join(name)).map(Feature::Image)
+            }
+            (Fitted::Image(config), Value::Bytes(bytes)) => image::prepare_bytes(config, bytes).map(Feature::Image),
+            (Fitted::Text(text), Value::Text(value)) => text.encode(value).map(Feature::Text),
+            (_, value) => Err(wrong_type(self.modality(), value)),
+        }
+    }
+
+    /// The random part, for training only. Every draw is keyed by `key` and the operation's name,
+    /// so equal keys give equal features; without anything to change the feature is lent back.
+    pub fn augment<'a>(&self, feature: &'a Feature, key: &Key) -> Cow<'a, Feature> {
+        match (&self.fitted, feature) {
+            (Fitted::Image(config), Feature::Image(picture)) => match image::augment(config, picture, key) {
+                Cow::Borrowed(_) => Cow::Borrowed(feature),
+                Cow::Owned(picture) => Cow::Owned(Feature::Image(picture)),
+            },
+            _ => Cow::Borrowed(feature),
+        }
+    }
+
+    /// Joins features into one batch, in their order.
+    ///
+    /// # Panics
+    /// When a feature was prepared by a processor of another modality or picture size.
+    pub fn collate(&self, features: &[&Feature]) -> Collated {
+        match &self.fitted {
+            Fitted::Image(config) => image::collate(config, features.iter().map(|it| picture(it))),
+            Fitted::Text(_) => text::collate(features.iter().map(|it| tokens(it))),
+        }
+    }
+}
+
+fn picture(feature: &Feature) -> &Picture {
+    match feature {
+        Feature::Image(picture) => picture,
+        other => panic!("an image processor was given a {} feature", other.modality()),
+    }
+}
+
+fn tokens(feature: &Feature) -> &[u32] {
+    match feature {
+        Feature::Text(tokens) => tokens,
+        other => panic!("a text processor was given an {} feature", other.modality()),
+    }
+}
+
+fn wrong_type(modality: Modality, value: &Value) -> DataError {
+    let expected = match modality {
+        Modality::Image => "the path of a picture",
+        Modality::Text => "a text",
+    };
+    let found = match value {
+        Value::Absent => "nothing",
+        Value::Text(_) => "a text",
+        Value::Number(_) => "a number",
+        Value::Bytes(_) => "an encoded file",
+        Value::List(_) => "a list",
+    };
+    invalid(format!(
+        "expected {expected}, found {found}; correct the value or the input's modality"
+    ))
+}
+
+/// An [`ErrorKind::Invalid`] error without a place.
+fn invalid(message: impl Into<String>) -> DataError {
+    DataError::new(ErrorKind::Invalid, message)
+}
+
+/// Refuses a setting outside of `bounds`, which include both ends.
+fn in_bounds<T>(field: &str, value: T, bounds: std::ops::RangeInclusive<T>) -> Result<()>
+where
+    T: PartialOrd + std::fmt::Display,
+{
+    if bounds.contains(&value) {
+        return Ok(());
+    }
+    let (low, high) = bounds.into_inner();
+    Err(invalid(format!("expected a value from {low} to {high}, found {value}")).in_field(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn processor(json: &str, texts: &[&str]) -> Processor {
+        let config: ProcessorConfig = serde_json::from_str(json).unwrap();
+        Processor::fit(&config, texts).unwrap()
+    }
+
+    /// What `prepare` refuses, as (code, message).
+    fn refusal(processor: &Processor, value: Value) -> (&'static str, String) {
+        let error = processor.prepare(&value, Path::new("root")).unwrap_err();
+        (error.kind.code(), error.to_string())
+    }
+
+    #[test]
+    fn values_of_another_type_are_invalid() {
+        let image = processor(r#"{"modality":"image"}"#, &[]);
+        let text = processor(r#"{"modality":"text"}"#, &["a text"]);
+        for (processor, value, found) in [
+            (&image, Value::Absent, "the path of a picture, found nothing"),
+            (&image, Value::Number(1.0), "the path of a picture, found a number"),
+            (&image, Value::List(vec![]), "the path of a picture, found a list"),
+            (&text, Value::Absent, "a text, found nothing"),
+            (&text, Value::Bytes(vec![1].into()), "a text, found an encoded file"),
+            (&text, Value::List(vec![]), "a text, found a list"),
+        ] {
+            let (code, message) = refusal(processor, value);
+            assert_eq!(code, "invalid");
+            assert!(message.contains(found), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_shape_follows_the_configuration() {
+        let image = processor(r#"{"modality":"image","size":[48,32]}"#, &[]);
+        let shape = FeatureShape::Image {
+            height: 48,
+            width: 32,
+            channels: 3,
+        };
+        assert_eq!((image.shape(), image.modality()), (shape, Modality::Image));
+        let json = r#"{"modality":"text","tokenizer":{"kind":"word"},"max_length":7}"#;
+        let text = processor(json, &["one two", "two"]);
+        let shape = FeatureShape::Text {
+            vocabulary: 6,
+            max_length: 7,
+        };
+        assert_eq!((text.shape(), text.modality()), (shape, Modality::Text));
+    }
+
+    #[test]
+    fn settings_out_of_bounds_name_their_field() {
+        for (json, field) in [
+            (r#"{"modality":"image","deviation":[0.5,0,0.5]}"#, "deviation"),
+            (r#"{"modality":"image","augment":[{"rotate":400}]}"#, "augment.rotate"),
+            (r#"{"modality":"image","augment":[{"crop":0}]}"#, "augment.crop"),
+            (r#"{"modality":"image","augment":[{"color":2}]}"#, "augment.color"),
+            (r#"{"modality":"image","augment":["flip","flip"]}"#, "augment"),
+            (r#"{"modality":"text","max_length":0}"#, "max_length"),
+            (
+                r#"{"modality":"text","tokenizer":{"kind":"bpe","vocabulary":100}}"#,
+                "tokenizer.vocabulary",
+            ),
+        ] {
+            let config: ProcessorConfig = serde_json::from_str(json).unwrap();
+            let error = Processor::fit(&config, &["a"]).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(field), "{error}");
+            assert_eq!(error.kind, ErrorKind::Invalid);
+        }
+    }
+
+    #[test]
+    fn every_field_of_the_schema_is_described() {
+        let schema = serde_json::to_value(schemars::schema_for!(ProcessorConfig)).unwrap();
+        let mut undescribed = HashMap::new();
+        for name in ["ImageConfig", "TextConfig"] {
+            for (field, value) in schema["$defs"][name]["properties"].as_object().unwrap() {
+                if value["description"].as_str().is_none() {
+                    undescribed.insert(format!("{name}.{field}"), value);
+                }
+            }
+        }
+        assert!(undescribed.is_empty(), "{undescribed:?}");
+    }
+
+    #[test]
+    fn a_processor_may_be_shared_between_threads() {
+        fn check<T: Send + Sync + Clone>() {}
+        check::<Processor>();
+    }
+
+    #[test]
+    fn an_unreadable_picture_is_an_error_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("empty.png"), b"").unwrap();
+        std::fs::write(folder.path().join("text.png"), b"not a picture").unwrap();
+        std::fs::create_dir(folder.path().join("folder.png")).unwrap();
+        let image = processor(r#"{"modality":"image"}"#, &[]);
+        for (name, kind) in [
+            ("empty.png", ErrorKind::Damaged),
+            ("text.png", ErrorKind::Damaged),
+            ("folder.png", ErrorKind::Invalid),
+            ("none.png", ErrorKind::Missing),
+        ] {
+            let value = Value::Text(name.to_string());
+            let error = image.prepare(&value, folder.path()).unwrap_err();
+            assert_eq!(error.kind, kind, "{error}");
+            assert_eq!(error.path, Some(folder.path().join(name)));
+        }
+    }
+
+    /// A golden file by its number.
+    fn golden(number: usize) -> Vec<u8> {
+        const FILES: [&str; 8] = [
+            "cmyk.jpg",
+            "progressive.jpg",
+            "palette.png",
+            "animated.gif",
+            "animated.webp",
+            "transparent.webp",
+            "palette.bmp",
+            "cmyk.tiff",
+        ];
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reference/pictures");
+        std::fs::read(folder.join(FILES[number % FILES.len()])).unwrap()
+    }
+
+    #[test]
+    fn an_upload_reads_as_its_file_does() {
+        let image = processor(r#"{"modality":"image","size":8}"#, &[]);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reference/pictures");
+        let file = image.prepare(&Value::Text("cmyk.jpg".to_string()), &folder).unwrap();
+        let upload = image.prepare(&Value::Bytes(golden(0).into()), Path::new("")).unwrap();
+        assert_eq!(file, upload);
+        let Collated::Image { shape, pixels } = image.collate(&[&file, &upload]) else {
+            panic!("not an image batch");
+        };
+        assert_eq!((shape, pixels.len()), ([2, 8, 8, 3], 384));
+        assert_eq!(pixels[..192], pixels[192..]);
+    }
+
+    /// A picture of the configured size or an error, never a panic.
+    fn check_bytes(image: &Processor, bytes: Vec<u8>) {
+        match image.prepare(&Value::Bytes(bytes.into()), Path::new("")) {
+            Ok(Feature::Image(picture)) => assert_eq!(picture.pixels.len(), 5 * 4 * 3),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => assert!(error.message.contains("expected"), "{error}"),
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+        #[test]
+        fn any_bytes_give_a_picture_or_an_error(
+            number in 0usize..8,
+            changes in proptest::collection::vec((proptest::prelude::any::<u32>(), proptest::prelude::any::<u8>()), 0..6),
+            start in 0usize..16,
+            tail in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        ) {
+            let image = processor(r#"{"modality":"image","size":[5,4]}"#, &[]);
+            let mut bytes = golden(number);
+            check_bytes(&image, [&bytes[..start], &tail].concat());
+            for (place, value) in changes {
+                let place = place as usize % bytes.len();
+                bytes[place] = value;
+            }
+            check_bytes(&image, bytes);
+        }
+
+        #[test]
+        fn any_text_gives_tokens(text in ".{0,80}") {
+            let json = r#"{"modality":"text","max_length":9}"#;
+            let feature = processor(json, &["a text"]).prepare(&Value::Text(text), Path::new("")).unwrap();
+            let Feature::Text(tokens) = feature else { panic!("not tokens") };
+            assert!((1..=9).contains(&tokens.len()));
+            assert!(tokens.iter().all(|&token| token != 0));
+        }
+    }
+}

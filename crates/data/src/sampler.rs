@@ -1,0 +1,56 @@
+//! The order of rows in an epoch, cut into batches: a pure function of seed and epoch.
+
+use crate::dataset::{Dataset, identity};
+use crate::random::Key;
+use rand::seq::SliceRandom;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows that share a costly medium, kept together so that a batch encodes it once.
+pub struct Sampler {
+    groups: Vec<Vec<usize>>,
+    batch_size: usize,
+}
+
+impl Sampler {
+    /// Groups `indices` (into the samples of `dataset`) by their shared medium.
+    pub fn new(dataset: &Dataset, indices: &[usize], batch_size: usize) -> Self {
+        let column = dataset.shared_column();
+        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for &index in indices {
+            let value = column.map(|column| dataset.samples()[index].get(column));
+            let medium = value.filter(|value| **value != crate::Value::Absent).map(identity);
+            let place = match medium {
+                Some(medium) => *places.entry(medium).or_insert(groups.len()),
+                None => groups.len(),
+            };
+            if place == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[place].push(index);
+        }
+        Self { groups, batch_size }
+    }
+
+    /// The batches of an epoch: groups in random order, and rows in random order inside each group.
+    pub fn epoch(&self, key: &Key) -> Vec<Vec<usize>> {
+        let mut groups = self.groups.clone();
+        let mut generator = key.with("order").generator();
+        groups.shuffle(&mut generator);
+        for group in &mut groups {
+            group.shuffle(&mut generator);
+        }
+        self.cut(groups)
+    }
+
+    /// The batches in manifest order of their media, for evaluation.
+    pub fn in_order(&self) -> Vec<Vec<usize>> {
+        self.cut(self.groups.clone())
+    }
+
+    fn cut(&self, groups: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
+        let order: Vec<usize> = groups.into_iter().flatten().collect();
+        order.chunks(self.batch_size).map(<[usize]>::to_vec).collect()
+    }
+}
