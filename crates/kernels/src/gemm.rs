@@ -1,0 +1,313 @@
+//! Matrix products over a partition that depends on the shapes only.
+
+use crate::microkernel::{COLUMNS, Path, ROWS, Store, tile};
+use crate::panels::{Matrix, Panels};
+use crate::parallel::{self, TASKS, Target, with_scratch};
+use crate::simd::{dot, vectorized};
+
+/// Depth of a block: a panel of it (16 KiB) stays in the first-level cache.
+const DEPTH: usize = 256;
+/// Rows of a block: a packed block of it (96 KiB) stays in the second-level cache.
+const BLOCK: usize = 96;
+/// Multiplications up to which a product takes less time than waking another thread would.
+const SMALL: usize = 1 << 20;
+/// Rows up to which the right matrix is read once as it is, instead of being packed.
+const THIN: usize = 4;
+/// Numbers of the right matrix that a task of such a product reads.
+const THIN_TASK: usize = 1 << 16;
+
+/// left · right (+ `bias` on every row), row-major.
+pub fn multiply(left: Matrix, right: Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+    assert_eq!(left.columns, right.rows, "the depths of a product");
+    assert!(bias.is_none_or(|bias| bias.len() == right.columns), "one bias a column");
+    if left.rows <= THIN && left.column_stride == 1 && right.row_stride.min(right.column_stride) <= 1 {
+        return multiply_thin(left, right, bias);
+    }
+    multiply_packed(left, &Panels::new(right), bias)
+}
+
+/// left · right (+ `bias` on every row) for a right matrix that is already packed.
+pub fn multiply_packed(left: Matrix, right: &Panels, bias: Option<&[f32]>) -> Vec<f32> {
+    let cut = Cut::new(left.rows, right.count(), left.columns);
+    let size = left.rows * right.columns;
+    let store = bias.map_or(Store::Set, Store::Bias);
+    let mut output = Vec::with_capacity(cut.depths * size);
+    let target = Target::spare(&mut output, cut.depths * size);
+    parallel::for_each(cut.rows * cut.panels * cut.depths, |task| {
+        let row = task % cut.rows * cut.block_rows;
+        let panel = task / cut.rows % cut.panels * cut.block_panels;
+        let depth = task / cut.rows / cut.panels;
+        let block = Block {
+            rows: (row, left.rows.min(row + cut.block_rows)),
+            panels: (panel, right.count().min(panel + cut.block_panels)),
+            depth: (depth * cut.block_depth, left.columns.min((depth + 1) * cut.block_depth)),
+        };
+        let first = if depth == 0 { store } else { Store::Set };
+        multiply_block(left, right, block, target, depth * size, first);
+    });
+    // SAFETY: the blocks cover all depths, rows and panels, and each writes its part of the output.
+    unsafe { output.set_len(cut.depths * size) };
+    parallel::add_rows(output, size)
+}
+
+/// Adds left · right to `output`, row-major, on the calling thread: for small products inside a task.
+pub fn add_product(left: Matrix, right: &Panels, output: &mut [f32]) {
+    store_product(left, right, output, Store::Add);
+}
+
+/// Overwrites `output` with left · right, row-major, on the calling thread.
+pub fn set_product(left: Matrix, right: &Panels, output: &mut [f32]) {
+    store_product(left, right, output, Store::Set);
+}
+
+fn store_product(left: Matrix, right: &Panels, output: &mut [f32], store: Store) {
+    assert_eq!(left.columns, right.depth, "the depths of a product");
+    let block = Block {
+        rows: (0, left.rows),
+        panels: (0, right.count()),
+        depth: (0, left.columns),
+    };
+    multiply_block(left, right, block, Target::new(output), 0, store);
+}
+
+/// How a product is cut into tasks: numbers of parts and their extents.
+struct Cut {
+    rows: usize,
+    panels: usize,
+    depths: usize,
+    block_rows: usize,
+    block_panels: usize,
+    block_depth: usize,
+}
+
+impl Cut {
+    fn new(rows: usize, panels: usize, depth: usize) -> Self {
+        let small = rows * panels * COLUMNS * depth <= SMALL;
+        let tasks = if small { 1 } else { TASKS };
+        let block_rows = rows.div_ceil(tasks).next_multiple_of(ROWS).min(BLOCK);
+        let row_parts = rows.div_ceil(block_rows);
+        let wanted = (tasks / row_parts.max(1)).max(1);
+        let block_panels = panels.div_ceil(wanted).max(panels.min(4)).max(1);
+        let panel_parts = panels.div_ceil(block_panels);
+        // A deep product with few outputs, such as a weight's gradient, is cut along its depth as well.
+        let wanted = (tasks / (row_parts * panel_parts).max(1)).max(1);
+        let block_depth = depth.div_ceil(wanted).next_multiple_of(DEPTH).max(2 * DEPTH);
+        Self {
+            rows: row_parts,
+            panels: panel_parts,
+            depths: depth.div_ceil(block_depth).max(1),
+            block_rows,
+            block_panels,
+            block_depth,
+        }
+    }
+}
+
+/// Half-open ranges of a task.
+struct Block {
+    rows: (usize, usize),
+    panels: (usize, usize),
+    depth: (usize, usize),
+}
+
+/// Multiplies one block into `target` from `offset`, as `first` says for the first part of the depth.
+fn multiply_block(left: Matrix, right: &Panels, block: Block, target: Target, offset: usize, first: Store) {
+    let mut from = block.depth.0;
+    loop {
+        let depth = DEPTH.min(block.depth.1 - from);
+        let store = if from == block.depth.0 { first } else { Store::Add };
+        with_scratch(block_scratch(left, &block, depth), |scratch| {
+            let source = pack_rows(left, &block, from, depth, scratch);
+            for panel in block.panels.0..block.panels.1 {
+                let column = panel * COLUMNS;
+                let store = match store {
+                    Store::Bias(bias) => Store::Bias(&bias[column..]),
+                    other => other,
+                };
+                for row in (block.rows.0..block.rows.1).step_by(ROWS) {
+                    let rows = ROWS.min(block.rows.1 - row);
+                    let starts = source.starts(row - block.rows.0, rows);
+                    let width = right.width(panel);
+                    let output = std::array::from_fn(|index| {
+                        let row = row + index.min(rows - 1);
+                        target.pointer(offset + row * right.columns + column, width)
+                    });
+                    let lines = right.panel(panel, from)[..depth * COLUMNS].as_ptr();
+                    // SAFETY: `starts` checked the rows, the slice above the panel, `pointer` the output, which
+                    // belongs to this block alone; `Add` follows a store into the same place.
+                    unsafe { tile(rows, width, &starts, source.path, lines, &output, store) };
+                }
+            }
+        });
+        from += depth;
+        if from >= block.depth.1 {
+            break;
+        }
+    }
+}
+
+/// The rows of a block as the microkernel reads them.
+struct Source<'a> {
+    values: &'a [f32],
+    /// Elements between the starts of tiles, and of rows within a tile.
+    tile_stride: usize,
+    row_stride: usize,
+    path: Path,
+}
+
+impl Source<'_> {
+    fn starts(&self, row: usize, rows: usize) -> [*const f32; ROWS] {
+        std::array::from_fn(|index| {
+            let start = row / ROWS * self.tile_stride + index.min(rows - 1) * self.row_stride;
+            self.values[start..start + self.path.reach()].as_ptr()
+        })
+    }
+}
+
+fn block_scratch(left: Matrix, block: &Block, depth: usize) -> usize {
+    if left.column_stride == 1 {
+        return 0;
+    }
+    (block.rows.1 - block.rows.0).next_multiple_of(ROWS) * depth
+}
+
+/// Rows that are contiguous along the depth are read in place; others are interleaved six by six.
+fn pack_rows<'a>(left: Matrix<'a>, block: &Block, from: usize, depth: usize, scratch: &'a mut [f32]) -> Source<'a> {
+    if left.column_stride == 1 {
+        return Source {
+            values: &left.values[left.at(block.rows.0, from).min(left.values.len())..],
+            tile_stride: ROWS * left.row_stride,
+            row_stride: left.row_stride,
+            path: Path::line(depth, 1),
+        };
+    }
+    for (index, part) in scratch.chunks_exact_mut((ROWS * depth).max(1)).enumerate() {
+        let row = block.rows.0 + index * ROWS;
+        let rows = ROWS.min(block.rows.1 - row);
+        for (step, line) in part.chunks_exact_mut(ROWS).enumerate() {
+            let start = left.at(row, from + step);
+            if left.row_stride == 1 {
+                line[..rows].copy_from_slice(&left.values[start..start + rows]);
+            } else {
+                for (index, value) in line[..rows].iter_mut().enumerate() {
+                    *value = left.values[start + index * left.row_stride];
+                }
+            }
+        }
+    }
+    Source {
+        values: scratch,
+        tile_stride: ROWS * depth,
+        row_stride: 1,
+        path: Path::line(depth, ROWS),
+    }
+}
+
+/// A product of few rows, bound by reading the right matrix: every number of it is read once, where it lies.
+fn multiply_thin(left: Matrix, right: Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+    let (rows, columns, depth) = (left.rows, right.columns, right.rows);
+    let chunk = (THIN_TASK / depth.max(1)).clamp(4 * COLUMNS, 4096);
+    let mut output = Vec::with_capacity(rows * columns);
+    let target = Target::spare(&mut output, rows * columns);
+    parallel::for_each(columns.div_ceil(chunk), |task| {
+        let first = task * chunk;
+        let count = chunk.min(columns - first);
+        for row in 0..rows {
+            let start = left.at(row, 0);
+            let factors = &left.values[start..start + depth];
+            // SAFETY: every element belongs to one task.
+            let part = unsafe { target.slice(row * columns + first, count) };
+            match bias {
+                Some(bias) => part.copy_from_slice(&bias[first..first + count]),
+                None => part.fill(0.0),
+            }
+            for (at, factor) in factors.iter().enumerate().filter(|_| right.column_stride == 1) {
+                let start = right.at(at, first);
+                add_multiple(*factor, &right.values[start..start + count], part);
+            }
+            for (column, value) in part.iter_mut().enumerate().filter(|_| right.column_stride != 1) {
+                let start = right.at(0, first + column);
+                *value += dot(factors, &right.values[start..start + depth]);
+            }
+        }
+    });
+    // SAFETY: the tasks cover all columns, and each writes all rows of its own.
+    unsafe { output.set_len(rows * columns) };
+    output
+}
+
+vectorized! {
+    fn add_multiple(factor: f32, values: &[f32], sums: &mut [f32]) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += factor * value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, same_bits, values};
+
+    fn check([rows, columns, depth]: [usize; 3], with_bias: bool) {
+        let (a, b) = (values(1, rows * depth), values(2, depth * columns));
+        let bias = with_bias.then(|| values(3, columns));
+        for (left_turned, right_turned) in [(false, false), (false, true), (true, false), (true, true)] {
+            let left = if left_turned {
+                Matrix::new(&a, depth, rows).transposed()
+            } else {
+                Matrix::new(&a, rows, depth)
+            };
+            let right = if right_turned {
+                Matrix::new(&b, columns, depth).transposed()
+            } else {
+                Matrix::new(&b, depth, columns)
+            };
+            let got = same_bits(|| multiply(left, right, bias.as_deref()));
+            let expected: Vec<f64> = (0..rows * columns)
+                .map(|index| {
+                    let (row, column) = (index / columns, index % columns);
+                    let product = (0..depth).map(|at| {
+                        f64::from(left.values[left.at(row, at)]) * f64::from(right.values[right.at(at, column)])
+                    });
+                    product.sum::<f64>() + bias.as_ref().map_or(0.0, |bias| bias[column].into())
+                })
+                .collect();
+            close(&format!("{rows} × {depth} × {columns}"), &got, &expected, 1e-5);
+        }
+    }
+
+    #[test]
+    fn products_match_their_definition() {
+        for shape in [
+            [1, 1, 1],
+            [1, 33, 70],
+            [3, 17, 5],
+            [4, 100, 300],
+            [5, 16, 1],
+            [6, 32, 256],
+            [7, 15, 257],
+            [97, 65, 40],
+            [13, 9, 5000],
+            [130, 200, 600],
+        ] {
+            check(shape, false);
+            check(shape, true);
+        }
+    }
+
+    #[test]
+    fn products_of_strided_rows_are_added() {
+        let left = [1.0, 2.0, 9.0, 3.0, 4.0, 9.0];
+        let right = Panels::new(Matrix::new(&[1.0, 0.0, 0.0, 10.0], 2, 2));
+        let mut output = [100.0, 200.0, 300.0, 400.0];
+        add_product(Matrix::strided(&left, 2, 2, 3), &right, &mut output);
+        assert_eq!(output, [101.0, 220.0, 303.0, 440.0]);
+    }
+
+    #[test]
+    fn an_empty_depth_gives_the_bias() {
+        let product = multiply(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3), Some(&[1.0, 2.0, 3.0]));
+        assert_eq!(product, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+    }
+}

@@ -1,0 +1,232 @@
+//! Strided views of matrices, and right matrices packed for the microkernel.
+
+use crate::microkernel::COLUMNS;
+use crate::parallel;
+
+/// A strided view of a matrix.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    pub values: &'a [f32],
+    pub rows: usize,
+    pub columns: usize,
+    pub row_stride: usize,
+    pub column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A row-major matrix that fills `values`.
+    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(
+            values.len(),
+            rows * columns,
+            "a matrix of {rows} × {columns} must fill its buffer"
+        );
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: columns,
+            column_stride: 1,
+        }
+    }
+
+    /// The first `columns` numbers of every `row_stride` in `values`.
+    pub fn strided(values: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(
+            columns <= row_stride && values.len() == rows * row_stride,
+            "a strided matrix"
+        );
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
+    }
+
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// The place of an element in `values`.
+    pub fn at(&self, row: usize, column: usize) -> usize {
+        row * self.row_stride + column * self.column_stride
+    }
+}
+
+/// A right matrix [depth, columns], packed into panels of 16 columns, the last one filled up with zeros. A panel holds
+/// the 16 numbers of depth 0, then those of depth 1, and so on.
+#[derive(Clone, Debug)]
+pub struct Panels {
+    values: Vec<f32>,
+    pub depth: usize,
+    pub columns: usize,
+}
+
+impl Panels {
+    /// Packs the matrix whose panel number `index` is written by `pack(index, panel)`, zeros included.
+    pub fn from_fn(depth: usize, columns: usize, pack: impl Fn(usize, &mut [f32]) + Send + Sync) -> Self {
+        let panel = (depth * COLUMNS).max(1);
+        let together = parallel::ELEMENTS.div_ceil(panel);
+        let length = columns.div_ceil(COLUMNS) * depth * COLUMNS;
+        let values = parallel::fill(length, together * panel, |task, part| {
+            for (index, part) in part.chunks_exact_mut(panel).enumerate() {
+                pack(task * together + index, part);
+            }
+        });
+        Self { values, depth, columns }
+    }
+
+    pub fn new(matrix: Matrix) -> Self {
+        Self::from_fn(matrix.rows, matrix.columns, |index, panel| {
+            Self::pack(matrix, index * COLUMNS, panel);
+        })
+    }
+
+    /// Packs the panel of `matrix` whose first column is `first`.
+    pub fn pack(matrix: Matrix, first: usize, panel: &mut [f32]) {
+        let width = (matrix.columns - first).min(COLUMNS);
+        if width < COLUMNS {
+            panel.fill(0.0);
+        }
+        if matrix.column_stride == 1 {
+            for (depth, line) in panel.chunks_exact_mut(COLUMNS).enumerate() {
+                let start = matrix.at(depth, first);
+                line[..width].copy_from_slice(&matrix.values[start..start + width]);
+            }
+        } else if matrix.row_stride == 1 && width == COLUMNS {
+            let start = |column: usize| &matrix.values[matrix.at(0, first + column)..];
+            transpose(std::array::from_fn(start), panel);
+        } else {
+            for (depth, line) in panel.chunks_exact_mut(COLUMNS).enumerate() {
+                for (column, value) in line[..width].iter_mut().enumerate() {
+                    *value = matrix.values[matrix.at(depth, first + column)];
+                }
+            }
+        }
+    }
+
+    /// The number of panels.
+    pub fn count(&self) -> usize {
+        self.columns.div_ceil(COLUMNS)
+    }
+
+    /// The columns of panel `index` that are not filling.
+    pub fn width(&self, index: usize) -> usize {
+        (self.columns - index * COLUMNS).min(COLUMNS)
+    }
+
+    /// Panel `index` from depth `from`.
+    pub fn panel(&self, index: usize, from: usize) -> &[f32] {
+        &self.values[(index * self.depth + from) * COLUMNS..(index + 1) * self.depth * COLUMNS]
+    }
+}
+
+/// Writes one number of each column in turn to `lines`.
+fn transpose(columns: [&[f32]; COLUMNS], lines: &mut [f32]) {
+    let depth = lines.len() / COLUMNS;
+    let columns = columns.map(|column| &column[..depth]);
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if crate::simd::has_avx2() {
+        done = depth / BLOCK * BLOCK;
+        // SAFETY: the features were detected on the line above.
+        unsafe { transpose_blocks(columns, lines) };
+    }
+    for (at, line) in lines.chunks_exact_mut(COLUMNS).enumerate().skip(done) {
+        for (value, column) in line.iter_mut().zip(columns) {
+            *value = column[at];
+        }
+    }
+}
+
+/// Numbers of a register.
+#[cfg(target_arch = "x86_64")]
+const BLOCK: usize = 8;
+
+/// The full blocks of [`transpose`]: 8 × 8 numbers at a time pass through registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn transpose_blocks(columns: [&[f32]; COLUMNS], lines: &mut [f32]) {
+    use std::arch::x86_64::*;
+    for (index, block) in lines.chunks_exact_mut(BLOCK * COLUMNS).enumerate() {
+        for half in 0..COLUMNS / BLOCK {
+            let rows: [__m256; BLOCK] = std::array::from_fn(|column| {
+                let source = &columns[half * BLOCK + column][index * BLOCK..][..BLOCK];
+                // SAFETY: the slice above holds eight numbers.
+                unsafe { _mm256_loadu_ps(source.as_ptr()) }
+            });
+            let pairs: [__m256; BLOCK] = std::array::from_fn(|index| {
+                let (a, b) = (rows[index / 2 * 2], rows[index / 2 * 2 + 1]);
+                if index % 2 == 0 {
+                    _mm256_unpacklo_ps(a, b)
+                } else {
+                    _mm256_unpackhi_ps(a, b)
+                }
+            });
+            let quads: [__m256; BLOCK] = std::array::from_fn(|index| {
+                let (a, b) = (index / 4 * 4 + index % 4 / 2, index / 4 * 4 + index % 4 / 2 + 2);
+                let (a, b) = (pairs[a], pairs[b]);
+                if index % 2 == 0 {
+                    _mm256_shuffle_ps::<0x44>(a, b)
+                } else {
+                    _mm256_shuffle_ps::<0xEE>(a, b)
+                }
+            });
+            for at in 0..BLOCK {
+                let (a, b) = (quads[at % 4], quads[at % 4 + 4]);
+                let row = if at < 4 {
+                    _mm256_permute2f128_ps::<0x20>(a, b)
+                } else {
+                    _mm256_permute2f128_ps::<0x31>(a, b)
+                };
+                let target = &mut block[at * COLUMNS + half * BLOCK..][..BLOCK];
+                // SAFETY: the slice above holds eight numbers.
+                unsafe { _mm256_storeu_ps(target.as_mut_ptr(), row) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::values;
+
+    fn check(matrix: Matrix) {
+        let panels = Panels::new(matrix);
+        for index in 0..panels.count() {
+            for (depth, line) in panels.panel(index, 0).chunks(COLUMNS).enumerate() {
+                for (lane, &value) in line.iter().enumerate() {
+                    let column = index * COLUMNS + lane;
+                    let inside = column < matrix.columns;
+                    let expected = if inside {
+                        matrix.values[matrix.at(depth, column)]
+                    } else {
+                        0.0
+                    };
+                    assert_eq!(value, expected, "depth {depth}, column {column}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn panels_hold_the_matrix() {
+        for (rows, columns) in [(1, 1), (3, 16), (16, 33), (37, 20), (8, 32), (0, 5)] {
+            let values = values(1, rows * columns);
+            check(Matrix::new(&values, rows, columns));
+            check(Matrix::new(&values, columns, rows).transposed());
+            if rows % 2 == 0 {
+                check(Matrix::strided(&values, rows / 2, columns, 2 * columns));
+            }
+        }
+    }
+}
