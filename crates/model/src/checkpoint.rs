@@ -1,0 +1,192 @@
+//! Parameters in safetensors files that check themselves: the one metadata key is a digest of every tensor.
+
+use crate::error::{Mismatch, ModelError, Result};
+use crate::parameters::{map_parameters, parameters};
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use sensorium_data::files;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+const DIGEST: &str = "blake3";
+
+/// A tensor on the host, in f32.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostTensor {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// Named tensors on the host; the order of names fixes the bytes of a file.
+pub type HostTensors = BTreeMap<String, HostTensor>;
+
+/// The parameters of a module by path, running statistics included.
+pub fn to_host<M: Module>(module: &M) -> HostTensors {
+    let host = |(path, parameter): (String, crate::Parameter)| {
+        (
+            path,
+            HostTensor {
+                shape: parameter.shape,
+                values: to_vec(parameter.values),
+            },
+        )
+    };
+    parameters(module).into_iter().map(host).collect()
+}
+
+/// The values of a tensor on the host.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.try_into_vec_as().expect("float tensors can be read as f32")
+}
+
+/// Puts `tensors` into a module of the same architecture; all must fit.
+pub fn from_host<M: Module>(module: M, tensors: &HostTensors, path: &Path) -> Result<M> {
+    let mismatch = compare(&module, tensors);
+    if !mismatch.is_empty() {
+        return Err(ModelError::Tensors {
+            path: path.to_path_buf(),
+            mismatch,
+        });
+    }
+    Ok(map_parameters(module, |name, old| {
+        let values = tensors[name].values.clone();
+        let count = values.len();
+        Some(Tensor::from_data(TensorData::new(values, [count]), &old.device()))
+    }))
+}
+
+fn compare<M: Module>(module: &M, tensors: &HostTensors) -> Mismatch {
+    let mut mismatch = Mismatch::default();
+    let expected = parameters(module);
+    for (name, parameter) in &expected {
+        match tensors.get(name) {
+            None => mismatch.missing.push(name.clone()),
+            Some(found) if found.shape != parameter.shape => {
+                let shapes = (name.clone(), parameter.shape.clone(), found.shape.clone());
+                mismatch.misshapen.push(shapes);
+            }
+            Some(_) => {}
+        }
+    }
+    let unexpected = tensors.keys().filter(|name| !expected.contains_key(*name));
+    mismatch.unexpected = unexpected.cloned().collect();
+    mismatch
+}
+
+/// The bytes of a safetensors file: equal tensors give equal bytes.
+pub fn serialize(tensors: &HostTensors) -> Vec<u8> {
+    let bytes: BTreeMap<&String, Vec<u8>> = tensors
+        .iter()
+        .map(|(name, tensor)| (name, little_endian(&tensor.values)))
+        .collect();
+    let views = tensors.iter().map(|(name, tensor)| {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &bytes[name]);
+        (
+            name.as_str(),
+            view.expect("the bytes were made from this shape's values"),
+        )
+    });
+    let metadata = HashMap::from([(DIGEST.to_string(), digest(tensors))]);
+    safetensors::serialize(views, Some(metadata)).expect("f32 tensors can always be serialised")
+}
+
+/// Writes a file in the place of an older one, durably and at once.
+pub fn save(tensors: &HostTensors, path: &Path) -> Result<()> {
+    Ok(files::write_atomically(path, &serialize(tensors))?)
+}
+
+/// Reads a file that [`save`] wrote and checks its digest.
+pub fn load(path: &Path) -> Result<HostTensors> {
+    let bytes = files::read(path)?;
+    let damaged = |message: String| {
+        ModelError::file(
+            path,
+            format!("{message}: the file is cut or altered; train again or restore a copy"),
+        )
+    };
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut tensors = HostTensors::new();
+    for (name, view) in file.iter() {
+        let values = from_little_endian(&view).ok_or_else(|| {
+            damaged(format!(
+                "`{name}` has the type {:?} where F32 was expected",
+                view.dtype()
+            ))
+        })?;
+        tensors.insert(
+            name.to_string(),
+            HostTensor {
+                shape: view.shape().to_vec(),
+                values,
+            },
+        );
+    }
+    let recorded = metadata.metadata().as_ref().and_then(|entries| entries.get(DIGEST));
+    match recorded {
+        Some(recorded) if *recorded == digest(&tensors) => Ok(tensors),
+        Some(_) => Err(damaged("the tensors do not match their digest".into())),
+        None => Err(damaged("no digest was found".into())),
+    }
+}
+
+fn digest(tensors: &HostTensors) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, tensor) in tensors {
+        hasher.update(format!("{name}\0{:?}\0", tensor.shape).as_bytes());
+        hasher.update(&little_endian(&tensor.values));
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn from_little_endian(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    (view.dtype() == Dtype::F32).then(|| view.data().chunks_exact(4).map(number).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> HostTensors {
+        let tensor = |shape: &[usize]| HostTensor {
+            shape: shape.to_vec(),
+            values: (0..shape.iter().product()).map(|value| value as f32 / 7.0).collect(),
+        };
+        HostTensors::from([("b.weight".into(), tensor(&[2, 3])), ("a.bias".into(), tensor(&[4]))])
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        save(&sample(), &path).unwrap();
+        assert_eq!(load(&path).unwrap(), sample());
+        assert_eq!(std::fs::read(&path).unwrap(), serialize(&sample()));
+    }
+
+    #[test]
+    fn every_cut_and_every_altered_byte_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let good = serialize(&sample());
+        for length in 0..good.len() {
+            std::fs::write(&path, &good[..length]).unwrap();
+            assert!(load(&path).is_err(), "a file cut to {length} bytes was accepted");
+        }
+        for place in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[place] ^= 0x10;
+            std::fs::write(&path, &bytes).unwrap();
+            // A flipped bit may only rename the padding of the header; the tensors must be the same.
+            if let Ok(read) = load(&path) {
+                assert_eq!(read, sample(), "an altered byte {place} was accepted");
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The common representation: every modality becomes a batch of embedding sequences with a validity mask.
+
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+/// How the positions of a token sequence lie in the medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    Sequence,
+    /// Row by row over a plane; a grid has no padding.
+    Grid {
+        height: usize,
+        width: usize,
+    },
+}
+
+/// Embeddings with their mask, checked when made.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// [batch, length, width]
+    pub embeddings: Tensor<3>,
+    /// [batch, length], true = real
+    pub mask: Tensor<2, Bool>,
+    pub layout: Layout,
+    /// A pooled vector of each sequence, [batch, width]: a last state or a class token.
+    pub summary: Option<Tensor<2>>,
+}
+
+impl Tokens {
+    /// # Panics
+    /// When the shapes of `embeddings`, `mask` and `layout` disagree.
+    pub fn new(embeddings: Tensor<3>, mask: Tensor<2, Bool>, layout: Layout) -> Self {
+        let [batch, length, _] = embeddings.dims();
+        assert_eq!(mask.dims(), [batch, length], "a mask has one value for each token");
+        if let Layout::Grid { height, width } = layout {
+            assert_eq!(height * width, length, "a grid has height × width tokens");
+        }
+        Self {
+            embeddings,
+            mask,
+            layout,
+            summary: None,
+        }
+    }
+
+    /// Tokens of which every one is real.
+    pub fn full(embeddings: Tensor<3>, layout: Layout) -> Self {
+        let [batch, length, _] = embeddings.dims();
+        let mask = Tensor::<2>::ones([batch, length], &plain(&embeddings.device())).bool();
+        Self::new(embeddings, mask, layout)
+    }
+
+    pub fn with_summary(mut self, summary: Tensor<2>) -> Self {
+        assert_eq!(
+            summary.dims()[0],
+            self.embeddings.dims()[0],
+            "one summary for each sequence"
+        );
+        self.summary = Some(summary);
+        self
+    }
+
+    pub fn width(&self) -> usize {
+        self.embeddings.dims()[2]
+    }
+
+    /// One vector for each sequence, [batch, width]: the summary, or the mean of the real tokens.
+    pub fn pooled(&self) -> Tensor<2> {
+        match &self.summary {
+            Some(summary) => summary.clone(),
+            None => self.mean(),
+        }
+    }
+
+    fn mean(&self) -> Tensor<2> {
+        let [batch, length, width] = self.embeddings.dims();
+        let weights = self.mask.clone().float().reshape([batch, length, 1]);
+        let count = weights.clone().sum_dim(1).clamp_min(1.0);
+        ((self.embeddings.clone() * weights).sum_dim(1) / count).reshape([batch, width])
+    }
+
+    /// The embeddings with zeros where a token is padding.
+    pub fn zero_padding(self) -> Self {
+        let [batch, length, _] = self.embeddings.dims();
+        let weights = self.mask.clone().float().reshape([batch, length, 1]);
+        Self {
+            embeddings: self.embeddings * weights,
+            ..self
+        }
+    }
+
+    /// The sequences at `index` [rows], in its order.
+    pub fn select(self, index: Tensor<1, Int>) -> Self {
+        Self {
+            embeddings: self.embeddings.select(0, index.clone()),
+            mask: self.mask.int().select(0, index.clone()).bool(),
+            layout: self.layout,
+            summary: self.summary.map(|summary| summary.select(0, index)),
+        }
+    }
+
+    /// Adds a sequence whose only real token, and whose summary, is `token` [width].
+    pub fn append(self, token: Tensor<1>) -> Self {
+        let [_, length, width] = self.embeddings.dims();
+        let device = plain(&self.embeddings.device());
+        let first = token.clone().reshape([1, 1, width]);
+        let rest = Tensor::<3>::zeros([1, length - 1, width], &device);
+        let sequence = if length > 1 {
+            Tensor::cat(vec![first, rest], 1)
+        } else {
+            first
+        };
+        let positions = Tensor::<1, Int>::arange(0..length as i64, &device);
+        let mask = positions.equal_elem(0).reshape([1, length]);
+        Self {
+            embeddings: Tensor::cat(vec![self.embeddings, sequence], 0),
+            mask: Tensor::cat(vec![self.mask, mask], 0),
+            layout: self.layout,
+            summary: self
+                .summary
+                .map(|summary| Tensor::cat(vec![summary, token.reshape([1, width])], 0)),
+        }
+    }
+}
+
+/// Constants need no gradient: they live on the device without its autodiff association.
+pub(crate) fn plain(device: &Device) -> Device {
+    device.clone().without_autodiff()
+}
