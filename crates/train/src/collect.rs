@@ -1,0 +1,222 @@
+//! Collects what a report shows out of a run directory, and writes it.
+
+use crate::checkpoint;
+use crate::error::Result;
+use crate::evaluation::Evaluation;
+use crate::events::{Event, read_events};
+use crate::recipe::Recipe;
+use crate::report::{
+    Confusion, Control, EvaluationPoint, Example, ExampleInput, HeatMap, OutputReport, ReportData, SplitReport,
+    StepPoint, Summary, render,
+};
+use sensorium_data::split::{Split, Splits};
+use sensorium_data::{Dataset, Feature, Modality, Sample, Value, files};
+use sensorium_model::explain::{CELLS, occlusion};
+use sensorium_model::tasks::Prediction;
+use sensorium_model::{Answers, Pipeline, RunDirectory, parameters};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Examples of each kind, right and wrong.
+const EXAMPLES: usize = 6;
+
+/// What a report is drawn from, beside the files of the run directory.
+pub struct ReportSource<'a> {
+    pub run: &'a RunDirectory,
+    pub pipeline: &'a Pipeline,
+    pub recipe: &'a Recipe,
+    pub dataset: &'a Dataset,
+    pub splits: &'a Splits,
+}
+
+impl ReportSource<'_> {
+    /// Writes `report.html`, and the examples that the run directory keeps.
+    pub fn write(&self) -> Result<()> {
+        crate::examples::choose(self)?.save(self.run)?;
+        let page = render(&self.collect()?);
+        Ok(files::write_atomically(&self.run.report(), page.as_bytes())?)
+    }
+
+    fn collect(&self) -> Result<ReportData> {
+        let events = read_events(self.run)?;
+        let recipe = files::read(&self.run.recipe())?;
+        let splits = [Split::Test, Split::Validation, Split::Train].map(|split| split.to_string());
+        let evaluations: Vec<Evaluation> = splits.iter().filter_map(|split| self.evaluation(split)).collect();
+        let shown = evaluations.first().map(|evaluation| evaluation.split.clone());
+        Ok(ReportData {
+            name: self.pipeline.description.name.clone(),
+            recipe: String::from_utf8_lossy(&recipe).into_owned(),
+            generated_by: format!("sensorium {}", env!("CARGO_PKG_VERSION")),
+            summary: self.summary()?,
+            steps: events.iter().filter_map(step_point).collect(),
+            evaluations: events.iter().filter_map(evaluation_point).collect(),
+            splits: evaluations.iter().map(split_report).collect(),
+            examples: shown.map_or_else(|| Ok(Vec::new()), |split| self.examples(&split))?,
+        })
+    }
+
+    /// A stored evaluation; one that cannot be read is as good as none.
+    fn evaluation(&self, split: &str) -> Option<Evaluation> {
+        serde_json::from_slice(&std::fs::read(self.run.evaluation(split)).ok()?).ok()
+    }
+
+    fn summary(&self) -> Result<Summary> {
+        let state = match checkpoint::newest(self.run)? {
+            Some(folder) => checkpoint::read_state(&folder)?,
+            None => checkpoint::TrainerState::default(),
+        };
+        let quarantine = std::fs::read_to_string(self.run.quarantine()).unwrap_or_default();
+        let all = parameters(self.pipeline.model());
+        Ok(Summary {
+            parameters: all.values().map(|one| one.shape.iter().product::<usize>() as u64).sum(),
+            training_seconds: state.seconds,
+            epochs: state.epoch + 1,
+            steps: state.step,
+            best_step: state.best.map(|best| best.step),
+            stop_reason: state.finished.unwrap_or_else(|| "still in training".into()),
+            train_rows: self.splits.train.len() as u64,
+            validation_rows: self.splits.validation.len() as u64,
+            test_rows: self.splits.test.len() as u64,
+            quarantined_rows: quarantine.lines().count() as u64,
+            peak_memory_mb: None,
+        })
+    }
+
+    fn examples(&self, split: &str) -> Result<Vec<Example>> {
+        let text = std::fs::read_to_string(self.run.predictions(split)).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let lines: Vec<PredictionLine> = lines.collect();
+        let place: HashMap<usize, &Sample> = self
+            .dataset
+            .samples()
+            .iter()
+            .map(|sample| (sample.row, sample))
+            .collect();
+        let Some(output) = self.recipe.outputs.keys().next() else {
+            return Ok(Vec::new());
+        };
+        let mut examples = Vec::new();
+        for line in choose(&lines, output) {
+            if let Some(sample) = place.get(&line.row) {
+                examples.push(self.example(sample, line, output)?);
+            }
+        }
+        Ok(examples)
+    }
+
+    fn example(&self, sample: &Sample, line: &PredictionLine, output: &str) -> Result<Example> {
+        let answer = &line.outputs[output];
+        let root = self.dataset.root();
+        let mut example = Example {
+            row: line.row as u64,
+            inputs: Vec::new(),
+            output: output.to_string(),
+            expected: line.expected[output].clone().unwrap_or_default(),
+            predicted: answer.value.clone(),
+            probability: answer.probability,
+            top: answer
+                .top
+                .iter()
+                .map(|one| (one.value.clone(), one.probability))
+                .collect(),
+            heat: None,
+        };
+        for input in self.pipeline.inputs() {
+            let value = sample.get(&input.column);
+            let mut shown = ExampleInput {
+                name: input.name.clone(),
+                ..ExampleInput::default()
+            };
+            match (input.processor.modality(), value) {
+                (_, Value::Absent) => {}
+                (Modality::Text, value) => shown.text = value.label(),
+                (Modality::Image, value) => {
+                    if let Feature::Image(picture) = input.processor.prepare(value, root)? {
+                        shown.png = Some(picture.to_png());
+                    }
+                    let map = occlusion(self.pipeline, sample, root, &input.name, output)?;
+                    example.heat = example.heat.or(map.map(|map| HeatMap {
+                        cells: CELLS,
+                        falls: map.falls,
+                        height: map.picture.height,
+                        width: map.picture.width,
+                    }));
+                }
+            }
+            example.inputs.push(shown);
+        }
+        Ok(example)
+    }
+}
+
+/// A line of a predictions file.
+#[derive(Deserialize)]
+struct PredictionLine {
+    row: usize,
+    expected: BTreeMap<String, Option<String>>,
+    outputs: Answers,
+}
+
+/// The wrong answers that were the surest, and right answers of as many different labels as there are.
+fn choose<'a>(lines: &'a [PredictionLine], output: &str) -> Vec<&'a PredictionLine> {
+    let answer = |line: &PredictionLine| -> Prediction { line.outputs[output].clone() };
+    let known = lines
+        .iter()
+        .filter(|line| line.expected.get(output).is_some_and(Option::is_some));
+    let (right, mut wrong): (Vec<_>, Vec<_>) =
+        known.partition(|line| line.expected[output].as_ref() == Some(&answer(line).value));
+    wrong.sort_by(|a, b| answer(b).probability.total_cmp(&answer(a).probability));
+    let mut seen = BTreeSet::new();
+    let fresh = right.iter().filter(|line| seen.insert(answer(line).value)).copied();
+    let mut chosen: Vec<&PredictionLine> = wrong.into_iter().take(EXAMPLES).collect();
+    chosen.extend(fresh.take(EXAMPLES));
+    chosen
+}
+
+fn step_point(event: &Event) -> Option<StepPoint> {
+    let Event::Step(step) = event else { return None };
+    Some(StepPoint {
+        step: step.step,
+        epoch: step.epoch,
+        loss: step.loss,
+        learning_rate: step.learning_rate,
+        gradient_norm: step.gradient_norm,
+    })
+}
+
+fn evaluation_point(event: &Event) -> Option<EvaluationPoint> {
+    let Event::Evaluation(evaluation) = event else {
+        return None;
+    };
+    Some(EvaluationPoint {
+        step: evaluation.step,
+        epoch: evaluation.epoch,
+        metrics: evaluation.metrics.clone(),
+    })
+}
+
+fn split_report(evaluation: &Evaluation) -> SplitReport {
+    let output = |(name, metrics): (&String, &BTreeMap<String, f64>)| {
+        let controls = evaluation.controls.iter().map(|(control, outputs)| Control {
+            name: control.clone(),
+            metrics: outputs[name].clone(),
+        });
+        let confusion = evaluation.confusion.get(name).map(|confusion| Confusion {
+            labels: confusion.labels.clone(),
+            counts: confusion.counts.clone(),
+        });
+        OutputReport {
+            name: name.clone(),
+            metrics: metrics.clone(),
+            intervals: evaluation.intervals.get(name).cloned().unwrap_or_default(),
+            controls: controls.collect(),
+            confusion,
+        }
+    };
+    SplitReport {
+        name: evaluation.split.clone(),
+        rows: evaluation.rows as u64,
+        skipped: evaluation.skipped as u64,
+        outputs: evaluation.metrics.iter().map(output).collect(),
+    }
+}

@@ -1,0 +1,230 @@
+//! Evaluation of a trained model: metrics with intervals, confusion, and what is left when an input is taken away.
+
+use crate::error::Result;
+use crate::metrics::{Confusion, Intervals, Metrics};
+use crate::quarantine::Quarantine;
+use crate::score::{Scores, Scoring};
+use rand::seq::SliceRandom;
+use sensorium_data::random::Key;
+use sensorium_data::{Dataset, Sample, Value, files};
+use sensorium_model::{Pipeline, RunDirectory};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The JSON document that `evaluate` prints and stores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub run: String,
+    pub split: String,
+    /// Rows that were answered.
+    pub rows: usize,
+    /// Rows that could not be read.
+    pub skipped: usize,
+    pub metrics: BTreeMap<String, Metrics>,
+    /// 95% bootstrap intervals.
+    pub intervals: BTreeMap<String, Intervals>,
+    pub confusion: BTreeMap<String, Confusion>,
+    /// The same metrics with an input withheld or shuffled.
+    pub controls: BTreeMap<String, BTreeMap<String, Metrics>>,
+}
+
+/// Which controls to run beside the evaluation itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controls {
+    None,
+    /// Each input withheld, and each input shuffled.
+    Each,
+    /// Also every larger set of inputs withheld, but for all of them.
+    Ablate,
+}
+
+/// What an evaluation needs to know.
+pub struct Request<'a> {
+    pub pipeline: &'a Pipeline,
+    pub dataset: &'a Arc<Dataset>,
+    pub split: &'a str,
+    /// The samples of the split.
+    pub indices: &'a [usize],
+    pub controls: Controls,
+    pub seed: u64,
+    pub failure_budget: f64,
+    pub threads: usize,
+    pub interrupt: &'a AtomicBool,
+}
+
+/// How far an evaluation is.
+pub struct EvaluationProgress<'a> {
+    /// `all inputs`, or the control's name.
+    pub stage: &'a str,
+    pub rows: usize,
+    pub total: usize,
+}
+
+impl Request<'_> {
+    /// Answers every row, then once more for each control; none when interrupted.
+    pub fn run(
+        &self,
+        run: &RunDirectory,
+        progress: &mut dyn FnMut(EvaluationProgress),
+    ) -> Result<Option<(Evaluation, Scores)>> {
+        let Some(scores) = self.score(self.dataset, "all inputs", progress) else {
+            return Ok(None);
+        };
+        let mut quarantine = Quarantine::new(self.indices.len(), self.failure_budget);
+        quarantine.add(scores.failed.iter().cloned())?;
+        let mut evaluation = self.summarise(run, &scores);
+        for control in self.control_list() {
+            let samples = control.apply(self.dataset.samples(), self.indices, self.pipeline, self.seed);
+            let dataset = Arc::new(self.dataset.with_samples(samples));
+            let name = control.name();
+            let Some(scores) = self.score(&dataset, &name, progress) else {
+                return Ok(None);
+            };
+            let outputs = self.pipeline.description.outputs.keys();
+            let metrics = outputs.map(|output| {
+                (
+                    output.clone(),
+                    scores.confusion(self.pipeline.model(), output).metrics(),
+                )
+            });
+            evaluation.controls.insert(name, metrics.collect());
+        }
+        Ok(Some((evaluation, scores)))
+    }
+
+    fn score(
+        &self,
+        dataset: &Arc<Dataset>,
+        stage: &str,
+        progress: &mut dyn FnMut(EvaluationProgress),
+    ) -> Option<Scores> {
+        let scoring = Scoring {
+            model: self.pipeline.model(),
+            dataset,
+            weights: &BTreeMap::new(),
+            threads: self.threads,
+            interrupt: self.interrupt,
+        };
+        let total = self.indices.len();
+        scoring.run(self.indices, &mut |rows| {
+            progress(EvaluationProgress { stage, rows, total })
+        })
+    }
+
+    fn summarise(&self, run: &RunDirectory, scores: &Scores) -> Evaluation {
+        let mut evaluation = Evaluation {
+            run: run.name(),
+            split: self.split.to_string(),
+            rows: scores.rows.len(),
+            skipped: scores.failed.len(),
+            metrics: BTreeMap::new(),
+            intervals: BTreeMap::new(),
+            confusion: BTreeMap::new(),
+            controls: BTreeMap::new(),
+        };
+        let groups = self.groups(scores);
+        for output in self.pipeline.description.outputs.keys() {
+            let key = Key::new(self.seed).with(output);
+            let measured = scores.measure(self.pipeline.model(), output, &groups, &key);
+            evaluation.metrics.insert(output.clone(), measured.metrics);
+            evaluation.intervals.insert(output.clone(), measured.intervals);
+            evaluation.confusion.insert(output.clone(), measured.confusion);
+        }
+        evaluation
+    }
+
+    /// For each scored row the number of the medium that it shares with others.
+    fn groups(&self, scores: &Scores) -> Vec<usize> {
+        let Some(column) = self.dataset.shared_column() else {
+            return (0..scores.rows.len()).collect();
+        };
+        let samples = self.indices.iter().map(|&index| &self.dataset.samples()[index]);
+        let media: HashMap<usize, String> = samples
+            .map(|sample| (sample.row, format!("{:?}", sample.get(column))))
+            .collect();
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let number = |row: usize| {
+            let next = numbers.len();
+            *numbers.entry(&media[&row]).or_insert(next)
+        };
+        scores.rows.iter().map(|row| row.row).map(number).collect()
+    }
+
+    fn control_list(&self) -> Vec<Control> {
+        let names: Vec<String> = self.pipeline.inputs().iter().map(|input| input.name.clone()).collect();
+        let without = (1..(1usize << names.len()) - 1).map(|set| {
+            let chosen = names.iter().enumerate().filter(|(index, _)| set >> index & 1 == 1);
+            Control::Without(chosen.map(|(_, name)| name.clone()).collect())
+        });
+        let shuffled = names.iter().cloned().map(Control::Shuffled);
+        match (self.controls, names.len()) {
+            (Controls::None, _) => Vec::new(),
+            (_, 1) => shuffled.collect(),
+            (Controls::Each, _) => without.filter(Control::is_single).chain(shuffled).collect(),
+            (Controls::Ablate, _) => without.chain(shuffled).collect(),
+        }
+    }
+}
+
+/// An evaluation with less than the whole truth.
+enum Control {
+    Without(Vec<String>),
+    Shuffled(String),
+}
+
+impl Control {
+    fn name(&self) -> String {
+        match self {
+            Self::Without(inputs) => format!("without:{}", inputs.join("+")),
+            Self::Shuffled(input) => format!("shuffled:{input}"),
+        }
+    }
+
+    fn is_single(&self) -> bool {
+        matches!(self, Self::Without(inputs) if inputs.len() == 1)
+    }
+
+    /// The samples with the control's inputs withheld, or exchanged among the rows at `indices`.
+    fn apply(&self, samples: &[Sample], indices: &[usize], pipeline: &Pipeline, seed: u64) -> Vec<Sample> {
+        let column = |name: &String| pipeline.description.inputs[name].clone();
+        let mut changed = samples.to_vec();
+        match self {
+            Self::Without(inputs) => {
+                for (&index, input) in indices.iter().flat_map(|i| inputs.iter().map(move |n| (i, n))) {
+                    changed[index].values.insert(column(input), Value::Absent);
+                }
+            }
+            Self::Shuffled(input) => {
+                let column = column(input);
+                let mut from = indices.to_vec();
+                from.shuffle(&mut Key::new(seed).with("shuffled").with(input).generator());
+                for (&to, &from) in indices.iter().zip(&from) {
+                    let value = samples[from].get(&column).clone();
+                    changed[to].values.insert(column.clone(), value);
+                }
+            }
+        }
+        changed
+    }
+}
+
+/// Stores an evaluation and its predictions in the run directory.
+pub fn store(run: &RunDirectory, evaluation: &Evaluation, scores: &Scores) -> Result<()> {
+    let path = run.evaluation(&evaluation.split);
+    files::create_folder(path.parent().unwrap_or(run.path()))?;
+    let text = serde_json::to_vec_pretty(evaluation).expect("an evaluation is plain data");
+    files::write_atomically(&path, &text)?;
+    let path = run.predictions(&evaluation.split);
+    files::create_folder(path.parent().unwrap_or(run.path()))?;
+    let mut text = String::new();
+    for row in &scores.rows {
+        let expected = row.targets.iter().map(|(name, value)| (name.clone(), value.label()));
+        let expected: BTreeMap<String, Option<String>> = expected.collect();
+        let line = serde_json::json!({"row": row.row, "expected": expected, "outputs": row.answers});
+        text += &line.to_string();
+        text.push('\n');
+    }
+    Ok(files::write_atomically(&path, text.as_bytes())?)
+}

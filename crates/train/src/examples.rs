@@ -1,0 +1,63 @@
+//! Chooses the examples that a run directory keeps for people to try.
+
+use crate::collect::ReportSource;
+use crate::error::Result;
+use sensorium_data::{Feature, InputColumn, Modality, Sample, Value};
+use sensorium_model::Examples;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Pictures and texts of each input.
+const COUNT: usize = 8;
+
+/// Distinct values from evenly spaced rows of the test split, or of the training split where there is none.
+pub fn choose(source: &ReportSource<'_>) -> Result<Examples> {
+    let splits = source.splits;
+    let indices = if splits.test.is_empty() {
+        &splits.train
+    } else {
+        &splits.test
+    };
+    let samples: Vec<&Sample> = indices.iter().map(|&index| &source.dataset.samples()[index]).collect();
+    let mut examples = Examples::default();
+    for input in source.pipeline.inputs() {
+        let values = distinct(&samples, &input.column);
+        match input.processor.modality() {
+            Modality::Text => examples.texts.extend(texts(input, &values)),
+            // The page offers pictures for the first image input only.
+            Modality::Image if examples.pictures.is_empty() => {
+                examples.pictures = pictures(source, input, &values)?;
+            }
+            Modality::Image => {}
+        }
+    }
+    Ok(examples)
+}
+
+/// Up to [`COUNT`] different values: a stride that shares no factor with common group sizes walks through the rows.
+fn distinct<'a>(samples: &[&'a Sample], column: &str) -> Vec<&'a Value> {
+    const STRIDE: usize = 997;
+    let mut seen = BTreeSet::new();
+    let rows = (0..samples.len()).map(|index| samples[index * STRIDE % samples.len()]);
+    let values = rows
+        .map(|sample| sample.get(column))
+        .filter(|value| **value != Value::Absent);
+    values
+        .filter(|value| seen.insert(format!("{value:?}")))
+        .take(COUNT)
+        .collect()
+}
+
+fn texts(input: &InputColumn, values: &[&Value]) -> Vec<BTreeMap<String, String>> {
+    let texts = values.iter().filter_map(|value| value.label());
+    texts.map(|text| BTreeMap::from([(input.name.clone(), text)])).collect()
+}
+
+fn pictures(source: &ReportSource<'_>, input: &InputColumn, values: &[&Value]) -> Result<Vec<Vec<u8>>> {
+    let mut pictures = Vec::new();
+    for value in values {
+        if let Feature::Image(picture) = input.processor.prepare(value, source.dataset.root())? {
+            pictures.push(picture.to_png());
+        }
+    }
+    Ok(pictures)
+}

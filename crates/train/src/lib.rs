@@ -1,0 +1,30 @@
+//! Training: from a recipe to a run directory, with evaluation and report.
+
+mod checkpoint;
+mod collect;
+pub mod config;
+mod error;
+mod evaluation;
+mod events;
+mod examples;
+mod metrics;
+mod optimizer;
+mod plan;
+mod quarantine;
+mod recipe;
+mod report;
+mod schedule;
+mod score;
+mod tensorboard;
+mod trainer;
+
+pub use checkpoint::TrainerState;
+pub use collect::ReportSource;
+pub use error::{Result, TrainError};
+pub use evaluation::{Controls, Evaluation, EvaluationProgress, Request, store};
+pub use events::{EvaluationEvent, Event, StepEvent, read_events};
+pub use metrics::{Confusion, Intervals, Metrics};
+pub use plan::{Plan, open_rows};
+pub use recipe::{DataConfig, InputConfig, OutputConfig, Recipe, StopConfig, TrainingConfig};
+pub use score::{ScoredRow, Scores};
+pub use trainer::{Outcome, Trainer};

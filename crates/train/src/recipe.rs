@@ -1,0 +1,192 @@
+//! The recipe: one TOML file that says what to train, on what, and how.
+
+use crate::optimizer::OptimizerConfig;
+use crate::schedule::ScheduleConfig;
+use schemars::JsonSchema;
+use sensorium_data::ProcessorConfig;
+use sensorium_data::split::SplitConfig;
+use sensorium_model::EncoderConfig;
+use sensorium_model::fusion::FusionConfig;
+use sensorium_model::tasks::TaskConfig;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A complete experiment. Everything but `inputs` and `outputs` has a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Recipe {
+    /// What the run is called; the recipe's file name by default.
+    pub name: Option<String>,
+    /// The source of all randomness: the same recipe and seed give the same model.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    #[serde(default)]
+    pub data: DataConfig,
+    /// What the model reads, by name.
+    #[schemars(length(min = 1))]
+    pub inputs: BTreeMap<String, InputConfig>,
+    /// How the inputs are joined.
+    #[serde(default)]
+    pub fusion: FusionConfig,
+    /// What the model answers, by name.
+    #[schemars(length(min = 1))]
+    pub outputs: BTreeMap<String, OutputConfig>,
+    #[serde(default)]
+    pub training: TrainingConfig,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+/// Where the rows come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DataConfig {
+    /// The name of a catalogue set, or the path of a manifest relative to the recipe: .jsonl, .csv, .tsv or a folder.
+    pub manifest: String,
+    /// How rows are divided; by the column `split` where there is one, else at random 90 : 5 : 5.
+    pub split: Option<SplitConfig>,
+    /// The share of rows that may be unreadable before the run is stopped.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub failure_budget: f64,
+    /// Threads that prepare batches; the result does not depend on it.
+    #[schemars(range(min = 1, max = 256))]
+    pub loader_threads: usize,
+    /// Memory for decoded media, in MiB.
+    #[schemars(range(min = 0, max = 1_048_576))]
+    pub cache_mib: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            manifest: "rows.jsonl".into(),
+            split: None,
+            failure_budget: 0.01,
+            loader_threads: 2,
+            cache_mib: 128,
+        }
+    }
+}
+
+/// One input: how its values are read, and how they are encoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InputConfig {
+    /// The column to read; the input's name by default.
+    pub column: Option<String>,
+    #[serde(flatten)]
+    pub processor: ProcessorConfig,
+    #[serde(flatten)]
+    pub encoder: EncoderConfig,
+}
+
+/// One output: what it answers, and which column holds the right answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OutputConfig {
+    /// The column with the targets; the output's name by default.
+    pub column: Option<String>,
+    /// The weight of this output's loss.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub weight: f64,
+    #[serde(flatten)]
+    pub task: TaskConfig,
+}
+
+fn default_weight() -> f64 {
+    1.0
+}
+
+/// How the model is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TrainingConfig {
+    pub optimizer: OptimizerConfig,
+    pub schedule: ScheduleConfig,
+    /// Rows in a batch.
+    #[schemars(range(min = 1, max = 65536))]
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged into one step.
+    #[schemars(range(min = 1, max = 4096))]
+    pub accumulate: usize,
+    /// The largest norm of the gradient of all parameters together; longer ones are scaled down.
+    #[schemars(range(min = 0.0))]
+    pub clip_norm: Option<f64>,
+    /// The probability with which each input of a row is withheld, so that any input may be missing later.
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub modality_dropout: f64,
+    #[schemars(range(min = 1))]
+    pub max_epochs: u64,
+    #[schemars(range(min = 1))]
+    pub max_steps: Option<u64>,
+    #[schemars(range(min = 0.0))]
+    pub max_minutes: Option<f64>,
+    /// Save the state also inside an epoch; it is always saved at an epoch's end.
+    #[schemars(range(min = 1))]
+    pub checkpoint_every_steps: Option<u64>,
+    pub stop: StopConfig,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
+            batch_size: 64,
+            accumulate: 1,
+            clip_norm: Some(1.0),
+            modality_dropout: 0.1,
+            max_epochs: 20,
+            max_steps: None,
+            max_minutes: None,
+            checkpoint_every_steps: None,
+            stop: StopConfig::default(),
+        }
+    }
+}
+
+/// What the best checkpoint is, and when to stop early.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StopConfig {
+    /// `validation.loss`, or `validation.OUTPUT.METRIC` such as `validation.answer.accuracy`.
+    pub metric: String,
+    /// Stop after this many evaluations without a better value.
+    #[schemars(range(min = 1))]
+    pub patience: Option<u64>,
+    /// Stop as soon as the metric has reached this value.
+    pub target: Option<f64>,
+}
+
+impl Default for StopConfig {
+    fn default() -> Self {
+        Self {
+            metric: "validation.loss".into(),
+            patience: None,
+            target: None,
+        }
+    }
+}
+
+impl StopConfig {
+    /// Losses, error rates and perplexities are better when smaller; every other metric when larger.
+    pub fn smaller_is_better(&self) -> bool {
+        let name = self.metric.rsplit('.').next().unwrap_or_default();
+        matches!(name, "loss" | "wer" | "cer" | "perplexity" | "bits_per_byte")
+    }
+
+    pub fn is_better(&self, new: f64, old: f64) -> bool {
+        if self.smaller_is_better() { new < old } else { new > old }
+    }
+
+    pub fn reached(&self, value: f64) -> bool {
+        let reached = |target: f64| {
+            if self.smaller_is_better() {
+                value <= target
+            } else {
+                value >= target
+            }
+        };
+        self.target.is_some_and(reached)
+    }
+}

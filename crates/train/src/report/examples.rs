@@ -1,0 +1,272 @@
+//! Example predictions: pictures, heat maps and the likeliest answers.
+
+use super::data::{Example, HeatMap};
+use super::format;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+/// How many of the likeliest answers are shown.
+const TOP: usize = 5;
+
+/// Pictures narrower than this are enlarged without blurring their pixels.
+const SMALL: u32 = 160;
+
+/// Falls below this are faint on every map, so that noise does not look like evidence.
+const LEAST_SCALE: f64 = 0.1;
+
+/// Longer texts are cut.
+const TEXT_CHARACTERS: usize = 600;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ExampleView {
+    pub row: String,
+    pub right: bool,
+    pub output: String,
+    pub expected: String,
+    pub predicted: String,
+    pub probability: String,
+    pub pictures: Vec<PictureView>,
+    /// Names and texts; `None` where the input is absent.
+    pub texts: Vec<(String, Option<String>)>,
+    pub top: Vec<Answer>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct PictureView {
+    pub name: String,
+    pub base64: String,
+    /// Width over height.
+    pub aspect: String,
+    pub small: bool,
+    pub heat: Option<HeatView>,
+}
+
+/// The map as squares on a plane of 100 by 100, blurred by the page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HeatView {
+    pub side: String,
+    pub blur: String,
+    pub squares: Vec<Square>,
+    /// Falls below zero are shown too.
+    pub both: bool,
+    /// The ends of the legend.
+    pub low: String,
+    pub high: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Square {
+    pub x: String,
+    pub y: String,
+    /// Hiding this part raised the probability.
+    pub rises: bool,
+    pub opacity: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Answer {
+    pub value: String,
+    pub probability: String,
+    pub bar: String,
+    pub expected: bool,
+    pub predicted: bool,
+}
+
+/// Wrong predictions first, otherwise in the order given.
+pub fn views(examples: &[Example]) -> Vec<ExampleView> {
+    let mut sorted: Vec<&Example> = examples.iter().collect();
+    sorted.sort_by_key(|example| example.right());
+    sorted.into_iter().map(view).collect()
+}
+
+fn view(example: &Example) -> ExampleView {
+    let mut heat = example.heat.as_ref();
+    let (mut pictures, mut texts) = (Vec::new(), Vec::new());
+    for input in &example.inputs {
+        if let Some(png) = &input.png {
+            pictures.push(picture(&input.name, png, heat.take()));
+        }
+        if input.text.is_some() || input.png.is_none() {
+            let text = input.text.as_ref().map(|text| format::shorten(text, TEXT_CHARACTERS));
+            texts.push((input.name.clone(), text));
+        }
+    }
+    ExampleView {
+        row: format::count(example.row),
+        right: example.right(),
+        output: example.output.clone(),
+        expected: example.expected.clone(),
+        predicted: example.predicted.clone(),
+        probability: format::percent(example.probability),
+        pictures,
+        texts,
+        top: example.top.iter().take(TOP).map(|one| answer(example, one)).collect(),
+    }
+}
+
+fn answer(example: &Example, (value, probability): &(String, f64)) -> Answer {
+    let share = if probability.is_finite() {
+        probability.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    Answer {
+        value: value.clone(),
+        probability: format::percent(*probability),
+        bar: format!("{:.1}", share * 100.0),
+        expected: *value == example.expected,
+        predicted: *value == example.predicted,
+    }
+}
+
+fn picture(name: &str, png: &[u8], heat: Option<&HeatMap>) -> PictureView {
+    let size = png_size(png).or(heat.map(|heat| [heat.width as u32, heat.height as u32]));
+    let [width, height] = size.unwrap_or([1, 1]);
+    // A very long picture would leave no room for the rest of its card.
+    let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
+    PictureView {
+        name: name.into(),
+        base64: STANDARD.encode(png),
+        aspect: format!("{:.3}", aspect.clamp(0.4, 4.0)),
+        small: width < SMALL,
+        heat: heat.and_then(heat_view),
+    }
+}
+
+/// Width and height from a PNG file's header.
+fn png_size(png: &[u8]) -> Option<[u32; 2]> {
+    let read = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
+    (png.starts_with(b"\x89PNG\r\n\x1a\n")).then_some(())?;
+    Some([read(16)?, read(20)?])
+}
+
+/// `None` where the map does not have the cells it claims.
+fn heat_view(heat: &HeatMap) -> Option<HeatView> {
+    if heat.cells == 0 || heat.cells.checked_mul(heat.cells) != Some(heat.falls.len()) {
+        return None;
+    }
+    let finite = heat.falls.iter().filter(|fall| fall.is_finite());
+    let (low, high) = finite.fold((0.0, 0.0), |(low, high): (f64, f64), fall| {
+        (low.min(*fall), high.max(*fall))
+    });
+    let scale = high.max(-low).max(LEAST_SCALE);
+    let both = low < -scale / 10.0;
+    let side = 100.0 / heat.cells as f64;
+    Some(HeatView {
+        side: format!("{:.2}", side + 0.05),
+        blur: format!("{:.2}", side * 0.42),
+        squares: squares(heat, scale, side),
+        both,
+        low: format::tick(if both { -scale } else { 0.0 }, 0.01),
+        high: format::tick(scale, 0.01),
+    })
+}
+
+/// The cells, with those at the border repeated outside it so that the blur does not fade there.
+fn squares(heat: &HeatMap, scale: f64, side: f64) -> Vec<Square> {
+    let last = heat.cells - 1;
+    let mut squares = Vec::new();
+    for row in 0..heat.cells + 2 {
+        for column in 0..heat.cells + 2 {
+            let [inner_row, inner_column] = [row, column].map(|at| at.saturating_sub(1).min(last));
+            let fall = heat.falls[inner_row * heat.cells + inner_column];
+            let opacity = 0.85 * (fall.abs() / scale).powf(0.8);
+            if opacity.is_finite() && opacity >= 0.02 {
+                squares.push(Square {
+                    x: format!("{:.2}", (column as f64 - 1.0) * side),
+                    y: format!("{:.2}", (row as f64 - 1.0) * side),
+                    rises: fall < 0.0,
+                    opacity: format!("{opacity:.2}"),
+                });
+            }
+        }
+    }
+    squares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::data::ExampleInput;
+    use super::*;
+
+    fn heat(falls: &[f64]) -> HeatMap {
+        let cells = (falls.len() as f64).sqrt() as usize;
+        HeatMap {
+            cells,
+            falls: falls.to_vec(),
+            height: 64,
+            width: 64,
+        }
+    }
+
+    #[test]
+    fn wrong_ones_come_first_and_the_order_is_kept() {
+        let example = |row, predicted: &str| Example {
+            row,
+            expected: "yes".into(),
+            predicted: predicted.into(),
+            ..Example::default()
+        };
+        let examples = [example(1, "yes"), example(2, "no"), example(3, "yes"), example(4, "no")];
+        let rows: Vec<String> = views(&examples).into_iter().map(|one| one.row).collect();
+        assert_eq!(rows, ["2", "4", "1", "3"]);
+    }
+
+    #[test]
+    fn heat_is_scaled_by_its_largest_fall() {
+        let check = |falls: &[f64], low: &str, high: &str, squares: usize| {
+            let view = heat_view(&heat(falls)).unwrap();
+            assert_eq!((view.low.as_str(), view.high.as_str()), (low, high), "{falls:?}");
+            assert_eq!(view.squares.len(), squares, "{falls:?}");
+            assert!(
+                view.squares
+                    .iter()
+                    .all(|one| one.opacity.parse::<f64>().unwrap() <= 0.85)
+            );
+        };
+        check(&[0.5], "0", "0.50", 9);
+        check(&[0.5, 0.0, 0.0, 0.0], "0", "0.50", 4);
+        check(&[0.5, -0.4, 0.0, 0.0], "−0.50", "0.50", 8);
+        check(&[0.0, 0.0, 0.0, 0.0], "0", "0.10", 0);
+        check(&[f64::NAN, 0.2, f64::INFINITY, 0.0], "0", "0.20", 4);
+    }
+
+    #[test]
+    fn a_map_without_its_cells_is_left_out() {
+        assert_eq!(
+            heat_view(&HeatMap {
+                cells: 3,
+                ..heat(&[1.0])
+            }),
+            None
+        );
+        assert_eq!(heat_view(&HeatMap::default()), None);
+    }
+
+    #[test]
+    fn a_picture_takes_its_size_from_its_header() {
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+        png.extend([0, 0, 1, 64, 0, 0, 0, 160]);
+        let check = |png: &[u8], aspect: &str, small: bool| {
+            let view = picture("image", png, None);
+            assert_eq!((view.aspect.as_str(), view.small), (aspect, small));
+        };
+        check(&png, "2.000", false);
+        check(&png[..20], "1.000", true);
+        check(b"", "1.000", true);
+    }
+
+    #[test]
+    fn inputs_with_nothing_to_show_are_absent() {
+        let input = ExampleInput {
+            name: "speech".into(),
+            ..ExampleInput::default()
+        };
+        let example = Example {
+            inputs: vec![input],
+            ..Example::default()
+        };
+        assert_eq!(views(&[example])[0].texts, [("speech".to_string(), None)]);
+    }
+}

@@ -1,0 +1,312 @@
+//! The report of a run: one HTML file that needs nothing beside it.
+//!
+//! Rust computes geometry and texts; all markup is in the templates, whose escaping is on, so that
+//! no label, text or name can break out of its place. The page works without JavaScript.
+
+mod charts;
+mod confusion;
+mod curves;
+mod data;
+mod evaluation;
+mod examples;
+mod format;
+mod scale;
+
+pub use data::{
+    Confusion, Control, EvaluationPoint, Example, ExampleInput, HeatMap, OutputReport, ReportData, SplitReport,
+    StepPoint, Summary,
+};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+/// The file names decide the escaping: `.html` is escaped, the rest holds no values.
+const TEMPLATES: [(&str, &str); 7] = [
+    ("report.html", include_str!("report.html")),
+    ("charts.html", include_str!("charts.html")),
+    ("evaluation.html", include_str!("evaluation.html")),
+    ("examples.html", include_str!("examples.html")),
+    ("report.css", include_str!("report.css")),
+    ("figures.css", include_str!("figures.css")),
+    ("report.js", include_str!("report.js")),
+];
+
+/// What the template reads.
+#[derive(Debug, Serialize)]
+struct Page<'a> {
+    name: &'a str,
+    recipe: &'a str,
+    generated_by: &'a str,
+    headlines: Vec<evaluation::Headline>,
+    facts: Vec<(&'static str, String)>,
+    charts: Vec<charts::Chart>,
+    splits: Vec<evaluation::SplitView>,
+    examples: Vec<examples::ExampleView>,
+    wrong: usize,
+}
+
+/// Renders a self-contained HTML page. The same data give the same bytes.
+pub fn render(data: &ReportData) -> String {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.expect("the delimiters are the default ones"));
+    for (name, source) in TEMPLATES {
+        environment
+            .add_template(name, source)
+            .expect("the embedded templates parse: a test does");
+    }
+    let template = environment.get_template("report.html").expect("added just above");
+    let page = Serde(page(data));
+    template
+        .render(page)
+        .expect("the template names only fields of `Page`: tests render them all")
+}
+
+fn page(data: &ReportData) -> Page<'_> {
+    Page {
+        name: &data.name,
+        recipe: &data.recipe,
+        generated_by: &data.generated_by,
+        headlines: evaluation::headlines(data),
+        facts: facts(&data.summary),
+        charts: curves::charts(data),
+        splits: data.splits.iter().map(evaluation::split).collect(),
+        examples: examples::views(&data.examples),
+        wrong: data.examples.iter().filter(|example| !example.right()).count(),
+    }
+}
+
+fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
+    let missing = || format::MISSING.to_string();
+    let stop = if summary.stop_reason.is_empty() {
+        missing()
+    } else {
+        summary.stop_reason.clone()
+    };
+    let memory = |mb: f64| {
+        if mb.is_finite() {
+            format!("{mb:.0} MB")
+        } else {
+            missing()
+        }
+    };
+    let mut facts = vec![
+        ("Parameters", format::count(summary.parameters)),
+        ("Training time", format::duration(summary.training_seconds)),
+        ("Epochs", format::count(summary.epochs)),
+        ("Steps", format::count(summary.steps)),
+        ("Best step", summary.best_step.map_or_else(missing, format::count)),
+        ("Training rows", format::count(summary.train_rows)),
+        ("Validation rows", format::count(summary.validation_rows)),
+        ("Test rows", format::count(summary.test_rows)),
+        ("Quarantined rows", format::count(summary.quarantined_rows)),
+    ];
+    facts.extend(summary.peak_memory_mb.map(|mb| ("Peak memory", memory(mb))));
+    facts.push(("Stopped because", stop));
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "<script>alert('x')</script>\"&";
+
+    fn full(label: &str) -> ReportData {
+        let metrics = || [("accuracy".to_string(), 0.75), (label.to_string(), f64::NAN)].into();
+        let output = OutputReport {
+            name: label.into(),
+            metrics: metrics(),
+            intervals: [("accuracy".to_string(), [0.7, 0.8])].into(),
+            controls: vec![Control {
+                name: label.into(),
+                metrics: metrics(),
+            }],
+            confusion: Some(Confusion {
+                labels: vec![label.into(), "no".into()],
+                counts: vec![vec![3, 1], vec![0, 4]],
+            }),
+        };
+        let example = |predicted: &str| Example {
+            row: 7,
+            inputs: vec![
+                ExampleInput {
+                    name: label.into(),
+                    text: None,
+                    png: Some(b"\x89PNG".to_vec()),
+                },
+                ExampleInput {
+                    name: "question".into(),
+                    text: Some(label.into()),
+                    png: None,
+                },
+                ExampleInput {
+                    name: "speech".into(),
+                    ..ExampleInput::default()
+                },
+            ],
+            output: label.into(),
+            expected: label.into(),
+            predicted: predicted.into(),
+            probability: 0.5,
+            top: vec![(label.into(), 0.5), ("no".into(), f64::NAN)],
+            heat: Some(HeatMap {
+                cells: 1,
+                falls: vec![0.4],
+                height: 64,
+                width: 64,
+            }),
+        };
+        ReportData {
+            name: label.into(),
+            recipe: format!("name = '{label}'"),
+            generated_by: label.into(),
+            summary: Summary {
+                stop_reason: label.into(),
+                best_step: Some(2),
+                peak_memory_mb: Some(812.0),
+                ..Summary::default()
+            },
+            steps: (0..500)
+                .map(|step| StepPoint {
+                    step,
+                    loss: 1.0 / step as f64,
+                    ..StepPoint::default()
+                })
+                .collect(),
+            evaluations: vec![EvaluationPoint {
+                step: 2,
+                epoch: 1,
+                metrics: metrics(),
+            }],
+            splits: vec![SplitReport {
+                name: label.into(),
+                rows: 8,
+                skipped: 1,
+                outputs: vec![output],
+            }],
+            examples: vec![example("no"), example(label)],
+        }
+    }
+
+    /// Every element that was opened is closed, in order.
+    fn assert_balanced(html: &str) {
+        const VOID: [&str; 5] = ["meta", "br", "!doctype", "link", "col"];
+        let mut open: Vec<&str> = Vec::new();
+        let mut rest = html;
+        while let Some(start) = rest.find('<') {
+            rest = &rest[start + 1..];
+            let end = rest.find('>').expect("a tag ends");
+            let (tag, after) = (&rest[..end], &rest[end + 1..]);
+            let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap();
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name), "before {after:.80}");
+            } else if !tag.ends_with('/') && !VOID.contains(&name) {
+                open.push(name);
+            }
+            rest = after;
+            // Scripts and styles hold text in which `<` opens nothing.
+            if ["script", "style"].contains(&name) && !tag.starts_with('/') {
+                rest = &rest[rest.find("</").expect("a script ends")..];
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+
+    fn check(data: &ReportData, present: &[&str], absent: &[&str]) {
+        let html = render(data);
+        assert_balanced(&html);
+        for text in present {
+            assert!(html.contains(text), "missing: {text}");
+        }
+        for text in absent {
+            assert!(!html.contains(text), "present: {text}");
+        }
+        for text in [
+            "NaN",
+            "Infinity",
+            ">inf",
+            "\"inf",
+            "src=\"http",
+            "href=\"http",
+            "@import",
+            "url(h",
+        ] {
+            assert!(!html.contains(text), "present: {text}");
+        }
+    }
+
+    #[test]
+    fn everything_is_escaped() {
+        let absent = ["<script>alert", "alert('x')", "\"&\"", "}}", "{%"];
+        check(&full(HOSTILE), &["&lt;script&gt;alert(&#x27;x&#x27;)"], &absent);
+    }
+
+    #[test]
+    fn every_part_is_on_the_page() {
+        let present = [
+            "<title>easy</title>",
+            "75.0%",
+            "70.0% to 80.0%",
+            "Peak memory",
+            "812 MB",
+            "easy taken for no: 1 of 4 rows (25.0%)",
+            "how much the answer’s probability falls when this part is hidden",
+            "data:image/png;base64,iVBORw==",
+            "wrong",
+            "right",
+            "absent",
+            "name = &#x27;easy&#x27;",
+            "1 value was not a finite number",
+            "prefers-color-scheme: dark",
+        ];
+        check(&full("easy"), &present, &[]);
+    }
+
+    #[test]
+    fn empty_parts_are_left_out_or_said() {
+        let empty = ReportData {
+            name: "empty".into(),
+            ..ReportData::default()
+        };
+        check(
+            &empty,
+            &["No training steps were recorded", "No split was evaluated"],
+            &["Examples"],
+        );
+        let split = SplitReport {
+            name: "test".into(),
+            outputs: vec![OutputReport {
+                name: "answer".into(),
+                ..OutputReport::default()
+            }],
+            ..SplitReport::default()
+        };
+        let hollow = ReportData {
+            splits: vec![split],
+            ..empty
+        };
+        check(
+            &hollow,
+            &["No metrics were measured", "0 rows"],
+            &["No split was evaluated"],
+        );
+    }
+
+    #[test]
+    fn one_point_is_drawn() {
+        let data = ReportData {
+            steps: vec![StepPoint::default()],
+            ..ReportData::default()
+        };
+        check(&data, &["h0\""], &["No training steps were recorded"]);
+    }
+
+    #[test]
+    fn the_same_data_give_the_same_bytes() {
+        assert_eq!(render(&full("easy")), render(&full("easy")));
+    }
+}

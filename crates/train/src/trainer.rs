@@ -1,0 +1,380 @@
+//! The training loop: epochs of steps, an evaluation after each, and a checkpoint that resumes bit for bit.
+
+use crate::checkpoint::{self, Best, TrainerState};
+use crate::error::{Result, TrainError};
+use crate::events::{EvaluationEvent, Event, EventLog, StepEvent};
+use crate::optimizer::{Gradients, Optimizer, add, global_norm, scale};
+use crate::plan::Plan;
+use crate::quarantine::Quarantine;
+use crate::score::Scoring;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use sensorium_data::random::Key;
+use sensorium_data::{Batch, Draw, Loader, Sampler};
+use sensorium_model::checkpoint::{save, to_host, to_vec};
+use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// How a sitting of training ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// With the reason, for people.
+    Finished(String),
+    /// The state is saved; `--resume` goes on from it.
+    Interrupted,
+}
+
+/// A run in training.
+pub struct Trainer {
+    plan: Plan,
+    run: RunDirectory,
+    model: Model,
+    optimizer: Optimizer,
+    state: TrainerState,
+    sampler: Sampler,
+    quarantine: Quarantine,
+    started: Instant,
+    /// The state's seconds when this sitting began.
+    seconds_before: f64,
+}
+
+impl Trainer {
+    /// Starts at the newest valid checkpoint of `run`, or at the beginning where there is none.
+    pub fn new(plan: Plan, run: RunDirectory, device: &Device) -> Result<Self> {
+        let device = device.clone().autodiff();
+        let inputs = plan.dataset.inputs().iter();
+        let shapes = inputs
+            .map(|input| (input.name.clone(), input.processor.shape()))
+            .collect();
+        let mut model = Model::new(&plan.description.model, &shapes, plan.recipe.seed, &device)?;
+        let training = &plan.recipe.training;
+        let mut optimizer = Optimizer::new(training.optimizer.clone(), &model);
+        let mut state = TrainerState::default();
+        if let Some(folder) = checkpoint::newest(&run)? {
+            state = checkpoint::read_state(&folder)?;
+            model = checkpoint::restore(&folder, model, &mut optimizer, &device)?;
+        }
+        let sampler = Sampler::new(&plan.dataset, &plan.splits.train, training.batch_size);
+        let mut quarantine = Quarantine::new(plan.rows(), plan.recipe.data.failure_budget);
+        let within = quarantine.add(plan.broken.iter().cloned());
+        quarantine.write(&run.quarantine())?;
+        within?;
+        let seconds_before = state.seconds;
+        let started = Instant::now();
+        Ok(Self {
+            plan,
+            run,
+            model,
+            optimizer,
+            state,
+            sampler,
+            quarantine,
+            started,
+            seconds_before,
+        })
+    }
+
+    pub fn state(&self) -> &TrainerState {
+        &self.state
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Steps that training takes at the most.
+    pub fn total_steps(&self) -> u64 {
+        let training = &self.plan.recipe.training;
+        let batches = self.sampler.in_order().len();
+        let steps = batches.div_ceil(training.accumulate) as u64;
+        (steps * training.max_epochs).min(training.max_steps.unwrap_or(u64::MAX))
+    }
+
+    /// Trains until a limit or a stop rule is met, or until `interrupt` is set.
+    pub fn run(&mut self, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Event)) -> Result<Outcome> {
+        if let Some(reason) = &self.state.finished {
+            return Ok(Outcome::Finished(reason.clone()));
+        }
+        let mut log = EventLog::open(&self.run, self.state.step)?;
+        let mut emit = |event: Event| {
+            observe(&event);
+            log.write(&event)
+        };
+        let result = self.epochs(interrupt, &mut emit);
+        self.quarantine.write(&self.run.quarantine())?;
+        result
+    }
+
+    fn epochs(&mut self, interrupt: &AtomicBool, emit: &mut dyn FnMut(Event) -> Result<()>) -> Result<Outcome> {
+        loop {
+            if !self.epoch(interrupt, emit)? || !self.evaluate(interrupt, emit)? {
+                self.save()?;
+                return Ok(Outcome::Interrupted);
+            }
+            self.save()?;
+            if let Some(reason) = &self.state.finished {
+                return Ok(Outcome::Finished(reason.clone()));
+            }
+        }
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.state.seconds = self.seconds();
+        checkpoint::save(&self.run, &self.state, &self.model, &self.optimizer)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// The rest of the epoch under way; false when interrupted.
+    fn epoch(&mut self, interrupt: &AtomicBool, emit: &mut dyn FnMut(Event) -> Result<()>) -> Result<bool> {
+        let key = Key::new(self.plan.recipe.seed).with("epoch").at(self.state.epoch);
+        let batches = self.sampler.epoch(&key).split_off(self.state.batch);
+        let training = self.plan.recipe.training.clone();
+        let draw = Draw {
+            key,
+            modality_dropout: training.modality_dropout,
+        };
+        let threads = self.plan.recipe.data.loader_threads;
+        let count = batches.len();
+        let mut loader = Loader::new(&self.plan.dataset, batches, Some(draw), threads);
+        let mut taken = 0;
+        while taken < count && self.limit().is_none() {
+            let group = training.accumulate.min(count - taken);
+            taken += group;
+            let event = self.step(&mut loader, group)?;
+            emit(Event::Step(event))?;
+            if interrupt.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let due = |every: u64| self.state.step.is_multiple_of(every);
+            if training.checkpoint_every_steps.is_some_and(due) {
+                self.save()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The limit that has been reached, inside an epoch or at its end.
+    fn limit(&self) -> Option<String> {
+        let training = &self.plan.recipe.training;
+        if training.max_steps.is_some_and(|limit| self.state.step >= limit) {
+            return Some(format!("max_steps = {} is reached", self.state.step));
+        }
+        let minutes = self.seconds() / 60.0;
+        let over = training.max_minutes.filter(|limit| minutes >= *limit);
+        over.map(|limit| format!("max_minutes = {limit} is reached"))
+    }
+
+    /// One step of the optimiser over `group` batches. Nothing changes when the loss or a gradient is not finite.
+    fn step(&mut self, loader: &mut Loader, group: usize) -> Result<StepEvent> {
+        let mut sum = Gradients::new();
+        let mut statistics = BTreeMap::new();
+        let (mut loss_sum, mut rows, mut used) = (0.0, Vec::new(), 0);
+        for (micro, (batch, failed)) in loader.take(group).enumerate() {
+            self.quarantine.add(failed).inspect_err(|_| {
+                // The budget's error is the one to report, even where its account cannot be written.
+                let _ = self.quarantine.write(&self.run.quarantine());
+            })?;
+            if batch.rows.is_empty() {
+                continue;
+            }
+            let pass = Pass::training(self.step_key().at(micro as u64));
+            let (loss, gradients) = self.backward(&batch, &pass)?;
+            sum = add(sum, gradients);
+            statistics.extend(pass.into_statistics());
+            loss_sum += loss * batch.rows.len() as f64;
+            rows.extend(batch.rows);
+            used += 1;
+        }
+        let sum = if used > 1 { scale(sum, 1.0 / used as f64) } else { sum };
+        let event = self.apply(sum, loss_sum / rows.len().max(1) as f64, &rows)?;
+        let model = self.model.clone();
+        self.model = absorb_statistics(model, &statistics);
+        self.state.batch += group;
+        self.state.loss_sum += loss_sum;
+        self.state.loss_rows += rows.len();
+        Ok(event)
+    }
+
+    fn step_key(&self) -> Key {
+        Key::new(self.plan.recipe.seed).with("step").at(self.state.step)
+    }
+
+    /// The mean loss of a batch and its gradients.
+    fn backward(&self, batch: &Batch, pass: &Pass) -> Result<(f64, Gradients)> {
+        let outputs = self.model.forward(batch, pass);
+        let mut total: Option<Tensor<1>> = None;
+        let mut per_row = Vec::new();
+        for (name, losses) in self.model.losses(outputs, batch) {
+            let weight = self.plan.recipe.outputs[&name].weight / losses.count.max(1) as f64;
+            per_row.push(losses.rows.clone().without_autodiff());
+            let mean = losses.rows.sum() * weight;
+            total = Some(match total {
+                Some(total) => total + mean,
+                None => mean,
+            });
+        }
+        let total = total.expect("a recipe has at least one output");
+        let loss = f64::from(total.clone().into_scalar::<f32>());
+        if !loss.is_finite() {
+            return Err(self.non_finite("the loss", &culprits(batch, per_row)));
+        }
+        let gradients = gradients(&self.model, &mut total.backward());
+        Ok((loss, gradients))
+    }
+
+    /// Clips the gradients and lets the optimiser take its step.
+    fn apply(&mut self, gradients: Gradients, loss: f64, rows: &[usize]) -> Result<StepEvent> {
+        let training = &self.plan.recipe.training;
+        let norm = global_norm(&gradients);
+        if !norm.is_finite() {
+            return Err(self.non_finite("a gradient", rows));
+        }
+        let gradients = match training.clip_norm {
+            Some(limit) if norm > limit => scale(gradients, limit / norm),
+            _ => gradients,
+        };
+        let factor = training.schedule.factor_at(self.state.step, self.total_steps());
+        let learning_rate = self.optimizer.learning_rate() * factor;
+        self.state.step += 1;
+        let step = self.state.step;
+        let model = self.model.clone();
+        self.model = self.optimizer.step(model, gradients, learning_rate, step);
+        let epoch = self.state.epoch;
+        Ok(StepEvent {
+            step,
+            epoch,
+            loss,
+            learning_rate,
+            gradient_norm: norm,
+            rows: rows.len(),
+        })
+    }
+
+    fn non_finite(&self, what: &str, rows: &[usize]) -> TrainError {
+        let shown: Vec<String> = rows.iter().take(20).map(usize::to_string).collect();
+        let more = rows.len().saturating_sub(20);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        TrainError::NonFinite(format!(
+            "step {}: {what} is not a finite number, so the weights were left as they were; manifest rows {}{more}; \
+             lower training.optimizer.learning_rate, set training.clip_norm, or look at these rows",
+            self.state.step + 1,
+            shown.join(", ")
+        ))
+    }
+
+    /// Measures the validation split, keeps the best weights and decides whether to go on; false when interrupted.
+    fn evaluate(&mut self, interrupt: &AtomicBool, emit: &mut dyn FnMut(Event) -> Result<()>) -> Result<bool> {
+        let Some(metrics) = self.measure(interrupt)? else {
+            return Ok(false);
+        };
+        let best = self.compare(&metrics)?;
+        let (step, epoch, seconds) = (self.state.step, self.state.epoch, self.seconds());
+        emit(Event::Evaluation(EvaluationEvent {
+            step,
+            epoch,
+            metrics,
+            seconds,
+            best,
+        }))?;
+        self.state.finished = self.reason_to_stop();
+        if self.state.finished.is_none() {
+            self.state.epoch += 1;
+            (self.state.batch, self.state.loss_sum, self.state.loss_rows) = (0, 0.0, 0);
+        }
+        Ok(true)
+    }
+
+    fn measure(&mut self, interrupt: &AtomicBool) -> Result<Option<BTreeMap<String, f64>>> {
+        let train_loss = self.state.loss_sum / self.state.loss_rows.max(1) as f64;
+        let mut metrics = BTreeMap::from([("train.loss".to_string(), train_loss)]);
+        let weights = self.plan.recipe.outputs.iter();
+        let model = self.model.valid();
+        let scoring = Scoring {
+            model: &model,
+            dataset: &self.plan.dataset,
+            weights: &weights.map(|(name, output)| (name.clone(), output.weight)).collect(),
+            threads: self.plan.recipe.data.loader_threads,
+            interrupt,
+        };
+        if self.plan.splits.validation.is_empty() {
+            return Ok(Some(metrics));
+        }
+        let Some(mut scores) = scoring.run(&self.plan.splits.validation, &mut |_| {}) else {
+            return Ok(None);
+        };
+        self.quarantine.add(std::mem::take(&mut scores.failed))?;
+        metrics.insert("validation.loss".into(), scores.loss);
+        for output in self.plan.recipe.outputs.keys() {
+            for (name, value) in scores.confusion(&model, output).metrics() {
+                metrics.insert(format!("validation.{output}.{name}"), value);
+            }
+        }
+        Ok(Some(metrics))
+    }
+
+    /// Whether `metrics` are the best so far; if so the weights become the run's model.
+    fn compare(&mut self, metrics: &BTreeMap<String, f64>) -> Result<bool> {
+        let stop = &self.plan.recipe.training.stop;
+        let metric = self.plan.stop_metric();
+        let value = metrics[metric];
+        let better = self
+            .state
+            .best
+            .as_ref()
+            .is_none_or(|best| stop.is_better(value, best.value));
+        if better {
+            save(&to_host(&self.model), &self.run.weights())?;
+            let (step, epoch) = (self.state.step, self.state.epoch);
+            self.state.best = Some(Best { step, epoch, value });
+            self.state.evaluations_since_best = 0;
+        } else {
+            self.state.evaluations_since_best += 1;
+        }
+        Ok(better)
+    }
+
+    fn reason_to_stop(&self) -> Option<String> {
+        let training = &self.plan.recipe.training;
+        let best = self.state.best.as_ref()?;
+        let metric = self.plan.stop_metric();
+        if training.stop.reached(best.value) {
+            return Some(format!("{metric} has reached {:.4}", best.value));
+        }
+        let since = self.state.evaluations_since_best;
+        if training.stop.patience.is_some_and(|patience| since >= patience) {
+            return Some(format!("{metric} has not improved for {since} evaluations"));
+        }
+        let epochs = self.state.epoch + 1;
+        let last = epochs >= training.max_epochs;
+        self.limit()
+            .or_else(|| last.then(|| format!("max_epochs = {epochs} is reached")))
+    }
+
+    /// Trainable parameters, in numbers.
+    pub fn parameter_count(&self) -> usize {
+        let all = sensorium_model::parameters(&self.model);
+        let trainable = all.values().filter(|parameter| parameter.trainable);
+        trainable
+            .map(|parameter| parameter.shape.iter().product::<usize>())
+            .sum()
+    }
+}
+
+/// The rows whose own loss is not finite.
+fn culprits(batch: &Batch, per_row: Vec<Tensor<1>>) -> Vec<usize> {
+    let losses: Vec<Vec<f32>> = per_row.into_iter().map(to_vec).collect();
+    let bad = |place: &usize| losses.iter().any(|rows| !rows[*place].is_finite());
+    (0..batch.rows.len())
+        .filter(bad)
+        .map(|place| batch.rows[place])
+        .collect()
+}
