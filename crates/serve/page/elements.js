@@ -1,0 +1,33 @@
+// Small helpers that make elements and words.
+
+/** An element with attributes and children; `on…` attributes are listeners, text stays text. */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value != null) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+/** `answer_type` → `Answer type`. */
+export function label(name) {
+  const words = name.replaceAll(/[_-]+/g, " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** A probability as people read it: never a rounded 100%. */
+export function percent(probability) {
+  if (probability >= 0.9995) return ">99.9%";
+  if (probability < 0.0005) return "<0.1%";
+  return `${(probability * 100).toFixed(1)}%`;
+}
+
+/** A predicted value as one line: lists are joined. */
+export function line(value) {
+  if (Array.isArray(value)) return value.map(line).join(", ") || "none";
+  if (value !== null && typeof value === "object") return JSON.stringify(value);
+  return String(value);
+}

@@ -1,0 +1,278 @@
+// The page: builds the form from what the model takes, sends it, shows what comes back.
+
+import { showAnswer, showEmpty, showHistory } from "./answer.js";
+import { describe, exampleAddress, examplePicture, predict } from "./api.js";
+import { element, label } from "./elements.js";
+import { PictureField } from "./picture.js";
+
+/** The most earlier answers that stay listed. */
+const HISTORY = 8;
+
+/** The most example pictures in the strip. */
+const THUMBNAILS = 12;
+
+const at = (id) => document.getElementById(id);
+const state = { models: [], limits: {}, model: null, pictures: [], texts: [], history: [] };
+let running = null;
+let wantedExample = null;
+
+async function start() {
+  try {
+    Object.assign(state, await describe());
+  } catch (error) {
+    at("lead").textContent = "";
+    fail(error, start);
+    return;
+  }
+  notice();
+  const wanted = new URLSearchParams(location.search).get("model");
+  const model = state.models.find(({ name }) => name === wanted) ?? state.models[0];
+  const names = state.models.map(({ name }) => element("option", { value: name }, name));
+  at("model").replaceChildren(...names);
+  at("model").value = model.name;
+  at("model").hidden = state.models.length < 2;
+  at("model-name").textContent = state.models.length < 2 ? model.name : "";
+  at("model-label").hidden = false;
+  build(model);
+}
+
+/** Builds the form of `model`. */
+function build(model) {
+  running?.abort();
+  state.model = model;
+  state.history = [];
+  const isText = ({ modality }) => modality === "text";
+  const media = model.inputs.filter((input) => !isText(input));
+  state.pictures = media.map((input) => new PictureField(input, pictureChanged));
+  state.texts = model.inputs.filter(isText).map(textField);
+  at("media").replaceChildren(...state.pictures.map(({ root }) => root), ...thumbnails(model));
+  at("media").hidden = state.pictures.length === 0;
+  at("texts").replaceChildren(...state.texts.map(({ root }) => root));
+  at("composer").hidden = state.texts.length === 0;
+  at("form").classList.toggle("single", state.pictures.length === 0);
+  at("chips").replaceChildren(...(model.examples ?? []).map(chip));
+  at("chips").hidden = !model.examples?.length;
+  const [title, lead] = words();
+  at("title").textContent = title;
+  at("lead").textContent = lead;
+  document.title = `${title} · Sensorium`;
+  notice();
+  reset();
+}
+
+/** The heading and the sentence below it, by what the model takes. */
+function words() {
+  const [pictures, texts] = [state.pictures.length, state.texts.length];
+  if (pictures && texts) {
+    return ["Ask about a picture", "Choose a picture, type a question, press Enter."];
+  }
+  if (pictures) return ["What is in this picture?", "Choose a picture and the model answers."];
+  return ["Ask the model", "Type a text and press Enter."];
+}
+
+function textField({ name }) {
+  const area = element("textarea", {
+    id: `input-${name}`,
+    name,
+    rows: 1,
+    autocomplete: "off",
+    maxlength: state.limits.text_bytes,
+    placeholder: name === "question" ? "What shape is in the picture?" : "",
+    onkeydown: (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      at("form").requestSubmit();
+    },
+  });
+  const caption = element("label", { for: area.id }, label(name));
+  return { name, area, root: element("div", { class: "field text" }, caption, area) };
+}
+
+/** A button that asks an example. */
+function chip(example) {
+  const ask = () => {
+    for (const { name, area } of state.texts) area.value = example[name] ?? "";
+    at("form").requestSubmit();
+  };
+  const text = Object.values(example).join(" · ");
+  return element("button", { type: "button", onclick: ask }, text);
+}
+
+/** The strip of example pictures, for the first picture field. */
+function thumbnails(model) {
+  const count = Math.min(model.example_images, THUMBNAILS);
+  const field = state.pictures[0];
+  if (!count || !field) return [];
+  const buttons = Array.from({ length: count }, (_, index) => {
+    const src = exampleAddress(model.name, index);
+    const picture = element("img", { src, alt: "", loading: "lazy" });
+    const name = `Example picture ${index + 1}`;
+    const choose = () => chooseExample(field, index);
+    return element("button", { type: "button", "aria-label": name, onclick: choose }, picture);
+  });
+  const attributes = { class: "strip", role: "group", "aria-label": "Example pictures" };
+  return [element("div", attributes, ...buttons)];
+}
+
+async function chooseExample(field, index) {
+  const wanted = { field, index };
+  wantedExample = wanted;
+  try {
+    const picture = await examplePicture(state.model.name, index);
+    // Another picture may have been chosen while this one was on its way.
+    if (wantedExample !== wanted) return;
+    field.set(picture, false);
+    markExample(index);
+  } catch (error) {
+    fail(error, () => chooseExample(field, index));
+  }
+}
+
+/** Shows which example picture is chosen; none for -1. */
+function markExample(index) {
+  const buttons = at("media").querySelectorAll(".strip button");
+  buttons.forEach((button, position) => {
+    button.setAttribute("aria-pressed", String(position === index));
+  });
+}
+
+/** A new picture starts a new conversation. */
+function pictureChanged(byHand) {
+  running?.abort();
+  wantedExample = null;
+  notice();
+  markExample(-1);
+  state.history = [];
+  reset();
+  if (inputs().size === 0) return;
+  if (state.texts.length === 0) at("form").requestSubmit();
+  // On a telephone the focus would bring up the keyboard over the picture.
+  else if (byHand && matchMedia("(pointer: fine)").matches) state.texts[0].area.focus();
+}
+
+function reset() {
+  showEmpty(at("answer"), "The answer appears here.");
+  listHistory(null);
+}
+
+/** What is filled in, name → text or file. */
+function inputs() {
+  const filled = new Map();
+  for (const { name, file } of state.pictures) if (file) filled.set(name, file);
+  for (const { name, area } of state.texts) {
+    if (area.value.trim()) filled.set(name, area.value.trim());
+  }
+  return filled;
+}
+
+async function submit() {
+  const filled = inputs();
+  const size = [...filled.values()].reduce((sum, value) => sum + (value.size ?? 0), 0);
+  if (filled.size === 0) return notice({ title: "Nothing to answer yet", text: words()[1] });
+  if (size > state.limits.body_bytes) return fail({ code: "body_too_large" });
+  running?.abort();
+  const request = new AbortController();
+  running = request;
+  busy(true);
+  try {
+    const before = performance.now();
+    const { outputs } = await predict(state.model.name, filled, request.signal);
+    const asked = state.texts.map(({ name }) => filled.get(name)).filter(Boolean).join(" · ");
+    remember({ asked, outputs, milliseconds: performance.now() - before });
+  } catch (error) {
+    if (running === request && error.name !== "AbortError") fail(error, submit);
+  } finally {
+    if (running === request) busy(false);
+  }
+}
+
+/** Shows an answer and puts it before the earlier ones. */
+function remember(entry) {
+  notice();
+  const others = state.history.filter(({ asked }) => asked !== entry.asked);
+  state.history = [entry, ...others].slice(0, HISTORY + 1);
+  show(entry);
+  for (const { area } of state.texts) if (document.activeElement === area) area.select();
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  at("answer").scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+}
+
+function show(entry) {
+  showAnswer(at("answer"), entry);
+  listHistory(entry);
+}
+
+/** Lists the earlier answers, all but the one that `shown` shows large. */
+function listHistory(shown) {
+  const earlier = state.history.filter((entry) => entry !== shown && entry.asked);
+  showHistory(at("history"), at("history-list"), earlier, show);
+  at("history-title").textContent = state.pictures.length ? "Earlier on this picture" : "Earlier";
+}
+
+function busy(on) {
+  at("form").classList.toggle("busy", on);
+  at("form").setAttribute("aria-busy", String(on));
+  if (on) at("answer").dataset.state = "busy";
+  else if (at("answer").dataset.state === "busy") {
+    at("answer").dataset.state = at("answer").querySelector(".output") ? "done" : "empty";
+  }
+}
+
+/** Says what went wrong; `again` is what a button then offers to try again. */
+function fail({ code, message, field }, again) {
+  for (const picture of state.pictures) picture.mark(picture.name === field);
+  const megabytes = Math.floor(state.limits.body_bytes / 1e6);
+  const known = {
+    unreachable: ["The server does not answer", "Check that it is still running, then try again."],
+    busy: ["The server is busy", "Other requests come first. Try again in a moment."],
+    undecodable_image: [
+      "This picture cannot be read",
+      "Choose a PNG, JPEG, WebP, GIF, BMP or TIFF file.",
+    ],
+    body_too_large: ["This file is too large", `Choose one below ${megabytes} MB.`],
+    internal: ["The model failed on this request", "Others are not affected. Try other inputs."],
+  };
+  const sentence = message && `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  const [title, text] = known[code] ?? ["This did not work", sentence];
+  const isPassing = ["unreachable", "busy"].includes(code);
+  notice({ title, text, again: isPassing ? again : null });
+}
+
+/** Shows a notice, or none. */
+function notice(content) {
+  if (!content) {
+    at("notice").replaceChildren();
+    return;
+  }
+  const { title, text, again } = content;
+  const parts = [element("strong", {}, title), element("span", {}, text)];
+  if (again) parts.push(element("button", { type: "button", onclick: again }, "Try again"));
+  at("notice").replaceChildren(...parts);
+}
+
+/** Gives a dropped or pasted file to the picture field under `target`, else to the first. */
+function receive(transfer, target) {
+  const [file] = transfer?.files ?? [];
+  if (!file || state.pictures.length === 0) return false;
+  const field = state.pictures.find(({ root }) => root.contains(target)) ?? state.pictures[0];
+  field.set(file, true);
+  return true;
+}
+
+at("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
+});
+at("model").addEventListener("change", (event) => {
+  build(state.models.find(({ name }) => name === event.target.value));
+});
+// Without this a file dropped beside the zone would replace the page.
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  receive(event.dataTransfer, event.target);
+});
+document.addEventListener("paste", (event) => {
+  if (receive(event.clipboardData, event.target)) event.preventDefault();
+});
+start();
