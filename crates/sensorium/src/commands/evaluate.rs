@@ -1,0 +1,72 @@
+//! `sensorium evaluate RUN`.
+
+use crate::{Global, interrupt, runs};
+use sensorium_data::split::Split;
+use sensorium_model::RunDirectory;
+use sensorium_train::{Controls, Evaluation};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The run directory
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// train, validation or test
+    #[arg(long, default_value = "test")]
+    split: Split,
+    /// Measure on another manifest
+    #[arg(long, value_name = "MANIFEST")]
+    data: Option<PathBuf>,
+    /// Leave out the evaluations with an input withheld or shuffled
+    #[arg(long)]
+    no_controls: bool,
+    /// Withhold every set of inputs
+    #[arg(long, conflicts_with = "no_controls")]
+    ablate: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
+    let interrupt = interrupt::listen()?;
+    let run = RunDirectory::new(arguments.run);
+    let loaded = runs::Measurable::load(&run, arguments.data.as_deref(), global.quiet)?;
+    let controls = match (arguments.no_controls, arguments.ablate) {
+        (true, _) => Controls::None,
+        (_, true) => Controls::Ablate,
+        _ => Controls::Each,
+    };
+    let evaluation = loaded.evaluate(&run, arguments.split, controls, interrupt, global.quiet)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&evaluation)?);
+    } else {
+        print!("{}", table(&evaluation));
+        println!("report: {}", run.report().display());
+    }
+    Ok(())
+}
+
+/// The metrics with their intervals, then each control, in columns.
+pub fn table(evaluation: &Evaluation) -> String {
+    let mut text = format!(
+        "{} · {} · {} rows, {} skipped\n",
+        evaluation.run, evaluation.split, evaluation.rows, evaluation.skipped
+    );
+    for (output, metrics) in &evaluation.metrics {
+        for (metric, value) in metrics {
+            let name = format!("{output}.{metric}");
+            text += &format!("  {name:<24} {value:>7.4}");
+            if let Some([low, high]) = evaluation.intervals[output].get(metric) {
+                text += &format!("  [{low:.4}, {high:.4}]");
+            }
+            text.push('\n');
+        }
+        for (control, outputs) in &evaluation.controls {
+            let values = outputs[output].iter();
+            let values: Vec<String> = values.map(|(metric, value)| format!("{metric} {value:.4}")).collect();
+            text += &format!("  {control:<24} {}\n", values.join("  "));
+        }
+    }
+    text
+}

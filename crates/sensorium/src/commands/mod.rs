@@ -1,0 +1,50 @@
+//! One file per verb.
+
+mod completions;
+mod data;
+mod demo;
+mod doctor;
+mod evaluate;
+mod predict;
+mod schema;
+mod serve;
+mod train;
+
+use crate::Global;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Fetch a real data set, train on it, measure the model, write the report and open the page
+    Demo(demo::Arguments),
+    /// List and fetch data sets
+    #[command(subcommand)]
+    Data(data::Command),
+    /// Train a model as a recipe says
+    Train(train::Arguments),
+    /// Measure a trained model, with controls
+    Evaluate(evaluate::Arguments),
+    /// Answer for one sample or for a file of rows
+    Predict(predict::Arguments),
+    /// Serve trained models over HTTP, with a page
+    Serve(serve::Arguments),
+    /// Say what is installed and what this machine offers
+    Doctor(doctor::Arguments),
+    /// Print the JSON Schema of recipes
+    Schema,
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, global),
+        Command::Data(command) => data::run(command, global),
+        Command::Train(arguments) => train::run(arguments, global),
+        Command::Evaluate(arguments) => evaluate::run(arguments, global),
+        Command::Predict(arguments) => predict::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments, global),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Schema => schema::run(),
+        Command::Completions(arguments) => completions::run(arguments),
+    }
+}

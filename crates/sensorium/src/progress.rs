@@ -1,0 +1,146 @@
+//! Progress for people, on stderr: a bar with rate and time left on a terminal, a line now and then elsewhere.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sensorium_data::catalogue::Progress;
+use sensorium_train::{EvaluationEvent, EvaluationProgress, Event};
+use std::time::Duration;
+
+const BAR: &str = "{prefix:>12} {bar:30.cyan/dim} {human_pos}/{human_len} · {per_sec} · {eta} left {msg}";
+const SPINNER: &str = "{prefix:>12} {spinner} {human_pos} {msg}";
+
+fn bar(quiet: bool, length: Option<u64>) -> ProgressBar {
+    let target = if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let bar = ProgressBar::with_draw_target(length, target);
+    let template = if length.is_some() { BAR } else { SPINNER };
+    let style = ProgressStyle::with_template(template).expect("the template is a constant");
+    bar.set_style(style.progress_chars("━╸─"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Fetching and generating, stage by stage.
+pub struct FetchProgress {
+    quiet: bool,
+    shown: Option<(String, ProgressBar)>,
+}
+
+impl FetchProgress {
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, shown: None }
+    }
+
+    pub fn update(&mut self, progress: Progress) {
+        let same = self.shown.as_ref().is_some_and(|(stage, _)| *stage == progress.stage);
+        if !same {
+            self.finish();
+            if !self.quiet {
+                eprintln!("{}", progress.stage);
+            }
+            self.shown = Some((progress.stage.clone(), bar(self.quiet, progress.total)));
+        }
+        if let Some((_, bar)) = &self.shown {
+            bar.set_position(progress.done);
+        }
+    }
+
+    pub fn finish(&mut self) {
+        if let Some((_, bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for FetchProgress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Steps of training, with a line for each evaluation.
+pub struct TrainProgress {
+    bar: ProgressBar,
+    quiet: bool,
+    smooth: Option<f64>,
+}
+
+impl TrainProgress {
+    pub fn new(quiet: bool, total: u64, done: u64) -> Self {
+        let bar = bar(quiet, Some(total)).with_prefix("training").with_position(done);
+        bar.reset_eta();
+        Self {
+            bar,
+            quiet,
+            smooth: None,
+        }
+    }
+
+    pub fn observe(&mut self, event: &Event) {
+        match event {
+            Event::Step(step) => {
+                let before = self.smooth.unwrap_or(step.loss);
+                let smooth = 0.95 * before + 0.05 * step.loss;
+                self.smooth = Some(smooth);
+                self.bar.set_position(step.step);
+                self.bar.set_message(format!("· loss {smooth:.4}"));
+            }
+            Event::Evaluation(evaluation) => self.line(evaluation),
+        }
+    }
+
+    fn line(&self, evaluation: &EvaluationEvent) {
+        if self.quiet {
+            return;
+        }
+        let metrics = evaluation.metrics.iter();
+        let metrics: Vec<String> = metrics.map(|(name, value)| format!("{name} {value:.4}")).collect();
+        let star = if evaluation.best { "  ← best" } else { "" };
+        let (epoch, seconds) = (evaluation.epoch + 1, evaluation.seconds);
+        self.bar.suspend(|| {
+            eprintln!("epoch {epoch:>3} · {seconds:6.1} s · {}{star}", metrics.join(" · "));
+        });
+    }
+
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Rows of an evaluation, for the whole and for each control.
+pub struct ScoreProgress {
+    quiet: bool,
+    shown: Option<(String, ProgressBar)>,
+}
+
+impl ScoreProgress {
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, shown: None }
+    }
+
+    pub fn update(&mut self, progress: EvaluationProgress) {
+        if self.shown.as_ref().is_none_or(|(stage, _)| stage != progress.stage) {
+            self.finish();
+            let bar = bar(self.quiet, Some(progress.total as u64)).with_prefix("evaluating");
+            bar.set_message(format!("· {}", progress.stage));
+            self.shown = Some((progress.stage.to_string(), bar));
+        }
+        if let Some((_, bar)) = &self.shown {
+            bar.set_position(progress.rows as u64);
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some((_, bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for ScoreProgress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,162 @@
+//! What scripts rely on: the JSON documents, the exit codes and the files of a run directory.
+
+use crate::fixture::{Fixture, copy_folder, json_lines};
+use serde_json::Value;
+
+#[test]
+fn a_run_directory_holds_what_the_contract_names() {
+    let fixture = Fixture::trained();
+    for name in [
+        "recipe.toml",
+        "processors/image.json",
+        "processors/question.json",
+        "model.safetensors",
+        "model.json",
+        "metrics.jsonl",
+        "tensorboard",
+        "report.html",
+        "quarantine.jsonl",
+    ] {
+        assert!(fixture.path("run").join(name).exists(), "{name} is missing");
+    }
+    let last = std::fs::read_dir(fixture.path("run/checkpoints"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    for name in [
+        "model.safetensors",
+        "optimizer.safetensors",
+        "trainer.json",
+        "manifest.json",
+    ] {
+        assert!(last.path().join(name).exists(), "{name} is missing in a checkpoint");
+    }
+}
+
+#[test]
+fn evaluate_prints_one_document_with_controls_and_intervals() {
+    let fixture = Fixture::trained();
+    let finished = fixture.expect(&["evaluate", "run", "--json"], 0, &[]);
+    let document: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&document["run"], &document["split"]), (&"run".into(), &"test".into()));
+    assert_eq!((&document["rows"], &document["skipped"]), (&12.into(), &0.into()));
+    let accuracy = document["metrics"]["answer"]["accuracy"].as_f64().unwrap();
+    let [low, high] = [0, 1].map(|end| document["intervals"]["answer"]["accuracy"][end].as_f64().unwrap());
+    assert!(low <= accuracy && accuracy <= high, "{low} {accuracy} {high}");
+    let labels = document["confusion"]["answer"]["labels"].as_array().unwrap().len();
+    assert_eq!(
+        document["confusion"]["answer"]["counts"].as_array().unwrap().len(),
+        labels
+    );
+    let controls: Vec<&String> = document["controls"].as_object().unwrap().keys().collect();
+    let expected = [
+        "shuffled:image",
+        "shuffled:question",
+        "without:image",
+        "without:question",
+    ];
+    assert_eq!(controls, expected);
+    assert!(document["controls"]["without:question"]["answer"]["macro_f1"].is_number());
+    let lines = String::from_utf8(fixture.read("run/predictions/test.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 12);
+    let stored: Value = serde_json::from_slice(&fixture.read("run/evaluation/test.json")).unwrap();
+    assert_eq!(stored, document);
+    let plain = fixture.expect(&["evaluate", "run", "--json", "--no-controls"], 0, &[]);
+    let plain: Value = serde_json::from_str(&plain.stdout).unwrap();
+    assert_eq!(plain["controls"], serde_json::json!({}));
+    assert_eq!(plain["metrics"], document["metrics"]);
+}
+
+#[test]
+fn predict_answers_one_sample_with_any_subset_of_inputs() {
+    let fixture = Fixture::trained();
+    let all: [&[&str]; 4] = [
+        &["--image", "0.png", "--text", "which color?"],
+        &["--input", "image=0.png", "--input", "question=how large?"],
+        &["--image", "0.png"],
+        &["--text", ""],
+    ];
+    for inputs in all {
+        let arguments = [&["predict", "run", "--json"], inputs].concat();
+        let finished = fixture.expect(&arguments, 0, &[]);
+        let line = &json_lines(&finished.stdout)[0];
+        assert_eq!(line["row"], 0);
+        let answer = &line["outputs"]["answer"];
+        assert_eq!(answer["value"], answer["top"][0]["value"]);
+        let top = answer["top"].as_array().unwrap();
+        let sum: f64 = top.iter().map(|one| one["probability"].as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "the five labels have a probability of {sum}");
+    }
+    fixture.expect(&["predict", "run", "--image", "0.png"], 0, &[]);
+}
+
+#[test]
+fn predict_gives_one_line_for_each_row_in_order() {
+    let fixture = Fixture::trained();
+    let rows = [
+        r#"{"image": "0.png", "question": "which color?"}"#,
+        r#"{"image": "none.png", "question": "which color?"}"#,
+        r#"{"image": "1.png", "question"#,
+        "",
+        r#"{"image": null, "question": "how large?"}"#,
+        r#"{"image": "1.png"}"#,
+    ];
+    fixture.write("ask.jsonl", rows.join("\n"));
+    let finished = fixture.expect(&["predict", "run", "--data", "ask.jsonl", "--json"], 0, &[]);
+    let lines = json_lines(&finished.stdout);
+    let rows: Vec<u64> = lines.iter().map(|line| line["row"].as_u64().unwrap()).collect();
+    assert_eq!(rows, [0, 1, 2, 3, 4]);
+    let failed: Vec<bool> = lines.iter().map(|line| line["error"].is_object()).collect();
+    assert_eq!(failed, [false, true, true, false, false]);
+    assert_eq!(lines[1]["error"]["code"], "missing");
+    assert!(lines[1]["error"]["path"].as_str().unwrap().ends_with("none.png"));
+}
+
+#[test]
+fn a_run_can_be_moved_and_needs_nothing_else() {
+    let fixture = Fixture::trained();
+    let ask = |run: &str| {
+        let arguments = ["predict", run, "--json", "--image", "3.png", "--text", "which color?"];
+        fixture.expect(&arguments, 0, &[]).stdout
+    };
+    let before = ask("run");
+    copy_folder(&fixture.path("run"), &fixture.path("elsewhere/moved"));
+    for name in ["run/model.json", "rows.jsonl", "recipe.toml"] {
+        std::fs::remove_file(fixture.path(name)).unwrap();
+    }
+    assert_eq!(ask("elsewhere/moved"), before);
+}
+
+#[test]
+fn resuming_a_finished_run_changes_nothing() {
+    let fixture = Fixture::trained();
+    let files = [
+        "model.safetensors",
+        "model.json",
+        "metrics.jsonl",
+        "recipe.toml",
+        "report.html",
+    ];
+    let read = || files.map(|name| fixture.read(&format!("run/{name}")));
+    let before = read();
+    fixture.expect(&["train", "recipe.toml", "--run", "run", "--resume"], 0, &["finished"]);
+    assert!(read() == before);
+}
+
+#[test]
+fn small_verbs_answer() {
+    let fixture = Fixture::new();
+    let schema: Value = serde_json::from_str(&fixture.expect(&["schema"], 0, &[]).stdout).unwrap();
+    assert!(schema["properties"]["inputs"].is_object());
+    let doctor: Value = serde_json::from_str(&fixture.expect(&["doctor", "--json"], 0, &[]).stdout).unwrap();
+    assert_eq!(doctor["version"], env!("CARGO_PKG_VERSION"));
+    assert!(
+        fixture
+            .expect(&["completions", "bash"], 0, &[])
+            .stdout
+            .contains("sensorium")
+    );
+    assert!(fixture.expect(&["data", "list"], 0, &[]).stdout.contains("easy-vqa"));
+    assert!(fixture.expect(&["--help"], 0, &[]).stdout.contains("demo"));
+}

@@ -1,0 +1,134 @@
+//! Interrupted runs end with the very bytes of an uninterrupted one.
+
+use crate::fixture::Fixture;
+use rand::{RngExt, SeedableRng};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+const KILLS: usize = 20;
+const KILLS_IN_A_SAVE: usize = 6;
+/// Kills that one run suffers before it may end.
+const KILLS_A_RUN: usize = 4;
+
+fn reference() -> Vec<u8> {
+    Fixture::trained().read("run/model.safetensors")
+}
+
+fn start(fixture: &Fixture) -> Child {
+    let arguments = ["train", "recipe.toml", "--run", "run", "--resume", "--quiet"];
+    fixture.command(&arguments).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Whether a checkpoint is half written: its folder is there and its manifest is not.
+fn in_a_save(run: &Path) -> bool {
+    let Ok(folders) = std::fs::read_dir(run.join("checkpoints")) else {
+        return false;
+    };
+    folders
+        .flatten()
+        .any(|folder| !folder.path().join("manifest.json").exists())
+}
+
+/// Kills the run at a moment and says whether it was inside a save; none when it ended before.
+fn kill(mut child: Child, run: &Path, delay: Duration, wanted_in_a_save: bool) -> Option<bool> {
+    let began = Instant::now();
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            return None;
+        }
+        if began.elapsed() >= delay && (!wanted_in_a_save || in_a_save(run)) {
+            break;
+        }
+        std::hint::spin_loop();
+    }
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    // A run that had ended in the meantime was not killed.
+    status.code().is_none().then(|| in_a_save(run))
+}
+
+#[test]
+fn twenty_kills_change_no_byte() {
+    let expected = reference();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(20);
+    let (mut kills, mut in_saves) = (0, 0);
+    while kills < KILLS || in_saves < KILLS_IN_A_SAVE {
+        let fixture = Fixture::new();
+        let run = fixture.path("run");
+        for _ in 0..KILLS_A_RUN {
+            let wanted_in_a_save = in_saves < KILLS_IN_A_SAVE && kills % 2 == 0;
+            let delay = Duration::from_millis(random.random_range(0..400));
+            match kill(start(&fixture), &run, delay, wanted_in_a_save) {
+                None => break,
+                Some(inside) => {
+                    kills += 1;
+                    in_saves += usize::from(inside);
+                }
+            }
+        }
+        assert!(start(&fixture).wait().unwrap().success());
+        assert!(fixture.read("run/model.safetensors") == expected, "after {kills} kills");
+    }
+    println!("{kills} kills, {in_saves} of them inside a save");
+}
+
+#[test]
+fn a_signal_saves_the_state_and_exits_with_130() {
+    let expected = reference();
+    for signal in ["-TERM", "-INT"] {
+        let fixture = Fixture::new();
+        let child = start(&fixture);
+        let began = Instant::now();
+        while !fixture.path("run/checkpoints").exists() && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let status = std::process::Command::new("kill")
+            .arg(signal)
+            .arg(child.id().to_string())
+            .status();
+        assert!(status.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal}");
+        assert!(start(&fixture).wait().unwrap().success());
+        assert!(fixture.read("run/model.safetensors") == expected, "{signal}");
+    }
+}
+
+#[test]
+fn the_number_of_loader_threads_changes_no_byte() {
+    let expected = reference();
+    for threads in [1, 4] {
+        let fixture = Fixture::new();
+        let set = format!("data.loader_threads={threads}");
+        fixture.expect(&["train", "recipe.toml", "--run", "run", "-q", "--set", &set], 0, &[]);
+        assert!(fixture.read("run/model.safetensors") == expected, "{threads} threads");
+    }
+}
+
+#[test]
+fn the_number_of_compute_threads_changes_no_byte() {
+    let expected = reference();
+    let fixture = Fixture::new();
+    fixture.expect(
+        &["train", "recipe.toml", "--run", "run", "-q", "--threads", "3"],
+        0,
+        &[],
+    );
+    assert!(fixture.read("run/model.safetensors") == expected);
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before_it() {
+    let expected = reference();
+    let fixture = Fixture::new();
+    fixture.expect(&["train", "recipe.toml", "--run", "run", "-q"], 0, &[]);
+    let folders = std::fs::read_dir(fixture.path("run/checkpoints")).unwrap();
+    let mut folders: Vec<_> = folders.map(|folder| folder.unwrap().path()).collect();
+    folders.sort();
+    let newest = folders.pop().unwrap().join("model.safetensors");
+    let bytes = std::fs::read(&newest).unwrap();
+    std::fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(start(&fixture).wait().unwrap().success());
+    assert!(fixture.read("run/model.safetensors") == expected);
+}

@@ -1,0 +1,9 @@
+//! The command line from outside: contracts, bad input, determinism and kills, each through the real program.
+
+mod bad_input;
+mod bad_runs;
+mod contract;
+mod fixture;
+mod kills;
+mod recipes;
+mod tidy;
