@@ -32,7 +32,7 @@ pub struct ReportSource<'a> {
 impl ReportSource<'_> {
     /// Writes `report.html`, and the examples that the run directory keeps.
     pub fn write(&self) -> Result<()> {
-        crate::examples::choose(self)?.save(self.run)?;
+        crate::examples::choose(self.pipeline, self.dataset, self.splits)?.save(self.run)?;
         let page = render(&self.collect()?);
         Ok(files::write_atomically(&self.run.report(), page.as_bytes())?)
     }

@@ -1,31 +1,30 @@
 //! Chooses the examples that a run directory keeps for people to try.
 
-use crate::collect::ReportSource;
 use crate::error::Result;
-use sensorium_data::{Feature, InputColumn, Modality, Sample, Value};
-use sensorium_model::Examples;
+use sensorium_data::split::Splits;
+use sensorium_data::{Dataset, Feature, InputColumn, Modality, Sample, Value};
+use sensorium_model::{Examples, Pipeline};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Pictures and texts of each input.
 const COUNT: usize = 8;
 
 /// Distinct values from evenly spaced rows of the test split, or of the training split where there is none.
-pub fn choose(source: &ReportSource<'_>) -> Result<Examples> {
-    let splits = source.splits;
+pub fn choose(pipeline: &Pipeline, dataset: &Dataset, splits: &Splits) -> Result<Examples> {
     let indices = if splits.test.is_empty() {
         &splits.train
     } else {
         &splits.test
     };
-    let samples: Vec<&Sample> = indices.iter().map(|&index| &source.dataset.samples()[index]).collect();
+    let samples: Vec<&Sample> = indices.iter().map(|&index| &dataset.samples()[index]).collect();
     let mut examples = Examples::default();
-    for input in source.pipeline.inputs() {
+    for input in pipeline.inputs() {
         let values = distinct(&samples, &input.column);
         match input.processor.modality() {
             Modality::Text => examples.texts.extend(texts(input, &values)),
             // The page offers pictures for the first image input only.
             Modality::Image if examples.pictures.is_empty() => {
-                examples.pictures = pictures(source, input, &values)?;
+                examples.pictures = pictures(dataset, input, &values)?;
             }
             Modality::Image => {}
         }
@@ -52,10 +51,10 @@ fn texts(input: &InputColumn, values: &[&Value]) -> Vec<BTreeMap<String, String>
     texts.map(|text| BTreeMap::from([(input.name.clone(), text)])).collect()
 }
 
-fn pictures(source: &ReportSource<'_>, input: &InputColumn, values: &[&Value]) -> Result<Vec<Vec<u8>>> {
+fn pictures(dataset: &Dataset, input: &InputColumn, values: &[&Value]) -> Result<Vec<Vec<u8>>> {
     let mut pictures = Vec::new();
     for value in values {
-        if let Feature::Image(picture) = input.processor.prepare(value, source.dataset.root())? {
+        if let Feature::Image(picture) = input.processor.prepare(value, dataset.root())? {
             pictures.push(picture.to_png());
         }
     }

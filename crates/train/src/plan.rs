@@ -5,7 +5,7 @@ use crate::recipe::Recipe;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::split::{SplitConfig, Splits, split};
 use sensorium_data::{DataError, Dataset, Home, InputColumn, Manifest, Processor, ProcessorConfig, Value, files};
-use sensorium_model::{Description, ModelConfig, OutputConfig, Pipeline, RunDirectory};
+use sensorium_model::{Description, Device, Model, ModelConfig, OutputConfig, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +49,7 @@ impl Plan {
         check_stop_metric(&recipe)?;
         let inputs = fit_inputs(&recipe, &manifest, &splits.train)?;
         let description = describe(name, &recipe, &manifest, &splits.train, &inputs)?;
+        check_model(&description, &inputs, recipe.seed)?;
         let outputs = description.outputs.clone().into_iter().collect();
         let cache = recipe.data.cache_mib << 20;
         let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs, cache);
@@ -193,6 +194,13 @@ fn check_columns(recipe: &Recipe, manifest: &Manifest) -> Result<()> {
             )));
         }
     }
+    Ok(())
+}
+
+/// A model that cannot be built is a mistake in the recipe, to be told before a folder is filled.
+fn check_model(description: &Description, inputs: &[InputColumn], seed: u64) -> Result<()> {
+    let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
+    Model::new(&description.model, &shapes.collect(), seed, &Device::flex())?;
     Ok(())
 }
 

@@ -46,6 +46,10 @@ fn mistakes_that_only_the_data_or_the_model_shows() {
         2,
         &["inputs.image.stem", "pixels"],
     );
+    assert!(
+        !fixture.path("run").exists(),
+        "a recipe that cannot work has left a folder"
+    );
     fixture.expect(
         &with("training.stop.metric=validation.acuracy"),
         2,
