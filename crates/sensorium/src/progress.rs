@@ -1,11 +1,11 @@
 //! Progress for people, on stderr: a bar with rate and time left on a terminal, a line now and then elsewhere.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sensorium_data::catalogue::Progress;
 use sensorium_train::{EvaluationEvent, EvaluationProgress, Event};
 use std::time::Duration;
 
-const BAR: &str = "{prefix:>12} {bar:30.cyan/dim} {human_pos}/{human_len} · {per_sec} · {eta} left {msg}";
+const BAR: &str = "{prefix:>12} {bar:30.cyan/dim} {human_pos}/{human_len} · {rate} · {eta} left {msg}";
 const SPINNER: &str = "{prefix:>12} {spinner} {human_pos} {msg}";
 
 fn bar(quiet: bool, length: Option<u64>) -> ProgressBar {
@@ -17,7 +17,11 @@ fn bar(quiet: bool, length: Option<u64>) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(length, target);
     let template = if length.is_some() { BAR } else { SPINNER };
     let style = ProgressStyle::with_template(template).expect("the template is a constant");
-    bar.set_style(style.progress_chars("━╸─"));
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // A rate that cannot be written to the terminal is no reason to stop.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    bar.set_style(style.with_key("rate", rate).progress_chars("━╸─"));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

@@ -81,7 +81,7 @@ fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Des
     });
     Description {
         run: run.name(),
-        name: pipeline.description.name.clone(),
+        name: run.name(),
         inputs: pipeline.inputs().iter().map(input).collect(),
         outputs: outputs.collect(),
         examples: examples.texts.clone(),

@@ -25,22 +25,32 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A table whose columns are as wide as their widest cell; the last one is free.
 fn list() {
-    println!(
-        "{:<12} {:>8} {:>9}  {:<12} {:<28} DESCRIPTION",
-        "NAME", "ROWS", "DOWNLOAD", "LICENCE", "TASKS"
-    );
-    for entry in catalogue::entries() {
-        let size = match entry.bytes {
-            0 => "none".to_string(),
-            bytes => format!("{:.1} MB", bytes as f64 / 1e6),
-        };
-        let tasks = entry.tasks.join(", ");
-        println!(
-            "{:<12} {:>8} {:>9}  {:<12} {:<28} {}",
-            entry.name, entry.rows, size, entry.licence, tasks, entry.description
-        );
+    let mut rows = vec![["NAME", "ROWS", "DOWNLOAD", "LICENCE", "TASKS", "DESCRIPTION"].map(String::from)];
+    rows.extend(catalogue::entries().iter().map(cells));
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+        println!("{}{}", cells.collect::<String>(), row[5]);
     }
+}
+
+fn cells(entry: &catalogue::Entry) -> [String; 6] {
+    let size = match entry.bytes {
+        0 => "none".to_string(),
+        bytes => format!("{:.1} MB", bytes as f64 / 1e6),
+    };
+    let (name, licence, description) = (entry.name.into(), entry.licence.into(), entry.description.into());
+    [
+        name,
+        entry.rows.to_string(),
+        size,
+        licence,
+        entry.tasks.join(", "),
+        description,
+    ]
 }
 
 fn fetch(name: &str, quiet: bool) -> anyhow::Result<()> {
