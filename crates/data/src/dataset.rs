@@ -263,3 +263,127 @@ fn size(feature: &Feature) -> usize {
         Feature::Text(tokens) => tokens.len() * 4,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::processors::{ImageConfig, Picture, Size, TextConfig, TokenizerConfig};
+    use crate::{ErrorKind, ProcessorConfig};
+
+    /// Rows of (picture, question); the pictures are one-coloured and named by their number.
+    pub fn dataset(rows: &[(Option<u8>, Option<&str>)]) -> Dataset {
+        let picture = |shade: u8| {
+            Picture {
+                height: 4,
+                width: 4,
+                pixels: vec![shade; 48],
+            }
+            .to_png()
+        };
+        let image = |shade: u8| Value::Bytes(picture(shade).into());
+        let text = |text: &str| Value::Text(text.into());
+        let sample = |(row, (shade, question)): (usize, &(Option<u8>, Option<&str>))| Sample {
+            row,
+            values: BTreeMap::from([
+                ("image".into(), shade.map_or(Value::Absent, image)),
+                ("question".into(), question.map_or(Value::Absent, text)),
+                ("answer".into(), Value::Number(row as f64)),
+            ]),
+        };
+        let samples = rows.iter().enumerate().map(sample).collect();
+        let image = ProcessorConfig::Image(ImageConfig {
+            size: Size::new(4, 4),
+            ..ImageConfig::default()
+        });
+        let tokenizer = TokenizerConfig::Word {
+            vocabulary: 100,
+            minimum_count: 1,
+        };
+        let question = ProcessorConfig::Text(TextConfig {
+            tokenizer,
+            ..TextConfig::default()
+        });
+        let input = |name: &str, config: &ProcessorConfig| InputColumn {
+            name: name.into(),
+            column: name.into(),
+            processor: Processor::fit(config, &["what is it", "is it red"]).unwrap(),
+        };
+        let inputs = vec![input("image", &image), input("question", &question)];
+        Dataset::new(
+            samples,
+            PathBuf::new(),
+            inputs,
+            vec![("answer".into(), "answer".into())],
+            1 << 20,
+        )
+    }
+
+    #[test]
+    fn each_distinct_medium_is_held_once_and_absent_ones_not_at_all() {
+        let rows = [
+            (Some(1), Some("what is it")),
+            (Some(2), Some("what is it")),
+            (None, Some("is it red")),
+            (Some(1), None),
+        ];
+        let (batch, failed) = dataset(&rows).batch(&[0, 1, 2, 3], None);
+        assert!(failed.is_empty());
+        assert_eq!(batch.inputs["image"].medium_of_row, [Some(0), Some(1), None, Some(0)]);
+        assert_eq!(
+            batch.inputs["question"].medium_of_row,
+            [Some(0), Some(0), Some(1), None]
+        );
+        let Some(Collated::Image { shape, .. }) = &batch.inputs["image"].media else {
+            panic!("no pictures")
+        };
+        assert_eq!(*shape, [2, 4, 4, 3]);
+        let answers: Vec<String> = batch.targets["answer"].iter().filter_map(Value::label).collect();
+        assert_eq!(answers, ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_bad_row_is_named_and_no_other_takes_its_place() {
+        let mut data = dataset(&[
+            (Some(1), Some("what")),
+            (Some(2), Some("what")),
+            (Some(3), Some("what")),
+        ]);
+        data.samples[1]
+            .values
+            .insert("image".into(), Value::Bytes([1, 2, 3].as_slice().into()));
+        let (batch, failed) = data.batch(&[2, 1, 0], None);
+        assert_eq!(batch.rows, [2, 0]);
+        assert_eq!(failed.len(), 1);
+        assert_eq!((failed[0].row, failed[0].field.as_deref()), (Some(1), Some("image")));
+        assert_eq!(failed[0].kind, ErrorKind::Damaged);
+    }
+
+    #[test]
+    fn modality_dropout_depends_on_the_key_and_never_takes_everything() {
+        let rows: Vec<_> = (0..200)
+            .map(|row| (Some(row as u8), (row % 2 == 0).then_some("what")))
+            .collect();
+        let data = dataset(&rows);
+        let indices: Vec<usize> = (0..200).collect();
+        let batch = |epoch: u64| {
+            let draw = Draw {
+                key: Key::new(1).at(epoch),
+                modality_dropout: 0.3,
+            };
+            data.batch(&indices, Some(&draw)).0
+        };
+        assert_eq!(batch(0), batch(0));
+        assert_ne!(batch(0), batch(1));
+        let of_row = |name: &str| batch(0).inputs[name].medium_of_row.clone();
+        let (image, question) = (of_row("image"), of_row("question"));
+        assert!(
+            image
+                .iter()
+                .zip(&question)
+                .all(|(image, question)| image.or(*question).is_some())
+        );
+        let withheld = image.iter().filter(|medium| medium.is_none()).count();
+        // Only the 100 rows with both inputs may lose their picture, with a probability of 0.3 · 0.7.
+        assert!((10..40).contains(&withheld), "{withheld} pictures were withheld");
+    }
+}

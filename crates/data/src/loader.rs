@@ -61,3 +61,28 @@ impl Iterator for Loader {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::dataset;
+    use crate::random::Key;
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_batches_in_the_same_order() {
+        let rows: Vec<_> = (0..40).map(|row| (Some(row % 9), Some("is it red"))).collect();
+        let data = Arc::new(dataset(&rows));
+        let batches: Vec<Vec<usize>> = (0..40).collect::<Vec<_>>().chunks(3).map(<[usize]>::to_vec).collect();
+        let load = |threads| {
+            let draw = Draw {
+                key: Key::new(1),
+                modality_dropout: 0.2,
+            };
+            let loader = Loader::new(&data, batches.clone(), Some(draw), threads);
+            loader.map(|(batch, _)| batch).collect::<Vec<_>>()
+        };
+        let one = load(1);
+        assert_eq!(one.len(), batches.len());
+        assert!([2, 3, 16].into_iter().all(|threads| load(threads) == one));
+    }
+}

@@ -54,3 +54,33 @@ impl Sampler {
         order.chunks(self.batch_size).map(<[usize]>::to_vec).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::tests::dataset;
+
+    #[test]
+    fn an_epoch_has_every_row_once_and_keeps_the_rows_of_a_picture_together() {
+        let rows: Vec<_> = (0..60)
+            .map(|row| ((row % 7 != 6).then_some((row % 12) as u8), Some("what")))
+            .collect();
+        let data = dataset(&rows);
+        let indices: Vec<usize> = (0..60).filter(|row| row % 5 != 0).collect();
+        let sampler = Sampler::new(&data, &indices, 8);
+        let key = Key::new(3);
+        let batches = sampler.epoch(&key.at(0));
+        assert_eq!(batches, sampler.epoch(&key.at(0)));
+        assert_ne!(batches, sampler.epoch(&key.at(1)));
+        let order: Vec<usize> = batches.concat();
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, indices);
+        for picture in 0..12u8 {
+            let places = (0..order.len()).filter(|place| rows[order[*place]].0 == Some(picture));
+            let places: Vec<usize> = places.collect();
+            let apart = places.windows(2).any(|pair| pair[1] != pair[0] + 1);
+            assert!(!apart, "the rows of picture {picture} are at {places:?}");
+        }
+    }
+}

@@ -331,6 +331,7 @@ impl Trainer {
             .best
             .as_ref()
             .is_none_or(|best| stop.is_better(value, best.value));
+        let better = better && value.is_finite();
         if better {
             save(&to_host(&self.model), &self.run.weights())?;
             let (step, epoch) = (self.state.step, self.state.epoch);
