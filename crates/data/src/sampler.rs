@@ -33,6 +33,15 @@ impl Sampler {
         Self { groups, batch_size }
     }
 
+    /// How many batches an epoch has.
+    pub fn batch_count(&self) -> usize {
+        self.groups
+            .iter()
+            .map(Vec::len)
+            .sum::<usize>()
+            .div_ceil(self.batch_size)
+    }
+
     /// The batches of an epoch: groups in random order, and rows in random order inside each group.
     pub fn epoch(&self, key: &Key) -> Vec<Vec<usize>> {
         let mut groups = self.groups.clone();
@@ -72,6 +81,7 @@ mod tests {
         let batches = sampler.epoch(&key.at(0));
         assert_eq!(batches, sampler.epoch(&key.at(0)));
         assert_ne!(batches, sampler.epoch(&key.at(1)));
+        assert_eq!(batches.len(), sampler.batch_count());
         let order: Vec<usize> = batches.concat();
         let mut sorted = order.clone();
         sorted.sort_unstable();

@@ -87,7 +87,7 @@ impl Trainer {
     /// Steps that training takes at the most.
     pub fn total_steps(&self) -> u64 {
         let training = &self.plan.recipe.training;
-        let batches = self.sampler.in_order().len();
+        let batches = self.sampler.batch_count();
         let steps = batches.div_ceil(training.accumulate) as u64;
         (steps * training.max_epochs).min(training.max_steps.unwrap_or(u64::MAX))
     }
