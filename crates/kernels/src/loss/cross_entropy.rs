@@ -1,4 +1,4 @@
-//! Losses from logits.
+//! Softmax cross entropy.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
