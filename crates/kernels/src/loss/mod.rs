@@ -3,5 +3,5 @@
 mod cross_entropy;
 mod ctc;
 
-pub use cross_entropy::cross_entropy;
+pub use cross_entropy::{CrossEntropyOptions, cross_entropy};
 pub use ctc::ctc_loss;
