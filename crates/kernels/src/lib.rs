@@ -29,6 +29,6 @@ pub use activation::{gelu, relu};
 pub use attention::attention;
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use linear::linear;
-pub use loss::cross_entropy;
-pub use norm::{BatchNormOutput, batch_norm, layer_norm};
+pub use loss::{CrossEntropyOptions, cross_entropy, ctc_loss};
+pub use norm::{BatchNormOutput, batch_norm, layer_norm, rms_norm};
 pub use rnn::{gru, lstm};
