@@ -2,7 +2,7 @@
 //! pass and the input's gradient. Windows are read in place, row by row; no matrix of patches is ever written.
 
 use super::geometry::{Bands, Frame, Geometry};
-use crate::microkernel::{COLUMNS, Path, ROWS, Store, tile};
+use crate::microkernel::{COLUMNS, Path, Store, Tile, tile};
 use crate::panels::Panels;
 use crate::parallel::{self, Target, with_scratch};
 
@@ -251,14 +251,16 @@ impl Plan {
             stride: self.frame.pitch(),
         };
         let places = self.places(sweep, band, path.reach(), target);
-        for panel in 0..sweep.filters.count() {
-            let lines = sweep.filters.panel(panel, 0).as_ptr();
-            let columns = sweep.filters.width(panel);
-            let store = bias.map_or(Store::Set, |bias| Store::Bias(&bias[panel * COLUMNS..]));
-            for places in places.chunks(ROWS) {
+        let shape = Tile::detect();
+        for panels in shape.groups(0, sweep.filters.count()) {
+            let lines = sweep.filters.group(panels, 0, path.depth());
+            let first = panels.0 * COLUMNS;
+            let columns = self.target_channels.min(panels.1 * COLUMNS) - first;
+            let store = bias.map_or(Store::Set, |bias| Store::Bias(&bias[first..]));
+            for places in places.chunks(shape.rows) {
                 let place = |index: usize| places[index.min(places.len() - 1)];
                 let left = std::array::from_fn(|index| place(index).0);
-                let output = std::array::from_fn(|index| place(index).1.wrapping_add(panel * COLUMNS));
+                let output = std::array::from_fn(|index| place(index).1.wrapping_add(first));
                 // SAFETY: `places` checked the windows and pixels, the panel holds the depth of the path, and no
                 // other place of any sweep writes these pixels.
                 unsafe { tile(places.len(), columns, &left, path, lines, &output, store) };

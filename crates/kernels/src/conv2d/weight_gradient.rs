@@ -2,7 +2,7 @@
 //! pixels is the depth.
 
 use super::geometry::{Bands, Frame, Geometry};
-use crate::microkernel::{COLUMNS, Path, ROWS, Store, tile};
+use crate::microkernel::{COLUMNS, Path, Right, Store, Tile, tile};
 use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, TASKS, Target, with_scratch};
 
@@ -100,12 +100,17 @@ fn add_block(geometry: &Geometry, source: &[f32], pitch: usize, rows: usize, gra
     let run = kernel[1] * input;
     let patch = geometry.patch();
     let target = Target::new(sums);
+    let tile_rows = Tile::detect().rows;
     with_scratch(path.depth() * COLUMNS, |lines| {
         for panel in 0..output.div_ceil(COLUMNS) {
             let columns = COLUMNS.min(output - panel * COLUMNS);
             Panels::pack(gradients, panel * COLUMNS, lines);
-            for start in (0..patch).step_by(ROWS) {
-                let numbers = ROWS.min(patch - start);
+            let right = Right {
+                panel: lines.as_ptr(),
+                stride: 0,
+            };
+            for start in (0..patch).step_by(tile_rows) {
+                let numbers = tile_rows.min(patch - start);
                 let left = std::array::from_fn(|index| {
                     let number = start + index.min(numbers - 1);
                     let offset = number / run * pitch + number % run;
@@ -117,9 +122,7 @@ fn add_block(geometry: &Geometry, source: &[f32], pitch: usize, rows: usize, gra
                 });
                 // SAFETY: the rows were sliced along the whole path, the panel holds its depth, and `sums` belongs to
                 // this task and is initialised.
-                unsafe {
-                    tile(numbers, columns, &left, path, lines.as_ptr(), &places, Store::Add);
-                }
+                unsafe { tile(numbers, columns, &left, path, right, &places, Store::Add) };
             }
         }
     });
