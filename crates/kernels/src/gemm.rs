@@ -1,13 +1,13 @@
 //! Matrix products over a partition that depends on the shapes only.
 
-use crate::microkernel::{COLUMNS, Path, ROWS, Store, tile};
+use crate::microkernel::{COLUMNS, Path, ROWS, Store, Tile, tile};
 use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, TASKS, Target, with_scratch};
 use crate::simd::{dot, vectorized};
 
-/// Depth of a block: a panel of it (16 KiB) stays in the first-level cache.
+/// Depth of a block: its rows of a tile (8 KiB) stay in the first-level cache while the panels pass.
 const DEPTH: usize = 256;
-/// Rows of a block: a packed block of it (96 KiB) stays in the second-level cache.
+/// Rows of a block, a multiple of every tile's: a packed block of it (96 KiB) stays in the second-level cache.
 const BLOCK: usize = 96;
 /// Multiplications up to which a product takes less time than waking another thread would.
 const SMALL: usize = 1 << 20;
@@ -84,7 +84,7 @@ impl Cut {
     fn new(rows: usize, panels: usize, depth: usize) -> Self {
         let small = rows * panels * COLUMNS * depth <= SMALL;
         let tasks = if small { 1 } else { TASKS };
-        let block_rows = rows.div_ceil(tasks).next_multiple_of(ROWS).min(BLOCK);
+        let block_rows = rows.div_ceil(tasks).next_multiple_of(Tile::detect().rows).min(BLOCK);
         let row_parts = rows.div_ceil(block_rows);
         let wanted = (tasks / row_parts.max(1)).max(1);
         let block_panels = panels.div_ceil(wanted).max(panels.min(4)).max(1);
@@ -112,31 +112,16 @@ struct Block {
 
 /// Multiplies one block into `target` from `offset`, as `first` says for the first part of the depth.
 fn multiply_block(left: Matrix, right: &Panels, block: Block, target: Target, offset: usize, first: Store) {
+    let tile = Tile::detect();
     let mut from = block.depth.0;
     loop {
         let depth = DEPTH.min(block.depth.1 - from);
         let store = if from == block.depth.0 { first } else { Store::Add };
-        with_scratch(block_scratch(left, &block, depth), |scratch| {
-            let source = pack_rows(left, &block, from, depth, scratch);
-            for panel in block.panels.0..block.panels.1 {
-                let column = panel * COLUMNS;
-                let store = match store {
-                    Store::Bias(bias) => Store::Bias(&bias[column..]),
-                    other => other,
-                };
-                for row in (block.rows.0..block.rows.1).step_by(ROWS) {
-                    let rows = ROWS.min(block.rows.1 - row);
-                    let starts = source.starts(row - block.rows.0, rows);
-                    let width = right.width(panel);
-                    let output = std::array::from_fn(|index| {
-                        let row = row + index.min(rows - 1);
-                        target.pointer(offset + row * right.columns + column, width)
-                    });
-                    let lines = right.panel(panel, from)[..depth * COLUMNS].as_ptr();
-                    // SAFETY: `starts` checked the rows, the slice above the panel, `pointer` the output, which
-                    // belongs to this block alone; `Add` follows a store into the same place.
-                    unsafe { tile(rows, width, &starts, source.path, lines, &output, store) };
-                }
+        with_scratch(block_scratch(left, &block, depth, tile), |scratch| {
+            let source = pack_rows(left, &block, from, depth, tile, scratch);
+            for panels in tile.groups(block.panels.0, block.panels.1) {
+                let rows = block.rows;
+                multiply_panels(&source, right, from, panels, rows, target, offset, store);
             }
         });
         from += depth;
@@ -146,9 +131,42 @@ fn multiply_block(left: Matrix, right: &Panels, block: Block, target: Target, of
     }
 }
 
+/// Multiplies the rows of a block with one group of panels, tile by tile.
+#[expect(clippy::too_many_arguments, reason = "the extents of one loop of a nest")]
+fn multiply_panels(
+    source: &Source,
+    right: &Panels,
+    from: usize,
+    panels: (usize, usize),
+    block_rows: (usize, usize),
+    target: Target,
+    offset: usize,
+    store: Store,
+) {
+    let column = panels.0 * COLUMNS;
+    let columns = right.columns.min(panels.1 * COLUMNS) - column;
+    let store = match store {
+        Store::Bias(bias) => Store::Bias(&bias[column..]),
+        other => other,
+    };
+    let lines = right.group(panels, from, source.path.depth());
+    for row in (block_rows.0..block_rows.1).step_by(source.tile_rows) {
+        let rows = source.tile_rows.min(block_rows.1 - row);
+        let starts = source.starts(row - block_rows.0, rows);
+        let output = std::array::from_fn(|index| {
+            let row = row + index.min(rows - 1);
+            target.pointer(offset + row * right.columns + column, columns)
+        });
+        // SAFETY: `starts` checked the rows, `group` the panels, `pointer` the output, which belongs to this block
+        // alone; `Add` follows a store into the same place.
+        unsafe { tile(rows, columns, &starts, source.path, lines, &output, store) };
+    }
+}
+
 /// The rows of a block as the microkernel reads them.
 struct Source<'a> {
     values: &'a [f32],
+    tile_rows: usize,
     /// Elements between the starts of tiles, and of rows within a tile.
     tile_stride: usize,
     row_stride: usize,
@@ -157,49 +175,67 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn starts(&self, row: usize, rows: usize) -> [*const f32; ROWS] {
-        std::array::from_fn(|index| {
-            let start = row / ROWS * self.tile_stride + index.min(rows - 1) * self.row_stride;
-            self.values[start..start + self.path.reach()].as_ptr()
-        })
+        let tile = row / self.tile_rows * self.tile_stride;
+        let values = &self.values[tile..tile + (rows - 1) * self.row_stride + self.path.reach()];
+        std::array::from_fn(|index| values.as_ptr().wrapping_add(index.min(rows - 1) * self.row_stride))
     }
 }
 
-fn block_scratch(left: Matrix, block: &Block, depth: usize) -> usize {
+fn block_scratch(left: Matrix, block: &Block, depth: usize, tile: Tile) -> usize {
     if left.column_stride == 1 {
         return 0;
     }
-    (block.rows.1 - block.rows.0).next_multiple_of(ROWS) * depth
+    (block.rows.1 - block.rows.0).next_multiple_of(tile.rows) * depth
 }
 
-/// Rows that are contiguous along the depth are read in place; others are interleaved six by six.
-fn pack_rows<'a>(left: Matrix<'a>, block: &Block, from: usize, depth: usize, scratch: &'a mut [f32]) -> Source<'a> {
+/// Rows that are contiguous along the depth are read in place; others are interleaved, a tile's rows together.
+fn pack_rows<'a>(
+    left: Matrix<'a>,
+    block: &Block,
+    from: usize,
+    depth: usize,
+    tile: Tile,
+    scratch: &'a mut [f32],
+) -> Source<'a> {
     if left.column_stride == 1 {
         return Source {
             values: &left.values[left.at(block.rows.0, from).min(left.values.len())..],
-            tile_stride: ROWS * left.row_stride,
+            tile_rows: tile.rows,
+            tile_stride: tile.rows * left.row_stride,
             row_stride: left.row_stride,
             path: Path::line(depth, 1),
         };
     }
-    for (index, part) in scratch.chunks_exact_mut((ROWS * depth).max(1)).enumerate() {
-        let row = block.rows.0 + index * ROWS;
-        let rows = ROWS.min(block.rows.1 - row);
-        for (step, line) in part.chunks_exact_mut(ROWS).enumerate() {
-            let start = left.at(row, from + step);
-            if left.row_stride == 1 {
-                line[..rows].copy_from_slice(&left.values[start..start + rows]);
-            } else {
-                for (index, value) in line[..rows].iter_mut().enumerate() {
-                    *value = left.values[start + index * left.row_stride];
-                }
-            }
+    let count = block.rows.1 - block.rows.0;
+    for step in 0..depth {
+        for (row, place) in (0..count).step_by(tile.rows).zip((0..).step_by(tile.rows * depth)) {
+            let line = &mut scratch[place + step * tile.rows..][..tile.rows];
+            interleave(left, block.rows.0 + row, from + step, tile.rows.min(count - row), line);
         }
     }
     Source {
         values: scratch,
-        tile_stride: ROWS * depth,
+        tile_rows: tile.rows,
+        tile_stride: tile.rows * depth,
         row_stride: 1,
-        path: Path::line(depth, ROWS),
+        path: Path::line(depth, tile.rows),
+    }
+}
+
+/// Copies one column of the rows of a tile.
+#[inline(always)]
+fn interleave(left: Matrix, row: usize, column: usize, rows: usize, line: &mut [f32]) {
+    let start = left.at(row, column);
+    if left.row_stride == 1 {
+        // Copies of a fixed length are single instructions.
+        match line.len() {
+            ROWS if rows == ROWS => line.copy_from_slice(&left.values[start..start + ROWS]),
+            _ => line[..rows].copy_from_slice(&left.values[start..start + rows]),
+        }
+        return;
+    }
+    for (index, value) in line[..rows].iter_mut().enumerate() {
+        *value = left.values[start + index * left.row_stride];
     }
 }
 

@@ -1,13 +1,46 @@
-//! The innermost loop of every matrix product: a tile of up to 6 rows and 16 columns.
+//! The innermost loop of every matrix product: a tile of a few rows and up to three packed panels.
 //!
-//! A tile is Σ over depth of (one number of each row) × (16 numbers of a packed panel). The rows are given by
-//! pointers that move in lockstep along a path of segments, so that the same loop serves plain matrices, transposed
-//! ones and the sliding windows of a convolution, none of which needs to be copied into a matrix first.
+//! A tile is Σ over depth of (one number of each row) × (16 numbers of each panel). The rows are given by pointers that
+//! move in lockstep along a path of segments, so that the same loop serves plain matrices, transposed ones and the
+//! sliding windows of a convolution, none of which needs to be copied into a matrix first. Every element is one chain
+//! of additions in the order of the depth, so its bits do not depend on the tile that it falls into.
 
-/// Rows of a tile.
-pub const ROWS: usize = 6;
-/// Columns of a tile and of a packed panel.
+/// Most rows of a tile on any machine.
+pub const ROWS: usize = 8;
+/// Columns of a packed panel.
 pub const COLUMNS: usize = 16;
+
+/// The largest tile of a machine's kernel: as many sums as its registers hold beside the factors.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile {
+    pub rows: usize,
+    pub panels: usize,
+}
+
+impl Tile {
+    /// 8 rows × 48 columns fill 24 of 32 registers of AVX-512; 6 × 16 fill 12 of 16 of AVX2.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if crate::simd::has_avx512() {
+            return Self { rows: 8, panels: 3 };
+        }
+        Self { rows: 6, panels: 1 }
+    }
+
+    /// The half-open ranges of panels that tiles take together: as even as possible, so that no tile is thin.
+    pub fn groups(self, first: usize, last: usize) -> impl Iterator<Item = (usize, usize)> {
+        let count = last - first;
+        let groups = count.div_ceil(self.panels);
+        (0..groups).map(move |group| (first + group * count / groups, first + (group + 1) * count / groups))
+    }
+}
+
+/// Panels side by side, and the elements from the start of one to that of the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Right {
+    pub panel: *const f32,
+    pub stride: usize,
+}
 
 /// How a row pointer moves along the depth: `segments` runs of `length` steps, each of `step` elements, with starts
 /// `stride` elements apart.
@@ -55,33 +88,30 @@ pub enum Store<'a> {
     Bias(&'a [f32]),
 }
 
-/// Computes a tile of `rows` ≤ 6 rows and `columns` ≤ 16 columns.
+/// Computes a tile of `rows` and `columns`, at most those of [`Tile::detect`].
 ///
 /// # Safety
-/// Each of the first `rows` pointers of `left` must be readable along `path`; `panel` must hold 16 numbers for every
-/// step of `path`; each of the first `rows` pointers of `output` must be writable for `columns` numbers that nothing
-/// else accesses, and initialised if `store` is `Add`.
+/// Each of the first `rows` pointers of `left` must be readable along `path`; each panel that `columns` reach into must
+/// hold 16 numbers for every step of `path`; each of the first `rows` pointers of `output` must be writable for
+/// `columns` numbers that nothing else accesses, and initialised if `store` is `Add`.
 pub unsafe fn tile(
     rows: usize,
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    panel: *const f32,
+    right: Right,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
-    debug_assert!((1..=ROWS).contains(&rows) && (1..=COLUMNS).contains(&columns));
+    debug_assert!((1..=Tile::detect().rows).contains(&rows));
+    debug_assert!((1..=Tile::detect().panels * COLUMNS).contains(&columns));
     macro_rules! dispatch {
-        ($kernel:ident) => {
+        ($kernel:ident, $panels:literal, [$($rows:literal)*]) => {
             // SAFETY: the caller's promises are passed on unchanged.
             unsafe {
                 match rows {
-                    1 => $kernel::<1>(columns, left, path, panel, output, store),
-                    2 => $kernel::<2>(columns, left, path, panel, output, store),
-                    3 => $kernel::<3>(columns, left, path, panel, output, store),
-                    4 => $kernel::<4>(columns, left, path, panel, output, store),
-                    5 => $kernel::<5>(columns, left, path, panel, output, store),
-                    _ => $kernel::<6>(columns, left, path, panel, output, store),
+                    $($rows => $kernel::<$rows, $panels>(columns, left, path, right, output, store),)*
+                    _ => unreachable!("a tile of {rows} rows"),
                 }
             }
         };
@@ -90,32 +120,36 @@ pub unsafe fn tile(
     #[cfg(target_arch = "x86_64")]
     {
         if crate::simd::has_avx512() {
-            dispatch!(avx512);
+            match columns.div_ceil(COLUMNS) {
+                1 => dispatch!(avx512, 1, [1 2 3 4 5 6 7 8]),
+                2 => dispatch!(avx512, 2, [1 2 3 4 5 6 7 8]),
+                _ => dispatch!(avx512, 3, [1 2 3 4 5 6 7 8]),
+            }
             return;
         }
         if crate::simd::has_avx2() {
-            dispatch!(avx2);
+            dispatch!(avx2, 1, [1 2 3 4 5 6]);
             return;
         }
     }
-    dispatch!(portable);
+    dispatch!(portable, 1, [1 2 3 4 5 6]);
 }
 
 /// # Safety
-/// As for [`tile`], with `R` rows, on a machine with AVX2 and FMA.
+/// As for [`tile`], with `R` rows and one panel, on a machine with AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const R: usize>(
+unsafe fn avx2<const R: usize, const P: usize>(
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    panel: *const f32,
+    right: Right,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
     use std::arch::x86_64::*;
     let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    let mut panel = panel;
+    let mut panel = right.panel;
     for segment in 0..path.segments {
         let mut offset = segment * path.stride;
         for _ in 0..path.length {
@@ -165,64 +199,83 @@ unsafe fn avx2<const R: usize>(
 /// The same sums in the same order as [`avx2`], so the bits are the same.
 ///
 /// # Safety
-/// As for [`tile`], with `R` rows, on a machine with AVX-512F.
+/// As for [`tile`], with `R` rows and `P` panels, on a machine with AVX-512F.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512<const R: usize>(
+unsafe fn avx512<const R: usize, const P: usize>(
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    panel: *const f32,
+    right: Right,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
     use std::arch::x86_64::*;
-    let mut sums = [_mm512_setzero_ps(); R];
-    let mut panel = panel;
+    let mut sums = [[_mm512_setzero_ps(); P]; R];
+    let mut panel = right.panel;
     for segment in 0..path.segments {
         let mut offset = segment * path.stride;
         for _ in 0..path.length {
-            // SAFETY: the caller promises that panel and rows are readable at every step of the path.
+            // SAFETY: the caller promises that panels and rows are readable at every step of the path.
             unsafe {
-                let line = _mm512_loadu_ps(panel);
+                let mut lines = [_mm512_setzero_ps(); P];
+                for (index, line) in lines.iter_mut().enumerate() {
+                    *line = _mm512_loadu_ps(panel.add(index * right.stride));
+                }
                 for row in 0..R {
                     let value = _mm512_set1_ps(*left[row].add(offset));
-                    sums[row] = _mm512_fmadd_ps(value, line, sums[row]);
+                    for index in 0..P {
+                        sums[row][index] = _mm512_fmadd_ps(value, lines[index], sums[row][index]);
+                    }
                 }
                 panel = panel.add(COLUMNS);
             }
             offset = offset.wrapping_add(path.step);
         }
     }
-    let mask = u16::MAX >> (COLUMNS - columns);
-    for row in 0..R {
-        // SAFETY: the mask keeps to the columns that the caller promises in output and bias.
-        unsafe {
-            let source = match store {
-                Store::Set => None,
-                Store::Add => Some(output[row].cast_const()),
-                Store::Bias(bias) => Some(bias[..columns].as_ptr()),
-            };
-            if let Some(source) = source {
-                sums[row] = _mm512_add_ps(sums[row], _mm512_maskz_loadu_ps(mask, source));
+    // Loops of constant length and small bodies keep the sums in registers.
+    let masks: [u16; P] = std::array::from_fn(|index| u16::MAX >> (COLUMNS - COLUMNS.min(columns - index * COLUMNS)));
+    match store {
+        Store::Set => {}
+        Store::Add => {
+            for row in 0..R {
+                for index in 0..P {
+                    // SAFETY: the mask keeps to the columns that the caller promises in the output.
+                    let old = unsafe { _mm512_maskz_loadu_ps(masks[index], output[row].add(index * COLUMNS)) };
+                    sums[row][index] = _mm512_add_ps(sums[row][index], old);
+                }
             }
-            _mm512_mask_storeu_ps(output[row], mask, sums[row]);
+        }
+        Store::Bias(bias) => {
+            for (index, mask) in masks.into_iter().enumerate() {
+                // SAFETY: the slice holds the columns that the mask keeps to.
+                let bias = unsafe { _mm512_maskz_loadu_ps(mask, bias[index * COLUMNS..columns].as_ptr()) };
+                for sums in &mut sums {
+                    sums[index] = _mm512_add_ps(sums[index], bias);
+                }
+            }
+        }
+    }
+    for row in 0..R {
+        for index in 0..P {
+            // SAFETY: the mask keeps to the columns that the caller promises in the output.
+            unsafe { _mm512_mask_storeu_ps(output[row].add(index * COLUMNS), masks[index], sums[row][index]) };
         }
     }
 }
 
 /// # Safety
-/// As for [`tile`], with `R` rows.
-unsafe fn portable<const R: usize>(
+/// As for [`tile`], with `R` rows and one panel.
+unsafe fn portable<const R: usize, const P: usize>(
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    panel: *const f32,
+    right: Right,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
     let mut sums = [[0.0f32; COLUMNS]; R];
-    let mut panel = panel;
+    let mut panel = right.panel;
     for segment in 0..path.segments {
         let mut offset = segment * path.stride;
         for _ in 0..path.length {
@@ -267,15 +320,23 @@ mod tests {
     use super::*;
     use crate::testing::{close, values};
 
-    type Kernel = unsafe fn(usize, &[*const f32; ROWS], Path, *const f32, &[*mut f32; ROWS], Store);
+    type Kernel = unsafe fn(usize, &[*const f32; ROWS], Path, Right, &[*mut f32; ROWS], Store);
 
-    /// Checks a kernel with every way to store, and returns what it stored.
-    fn check(kernel: Kernel, rows: usize, columns: usize, path: Path) -> Vec<f32> {
+    /// Checks a kernel of `panels` panels with every way to store, and returns what it stored.
+    fn check(kernel: Kernel, rows: usize, panels: usize, path: Path) -> Vec<f32> {
+        let full = panels * COLUMNS;
+        let stored = [full - 15, full - 7, full].map(|columns| check_columns(kernel, rows, columns, path));
+        stored.concat()
+    }
+
+    fn check_columns(kernel: Kernel, rows: usize, columns: usize, path: Path) -> Vec<f32> {
         let spread = path.reach().max(1);
         let left = values(1, rows * spread);
-        let panel = values(2, path.depth() * COLUMNS);
-        let start = values(3, ROWS * COLUMNS);
-        let bias = values(4, COLUMNS);
+        let stride = path.depth() * COLUMNS + 5;
+        let width = columns.next_multiple_of(COLUMNS);
+        let right = values(2, width / COLUMNS * stride + COLUMNS);
+        let start = values(3, ROWS * width);
+        let bias = values(4, columns);
         let offsets: Vec<usize> = (0..path.segments)
             .flat_map(|segment| (0..path.length).map(move |at| segment * path.stride + at * path.step))
             .collect();
@@ -284,18 +345,23 @@ mod tests {
             let mut output = start.clone();
             let starts = std::array::from_fn(|row| left[row.min(rows - 1) * spread..].as_ptr());
             let base = output.as_mut_ptr();
-            let targets = std::array::from_fn(|row| base.wrapping_add(row * COLUMNS));
+            let targets = std::array::from_fn(|row| base.wrapping_add(row * width));
+            let panels = Right {
+                panel: right.as_ptr(),
+                stride,
+            };
             // SAFETY: the buffers above have the sizes that the path asks for.
-            unsafe { kernel(columns, &starts, path, panel.as_ptr(), &targets, store) };
-            let expected: Vec<f64> = (0..ROWS * COLUMNS)
+            unsafe { kernel(columns, &starts, path, panels, &targets, store) };
+            let expected: Vec<f64> = (0..ROWS * width)
                 .map(|index| {
-                    let (row, column) = (index / COLUMNS, index % COLUMNS);
+                    let (row, column) = (index / width, index % width);
                     if row >= rows || column >= columns {
                         return start[index].into();
                     }
-                    let factors = offsets.iter().zip(panel.chunks(COLUMNS));
+                    let first = column / COLUMNS * stride + column % COLUMNS;
+                    let factors = offsets.iter().zip(right[first..].iter().step_by(COLUMNS));
                     let product: f64 = factors
-                        .map(|(offset, line)| f64::from(left[row * spread + offset]) * f64::from(line[column]))
+                        .map(|(offset, factor)| f64::from(left[row * spread + offset]) * f64::from(*factor))
                         .sum();
                     product
                         + match store {
@@ -326,24 +392,33 @@ mod tests {
             },
         ];
         for path in paths {
-            for columns in [1, 9, 16] {
-                check(portable::<1>, 1, columns, path);
-                check(portable::<4>, 4, columns, path);
-                check(portable::<6>, 6, columns, path);
-                #[cfg(target_arch = "x86_64")]
-                if crate::simd::has_avx2() {
-                    check(avx2::<1>, 1, columns, path);
-                    check(avx2::<3>, 3, columns, path);
-                    check(avx2::<6>, 6, columns, path);
-                }
-                #[cfg(target_arch = "x86_64")]
-                if crate::simd::has_avx512() {
-                    check(avx512::<1>, 1, columns, path);
-                    check(avx512::<3>, 3, columns, path);
-                    let wide = check(avx512::<6>, 6, columns, path);
-                    assert_eq!(wide, check(avx2::<6>, 6, columns, path), "AVX2 and AVX-512 differ");
-                }
+            check(portable::<1, 1>, 1, 1, path);
+            check(portable::<4, 1>, 4, 1, path);
+            check(portable::<6, 1>, 6, 1, path);
+            #[cfg(target_arch = "x86_64")]
+            if crate::simd::has_avx2() {
+                check(avx2::<1, 1>, 1, 1, path);
+                check(avx2::<3, 1>, 3, 1, path);
+                check(avx2::<6, 1>, 6, 1, path);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if crate::simd::has_avx512() {
+                check(avx512::<1, 3>, 1, 3, path);
+                check(avx512::<3, 2>, 3, 2, path);
+                check(avx512::<8, 3>, 8, 3, path);
+                let wide = check(avx512::<6, 1>, 6, 1, path);
+                assert_eq!(wide, check(avx2::<6, 1>, 6, 1, path), "AVX2 and AVX-512 differ");
             }
         }
+    }
+
+    #[test]
+    fn groups_are_even_and_cover_all_panels() {
+        let tile = Tile { rows: 8, panels: 3 };
+        let groups = |first, last| tile.groups(first, last).collect::<Vec<_>>();
+        assert_eq!(groups(2, 2), []);
+        assert_eq!(groups(0, 3), [(0, 3)]);
+        assert_eq!(groups(1, 5), [(1, 3), (3, 5)]);
+        assert_eq!(groups(0, 7), [(0, 2), (2, 4), (4, 7)]);
     }
 }

@@ -1,6 +1,6 @@
 //! Strided views of matrices, and right matrices packed for the microkernel.
 
-use crate::microkernel::COLUMNS;
+use crate::microkernel::{COLUMNS, Right};
 use crate::parallel;
 
 /// A strided view of a matrix.
@@ -118,14 +118,23 @@ impl Panels {
         self.columns.div_ceil(COLUMNS)
     }
 
-    /// The columns of panel `index` that are not filling.
-    pub fn width(&self, index: usize) -> usize {
-        (self.columns - index * COLUMNS).min(COLUMNS)
-    }
-
     /// Panel `index` from depth `from`.
     pub fn panel(&self, index: usize, from: usize) -> &[f32] {
         &self.values[(index * self.depth + from) * COLUMNS..(index + 1) * self.depth * COLUMNS]
+    }
+
+    /// The half-open range `panels`, of at least one, from depth `from` for `depth` steps.
+    pub fn group(&self, panels: (usize, usize), from: usize, depth: usize) -> Right {
+        assert!(
+            panels.0 < panels.1 && panels.1 <= self.count() && from + depth <= self.depth,
+            "panels {panels:?} from {from} for {depth} of {} × {}",
+            self.count(),
+            self.depth
+        );
+        Right {
+            panel: self.panel(panels.0, from).as_ptr(),
+            stride: self.depth * COLUMNS,
+        }
     }
 }
 

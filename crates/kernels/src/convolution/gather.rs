@@ -8,7 +8,7 @@ use super::filters::Filters;
 use super::frame::{Frame, View, Walk};
 use super::geometry::{Bands, Extent, Geometry, Part, Region};
 use super::phase::Phase;
-use crate::microkernel::{COLUMNS, ROWS, Store, tile};
+use crate::microkernel::{COLUMNS, Store, Tile, tile};
 use crate::panels::Panels;
 use crate::parallel::{self, Target};
 
@@ -232,23 +232,26 @@ impl Plan {
         let walk = Walk::new(&levels, DEPTH);
         let farthest = places.iter().map(|place| place.0).max().unwrap_or(0);
         let values = &view.values[..if walk.reach() == 0 { 0 } else { farthest + walk.reach() }];
-        for panel in 0..filters.count() {
-            let columns = filters.width(panel);
-            let first = group * filters.columns + panel * COLUMNS;
+        let shape = Tile::detect();
+        for panels in shape.groups(0, filters.count()) {
+            let column = panels.0 * COLUMNS;
+            let columns = filters.columns.min(panels.1 * COLUMNS) - column;
+            let first = group * filters.columns + column;
             for (part, start) in walk.starts.iter().enumerate() {
-                let lines = filters.panel(panel, part * walk.path.depth()).as_ptr();
+                let depth = walk.path.depth();
+                let right = filters.group(panels, part * depth, depth);
                 let store = match bias {
                     _ if part > 0 => Store::Add,
                     Some(bias) => Store::Bias(&bias[first..]),
                     None => Store::Set,
                 };
-                for places in places.chunks(ROWS) {
+                for places in places.chunks(shape.rows) {
                     let place = |index: usize| places[index.min(places.len() - 1)];
                     let left = from_fn(|index| values.as_ptr().wrapping_add(start + place(index).0));
                     let output = from_fn(|index| place(index).1.wrapping_add(first));
-                    // SAFETY: the slice above holds the walk from the farthest window, the panel holds the depth of
+                    // SAFETY: the slice above holds the walk from the farthest window, the panels hold the depth of
                     // the path, `places` checked the targets, and no other stop of any sweep writes these.
-                    unsafe { tile(places.len(), columns, &left, walk.path, lines, &output, store) };
+                    unsafe { tile(places.len(), columns, &left, walk.path, right, &output, store) };
                 }
             }
         }

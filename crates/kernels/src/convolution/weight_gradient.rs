@@ -8,7 +8,7 @@ use super::depthwise;
 use super::filters::unpack;
 use super::frame::{Frame, View, Walk};
 use super::geometry::{Bands, Geometry, Part};
-use crate::microkernel::{COLUMNS, Path, ROWS, Store, tile};
+use crate::microkernel::{COLUMNS, Path, Right, Store, Tile, tile};
 use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, TASKS, Target, with_scratch};
 
@@ -118,21 +118,21 @@ fn add_part(geometry: &Geometry, part: &Part, group: usize, view: &View, dy: &[f
         };
         let source = from_fn(|axis| start[axis] * geometry.stride[axis]);
         let values = &view.values[view.at(picture - part.pictures.start, source)..];
-        with_scratch(places * COLUMNS, |lines| {
-            for panel in 0..group_output.div_ceil(COLUMNS) {
-                Panels::pack(gradients, panel * COLUMNS, lines);
-                let columns = panel * COLUMNS..group_output.min((panel + 1) * COLUMNS);
-                add_numbers(
-                    &window,
-                    0..geometry.patch(),
-                    values,
-                    path,
-                    lines,
-                    target,
-                    group_output,
-                    columns,
-                    Store::Add,
-                );
+        let count = group_output.div_ceil(COLUMNS);
+        let panel = places * COLUMNS;
+        with_scratch(count * panel, |lines| {
+            for (index, lines) in lines.chunks_exact_mut(panel).enumerate() {
+                Panels::pack(gradients, index * COLUMNS, lines);
+            }
+            for panels in Tile::detect().groups(0, count) {
+                let right = Right {
+                    panel: lines[panels.0 * panel..panels.1 * panel].as_ptr(),
+                    stride: panel,
+                };
+                let columns = panels.0 * COLUMNS..group_output.min(panels.1 * COLUMNS);
+                let output = (target, group_output, columns);
+                // SAFETY: the slice above holds the panels, as deep as the path; the sums belong to this task.
+                unsafe { add_numbers(&window, 0..geometry.patch(), values, path, right, output, Store::Add) };
             }
         });
     });
@@ -185,7 +185,7 @@ fn add_depthwise(geometry: &Geometry, part: &Part, view: &View, dy: &[f32], sums
 fn by_numbers(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let frame = frame(geometry);
     let (channels, patch, columns) = (geometry.group_input(), geometry.patch(), geometry.group_output());
-    let chunk = patch.div_ceil(TASKS).next_multiple_of(ROWS);
+    let chunk = patch.div_ceil(TASKS).next_multiple_of(Tile::detect().rows);
     let places = geometry.batch * channels;
     let mut sums = Vec::with_capacity(patch * geometry.output);
     with_scratch(frame.framed.iter().product::<usize>() * places, |scratch| {
@@ -254,51 +254,53 @@ fn interleaved_gradients(geometry: &Geometry, group: usize, dy: &[f32]) -> Panel
 /// Overwrites `sums` [number, column] with the products of some numbers of the windows with all gradients.
 fn add_walk(window: &Window, numbers: Range<usize>, values: &[f32], walk: &Walk, gradients: &Panels, sums: &mut [f32]) {
     let target = Target::new(sums);
+    let depth = walk.path.depth();
     for (part, &start) in walk.starts.iter().enumerate() {
         let store = if part == 0 { Store::Set } else { Store::Add };
-        for panel in 0..gradients.count() {
-            let lines = gradients.panel(panel, part * walk.path.depth());
-            let columns = panel * COLUMNS..gradients.columns.min((panel + 1) * COLUMNS);
-            let (values, numbers) = (&values[start..], numbers.clone());
-            add_numbers(
-                window,
-                numbers,
-                values,
-                walk.path,
-                lines,
-                target,
-                gradients.columns,
-                columns,
-                store,
-            );
+        for panels in Tile::detect().groups(0, gradients.count()) {
+            let right = gradients.group(panels, part * depth, depth);
+            let columns = panels.0 * COLUMNS..gradients.columns.min(panels.1 * COLUMNS);
+            let output = (target, gradients.columns, columns);
+            // SAFETY: `group` checked the panels; the sums belong to this task, and `Add` follows a store.
+            unsafe {
+                add_numbers(
+                    window,
+                    numbers.clone(),
+                    &values[start..],
+                    walk.path,
+                    right,
+                    output,
+                    store,
+                )
+            };
         }
     }
 }
 
-/// Multiplies some numbers of the windows that start along `path` of `values` with one panel of gradients, into the
-/// `columns` of the rows of `target` [number, `width`], which starts with the first of the numbers.
-#[allow(clippy::too_many_arguments)]
-fn add_numbers(
+/// Multiplies some numbers of the windows that start along `path` of `values` with panels of gradients. The output is
+/// the start of the first number's row, the width of rows, and the columns of these panels.
+///
+/// # Safety
+/// The panels of `right` must be as deep as the path, and nothing else may access those columns of the output, which
+/// must be initialised if `store` is `Add`.
+unsafe fn add_numbers(
     window: &Window,
     numbers: Range<usize>,
     values: &[f32],
     path: Path,
-    lines: &[f32],
-    target: Target,
-    width: usize,
-    columns: Range<usize>,
+    right: Right,
+    (target, width, columns): (Target, usize, Range<usize>),
     store: Store,
 ) {
     let values = &values[..window.reach() + path.reach() - 1];
-    let lines = &lines[..path.depth() * COLUMNS];
-    for first in numbers.clone().step_by(ROWS) {
-        let rows = ROWS.min(numbers.end - first);
+    let tile_rows = Tile::detect().rows;
+    for first in numbers.clone().step_by(tile_rows) {
+        let rows = tile_rows.min(numbers.end - first);
         let number = |index: usize| first + index.min(rows - 1);
         let left = from_fn(|index| values[window.offset(number(index))..].as_ptr());
         let output =
             from_fn(|index| target.pointer((number(index) - numbers.start) * width + columns.start, columns.len()));
-        // SAFETY: the slices above hold every number of the window along the whole path and the panel's depth, and the
-        // target belongs to this task and is initialised where `store` adds to it.
-        unsafe { tile(rows, columns.len(), &left, path, lines.as_ptr(), &output, store) };
+        // SAFETY: the slice above holds every number of the window along the whole path; the rest is promised.
+        unsafe { tile(rows, columns.len(), &left, path, right, &output, store) };
     }
 }
