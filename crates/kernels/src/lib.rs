@@ -12,7 +12,7 @@ mod attention;
 mod autograd;
 mod buffer;
 mod columns;
-mod conv2d;
+mod convolution;
 mod gemm;
 mod linear;
 mod loss;
@@ -27,7 +27,7 @@ mod testing;
 
 pub use activation::{gelu, relu};
 pub use attention::attention;
-pub use conv2d::{Conv2dOptions, conv2d};
+pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};
 pub use linear::linear;
 pub use loss::{CrossEntropyOptions, cross_entropy, ctc_loss};
 pub use norm::{BatchNormOutput, batch_norm, layer_norm, rms_norm};
