@@ -32,4 +32,5 @@ pub use parameters::{Parameter, gradients, map_parameters, parameters};
 pub use pass::Pass;
 pub use pipeline::{Answers, Pipeline};
 pub use run_directory::{Description, RunDirectory};
+pub use sensorium_kernels::{keep_freed_memory, on_compute_threads};
 pub use tokens::{Layout, Tokens};

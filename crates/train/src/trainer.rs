@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, Draw, Loader, Sampler};
 use sensorium_model::checkpoint::{save, to_host, to_vec};
-use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients};
+use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients, on_compute_threads};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -145,7 +145,7 @@ impl Trainer {
         while taken < count && self.limit().is_none() {
             let group = training.accumulate.min(count - taken);
             taken += group;
-            let event = self.step(&mut loader, group)?;
+            let event = on_compute_threads(|| self.step(&mut loader, group))?;
             emit(Event::Step(event))?;
             if interrupt.load(Ordering::Relaxed) {
                 return Ok(false);

@@ -1,5 +1,6 @@
 //! A training step as the trainer takes it: forward, backward, AdamW, running statistics.
 
+use super::Step;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use sensorium_data::random::Key;
@@ -19,10 +20,7 @@ pub fn device() -> Device {
 }
 
 /// Steps of AdamW on the mean of what `loss` returns.
-pub fn steps<M: Module + 'static>(
-    model: M,
-    loss: impl Fn(&M, &Pass) -> Tensor<1> + 'static,
-) -> Box<dyn FnMut() -> f64> {
+pub fn steps<M: Module + 'static>(model: M, loss: impl Fn(&M, &Pass) -> Tensor<1> + Send + 'static) -> Step {
     let mut optimizer = Optimizer::new(OptimizerConfig::AdamW(CONFIG), &model);
     let (mut model, mut step) = (Some(model), 0);
     Box::new(move || {
