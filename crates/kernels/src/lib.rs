@@ -30,5 +30,5 @@ pub use attention::attention;
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use linear::linear;
 pub use loss::{CrossEntropyOptions, cross_entropy, ctc_loss};
-pub use norm::{BatchNormOutput, batch_norm, layer_norm, rms_norm};
+pub use norm::{BatchNormOutput, batch_norm, batch_norm_evaluation, group_norm, layer_norm, rms_norm};
 pub use rnn::{gru, lstm};
