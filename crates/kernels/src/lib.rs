@@ -26,7 +26,7 @@ mod simd;
 #[cfg(test)]
 mod testing;
 
-pub use activation::{gelu, relu};
+pub use activation::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
 pub use attention::attention;
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use embedding::embedding;
