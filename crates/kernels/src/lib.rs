@@ -21,6 +21,7 @@ mod microkernel;
 mod norm;
 mod panels;
 mod parallel;
+mod positions;
 mod rnn;
 mod simd;
 #[cfg(test)]
@@ -33,4 +34,5 @@ pub use embedding::embedding;
 pub use linear::linear;
 pub use loss::{CrossEntropyOptions, cross_entropy, ctc_loss};
 pub use norm::{BatchNormOutput, batch_norm, batch_norm_evaluation, group_norm, layer_norm, rms_norm};
+pub use positions::{rotary, sinusoidal_positions};
 pub use rnn::{gru, lstm};
