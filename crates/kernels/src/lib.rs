@@ -20,6 +20,7 @@ mod microkernel;
 mod norm;
 mod panels;
 mod parallel;
+mod pooling;
 mod rnn;
 mod simd;
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};
 pub use linear::linear;
 pub use loss::cross_entropy;
 pub use norm::{BatchNormOutput, batch_norm, layer_norm};
+pub use pooling::{PoolOptions, average_pool1d, average_pool2d, max_pool1d, max_pool2d};
 pub use rnn::{gru, lstm};
