@@ -26,7 +26,7 @@ mod simd;
 mod testing;
 
 pub use activation::{gelu, relu};
-pub use attention::attention;
+pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, attention};
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use linear::linear;
 pub use loss::cross_entropy;

@@ -5,7 +5,7 @@ use crate::layers::{Dropout, Linear};
 use crate::pass::Pass;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
-use sensorium_kernels::attention;
+use sensorium_kernels::{AttentionOptions, attention};
 
 /// Scaled dot-product attention in several heads (Vaswani et al. 2017).
 #[derive(Module, Debug)]
@@ -39,7 +39,7 @@ impl MultiHeadAttention {
         let query = self.split(self.query.forward(x));
         let key = self.split(self.key.forward(memory.clone()));
         let value = self.split(self.value.forward(memory));
-        let mixed = attention(query, key, value, Some(mask.clone()), false);
+        let mixed = attention(query, key, value, AttentionOptions::padded(mask.clone()));
         let mixed = self
             .output
             .forward(mixed.swap_dims(1, 2).reshape([batch, length, width]));
