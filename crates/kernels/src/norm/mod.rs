@@ -4,4 +4,4 @@ mod batch;
 mod layer;
 
 pub use batch::{BatchNormOutput, batch_norm};
-pub use layer::layer_norm;
+pub use layer::{layer_norm, rms_norm};

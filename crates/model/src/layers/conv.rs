@@ -3,14 +3,14 @@
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use sensorium_kernels::Conv2dOptions;
+use sensorium_kernels::ConvOptions;
 
 #[derive(Module, Debug)]
 pub struct Conv2d {
     /// [output, input, kernel height, kernel width]
     weight: Param<Tensor<4>>,
     #[module(skip)]
-    options: Conv2dOptions,
+    options: ConvOptions<2>,
 }
 
 impl Conv2d {
@@ -22,7 +22,11 @@ impl Conv2d {
         let padding = kernel.map(|size| size / 2);
         Self {
             weight,
-            options: Conv2dOptions { stride, padding },
+            options: ConvOptions {
+                stride,
+                padding,
+                ..ConvOptions::default()
+            },
         }
     }
 
