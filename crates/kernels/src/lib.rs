@@ -26,7 +26,7 @@ mod simd;
 mod testing;
 
 pub use activation::{gelu, relu};
-pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, attention};
+pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueCache, attention};
 pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};
 pub use linear::linear;
 pub use loss::{CrossEntropyOptions, cross_entropy, ctc_loss};

@@ -214,9 +214,10 @@ impl Attention {
         1.0 / (self.width as f32).sqrt()
     }
 
-    /// The keys that a query of a block sees by its place.
+    /// One past the last key that a query of a block may see.
     pub fn seen(&self, block: Block, row: usize) -> usize {
-        self.kind.seen(block.first + row, self.queries, self.keys)
+        let seen = self.kind.seen(block.first + row, self.queries, self.keys);
+        seen.min(self.mask.ends[block.b])
     }
 
     /// The place of a query in [batch, heads, queries].
@@ -244,7 +245,7 @@ impl Attention {
 }
 
 vectorized! {
-    fn largest_of(scores: &[f32]) -> f32 {
+    pub fn largest_of(scores: &[f32]) -> f32 {
         largest(scores)
     }
 }
@@ -261,7 +262,7 @@ fn rescale(before: f32, now: f32, sum: f32, result: &mut [f32]) -> f32 {
 
 vectorized! {
     /// Turns scores into exp(scale · score − shift) and returns their sum; zeros if every key is hidden.
-    fn raise(scores: &mut [f32], scale: f32, shift: f32) -> f32 {
+    pub fn raise(scores: &mut [f32], scale: f32, shift: f32) -> f32 {
         if shift == f32::NEG_INFINITY && !scores.iter().any(|score| score.is_nan()) {
             scores.fill(0.0);
             return 0.0;
@@ -282,7 +283,7 @@ vectorized! {
 }
 
 /// Divides a query's result by its sum of powers and returns the sum's logarithm, +∞ if every key is hidden.
-fn finish(result: &[f32], most: f32, sum: f32, output: &mut [f32]) -> f32 {
+pub fn finish(result: &[f32], most: f32, sum: f32, output: &mut [f32]) -> f32 {
     if sum == 0.0 {
         output.fill(0.0);
         return f32::INFINITY;

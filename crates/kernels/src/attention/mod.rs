@@ -1,6 +1,8 @@
 //! Scaled dot-product attention.
 
 mod backward;
+mod cache;
+mod decode;
 mod dropout;
 mod heads;
 mod kernel;
@@ -15,6 +17,7 @@ use burn_flex::FlexTensor;
 
 use crate::autograd::{Gradient, record};
 use crate::buffer::{booleans, extents, fused};
+pub use cache::KeyValueCache;
 use dropout::Factors;
 use heads::{Heads, from_rows, readable};
 use kernel::{Attention, Mask};
