@@ -1,5 +1,7 @@
 //! The workloads that are compared with other programs, by the names of docs/performance.md.
 
+mod caption;
+mod speech;
 mod training;
 mod vision;
 
@@ -15,20 +17,32 @@ type Step = Box<dyn FnMut() -> f64>;
 pub enum Workload {
     /// ViT-Tiny in training, batch 8.
     W1,
+    /// A convolutional encoder and a Transformer decoder in training, batch 32.
+    W2,
+    /// Convolutions and a Transformer over speech, with CTC, in training, batch 8.
+    W3,
+    /// Two bidirectional LSTM layers over speech, with CTC, in training, batch 8.
+    W3b,
 }
 
 impl Workload {
-    pub const ALL: [Self; 1] = [Self::W1];
+    pub const ALL: [Self; 4] = [Self::W1, Self::W2, Self::W3, Self::W3b];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::W1 => "w1",
+            Self::W2 => "w2",
+            Self::W3 => "w3",
+            Self::W3b => "w3b",
         }
     }
 
     fn build(self, initial: Option<&Initial>) -> Result<Step, InitialError> {
         match self {
             Self::W1 => vision::training(initial),
+            Self::W2 => caption::training(initial),
+            Self::W3 => speech::transformer(initial),
+            Self::W3b => speech::recurrent(initial),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Step, training};
 use crate::initial::{Initial, InitialError, cycle, made_up};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use sensorium_kernels::{Conv2dOptions, conv2d, cross_entropy};
+use sensorium_kernels::{ConvOptions, CrossEntropyOptions, conv2d, cross_entropy};
 use sensorium_model::layers::{LayerNorm, Linear, TransformerBlock};
 use sensorium_model::{Init, Layout, Pass, Tokens};
 
@@ -43,9 +43,9 @@ impl VisionTransformer {
     /// `image` [batch, 224, 224, 3] → [batch, classes]
     fn forward(&self, image: Tensor<4>, pass: &Pass) -> Tensor<2> {
         let batch = image.dims()[0];
-        let options = Conv2dOptions {
-            stride: [PATCH, PATCH],
-            padding: [0, 0],
+        let options = ConvOptions {
+            stride: [PATCH; 2],
+            ..ConvOptions::default()
         };
         let patches = conv2d(image, self.patch_weight.val(), Some(self.patch_bias.val()), options);
         let width = patches.dims()[3];
@@ -77,7 +77,11 @@ pub fn training(initial: Option<&Initial>) -> Result<Step, InitialError> {
     }
     let targets = cycle([8], 7, CLASSES, 0);
     Ok(training::steps(model, move |model, pass| {
-        cross_entropy(model.forward(image.clone(), pass), targets.clone())
+        cross_entropy(
+            model.forward(image.clone(), pass),
+            targets.clone(),
+            CrossEntropyOptions::default(),
+        )
     }))
 }
 
