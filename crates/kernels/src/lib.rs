@@ -30,7 +30,7 @@ mod simd;
 mod testing;
 
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
-pub use attention::attention;
+pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueCache, attention};
 pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};
 pub use embedding::embedding;
 pub use linear::linear;
