@@ -28,7 +28,7 @@ pub use examples::Examples;
 pub use init::Init;
 pub use layers::absorb_statistics;
 pub use model::{Model, ModelConfig, OutputConfig, Outputs};
-pub use parameters::{Parameter, gradients, map_parameters, parameters};
+pub use parameters::{Parameter, exchange_parameters, gradients, map_parameters, parameters};
 pub use pass::Pass;
 pub use pipeline::{Answers, Pipeline};
 pub use run_directory::{Description, RunDirectory};
