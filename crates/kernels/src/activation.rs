@@ -8,7 +8,7 @@ use burn_flex::FlexTensor;
 
 use crate::autograd::{Gradient, record};
 use crate::buffer::{contiguous, floats, fused, tensor};
-use crate::parallel::{self, ELEMENTS};
+use crate::parallel::{self, ELEMENTS, with_scratch};
 use crate::simd::{erf, exp, ln, sigmoid as logistic, tanh as hyperbolic, vectorized};
 
 /// max(x, 0) of every element; NaN stays.
@@ -57,19 +57,19 @@ pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// An elementwise function with its gradient.
 #[derive(Clone, Copy, Debug)]
-struct Activation {
+pub struct Activation {
     /// Writes y for the parameter and x.
-    values: fn(f32, &[f32], &mut [f32]),
+    pub values: fn(f32, &[f32], &mut [f32]),
     /// Writes dx for the parameter, what was kept, and dy.
     gradient: fn(f32, &[f32], &[f32], &mut [f32]),
-    keeps: Kept,
-    parameter: f32,
+    pub keeps: Kept,
+    pub parameter: f32,
 }
 
 /// What the gradient is computed from. The output is better where it will do: the input can be dropped, and the next
 /// layer keeps the output anyway.
-#[derive(Clone, Copy, Debug)]
-enum Kept {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
     Input,
     Output,
 }
@@ -82,7 +82,7 @@ macro_rules! activation {
         |$x:ident, $value_parameter:pat_param| $value:expr,
         |$kept:ident, $dy:ident, $gradient_parameter:pat_param| $gradient:expr $(,)?
     ) => {
-        const $name: Activation = {
+        pub const $name: Activation = {
             vectorized! {
                 fn values(parameter: f32, x: &[f32], y: &mut [f32]) {
                     let $value_parameter = parameter;
@@ -215,36 +215,38 @@ impl Activation {
         let activation = self;
         (y, Saved { kept, activation })
     }
+
+    /// Replaces every number by the activation's value.
+    pub fn in_place(self, values: &mut [f32]) {
+        with_scratch(values.len(), |before| {
+            before.copy_from_slice(values);
+            (self.values)(self.parameter, before, values);
+        });
+    }
+
+    /// The gradient of the input for what was kept, contiguous, and that of the output.
+    pub fn backward(self, kept: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+        let dy = contiguous(dy);
+        let (values, gradients) = (floats(kept), floats(&dy));
+        let dx = parallel::fill(values.len(), ELEMENTS, |index, part| {
+            let range = index * ELEMENTS..index * ELEMENTS + part.len();
+            (self.gradient)(self.parameter, &values[range.clone()], &gradients[range], part);
+        });
+        tensor(dx, kept.layout().shape().to_vec())
+    }
 }
 
 impl Gradient<1> for Saved {
     fn gradients(self, dy: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let dy = contiguous(&dy);
-        let (kept, gradients, activation) = (floats(&self.kept), floats(&dy), self.activation);
-        let dx = parallel::fill(kept.len(), ELEMENTS, |index, part| {
-            let range = index * ELEMENTS..index * ELEMENTS + part.len();
-            (activation.gradient)(activation.parameter, &kept[range.clone()], &gradients[range], part);
-        });
-        [Some(tensor(dx, self.kept.layout().shape().to_vec()))]
+        [Some(self.activation.backward(&self.kept, &dy))]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check, elements, values};
+    use crate::testing::{check, elements, erf, values};
     use burn::tensor::Device;
-
-    /// The error function by its Maclaurin series, which converges fast enough below 5.
-    fn series(x: f64) -> f64 {
-        let mut term = x;
-        let mut sum = x;
-        for n in 1..200 {
-            term *= -x * x / f64::from(n);
-            sum += term / f64::from(2 * n + 1);
-        }
-        sum * std::f64::consts::FRAC_2_SQRT_PI
-    }
 
     fn check_activation(
         fused: fn(Tensor<2>) -> Tensor<2>,
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn gelu_matches_its_reference() {
-        let reference = |x: f64| 0.5 * x * (1.0 + series(x * std::f64::consts::FRAC_1_SQRT_2));
+        let reference = |x: f64| 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
         check_activation(gelu, plain::gelu, reference);
     }
 

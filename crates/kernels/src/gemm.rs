@@ -9,8 +9,10 @@ use crate::simd::{dot, vectorized};
 const DEPTH: usize = 256;
 /// Rows of a block, a multiple of every tile's: a packed block of it (96 KiB) stays in the second-level cache.
 const BLOCK: usize = 96;
-/// Multiplications up to which a product takes less time than waking another thread would.
+/// Multiplications up to which a product takes less time than waking another thread would, and numbers of the right
+/// matrix up to which reading them does.
 const SMALL: usize = 1 << 20;
+const SMALL_RIGHT: usize = 1 << 16;
 /// Rows up to which the right matrix is read once as it is, instead of being packed.
 const THIN: usize = 4;
 /// Numbers of the right matrix that a task of such a product reads.
@@ -30,24 +32,44 @@ pub fn multiply(left: Matrix, right: Matrix, bias: Option<&[f32]>) -> Vec<f32> {
 pub fn multiply_packed(left: Matrix, right: &Panels, bias: Option<&[f32]>) -> Vec<f32> {
     let cut = Cut::new(left.rows, right.count(), left.columns);
     let size = left.rows * right.columns;
-    let store = bias.map_or(Store::Set, Store::Bias);
     let mut output = Vec::with_capacity(cut.depths * size);
     let target = Target::spare(&mut output, cut.depths * size);
-    parallel::for_each(cut.rows * cut.panels * cut.depths, |task| {
-        let row = task % cut.rows * cut.block_rows;
-        let panel = task / cut.rows % cut.panels * cut.block_panels;
-        let depth = task / cut.rows / cut.panels;
-        let block = Block {
-            rows: (row, left.rows.min(row + cut.block_rows)),
-            panels: (panel, right.count().min(panel + cut.block_panels)),
-            depth: (depth * cut.block_depth, left.columns.min((depth + 1) * cut.block_depth)),
-        };
-        let first = if depth == 0 { store } else { Store::Set };
+    parallel::for_each(cut.tasks(), |task| {
+        let (block, depth) = cut.block(task, left, right);
+        let first = bias.filter(|_| depth == 0).map_or(Store::Set, Store::Bias);
         multiply_block(left, right, block, target, depth * size, first);
     });
     // SAFETY: the blocks cover all depths, rows and panels, and each writes its part of the output.
     unsafe { output.set_len(cut.depths * size) };
     parallel::add_rows(output, size)
+}
+
+/// As [`multiply_packed`]; then calls `finish(place, line)` for every part of a row of the product, which starts at
+/// `place` of the output, while it is still in the cache of the thread that made it.
+pub fn multiply_and_finish(
+    left: Matrix,
+    right: &Panels,
+    bias: Option<&[f32]>,
+    finish: impl Fn(usize, &mut [f32]) + Send + Sync,
+) -> Vec<f32> {
+    let cut = Cut::new(left.rows, right.count(), left.columns).whole_depth(left.columns);
+    let size = left.rows * right.columns;
+    let mut output = Vec::with_capacity(size);
+    let target = Target::spare(&mut output, size);
+    parallel::for_each(cut.tasks(), |task| {
+        let (block, _) = cut.block(task, left, right);
+        let columns = (block.panels.0 * COLUMNS, right.columns.min(block.panels.1 * COLUMNS));
+        let rows = block.rows;
+        multiply_block(left, right, block, target, 0, bias.map_or(Store::Set, Store::Bias));
+        for row in rows.0..rows.1 {
+            let place = row * right.columns + columns.0;
+            // SAFETY: the block is this task's, and was written above.
+            finish(place, unsafe { target.slice(place, columns.1 - columns.0) });
+        }
+    });
+    // SAFETY: the blocks cover all rows and panels, and each writes its part of the output.
+    unsafe { output.set_len(size) };
+    output
 }
 
 /// Adds left · right to `output`, row-major, on the calling thread: for small products inside a task.
@@ -82,7 +104,8 @@ struct Cut {
 
 impl Cut {
     fn new(rows: usize, panels: usize, depth: usize) -> Self {
-        let small = rows * panels * COLUMNS * depth <= SMALL;
+        let right = panels * COLUMNS * depth;
+        let small = rows * right <= SMALL && right <= SMALL_RIGHT;
         let tasks = if small { 1 } else { TASKS };
         let block_rows = rows.div_ceil(tasks).next_multiple_of(Tile::detect().rows).min(BLOCK);
         let row_parts = rows.div_ceil(block_rows);
@@ -100,6 +123,33 @@ impl Cut {
             block_panels,
             block_depth,
         }
+    }
+
+    /// The same without a cut of the depth.
+    fn whole_depth(self, depth: usize) -> Self {
+        Self {
+            depths: 1,
+            block_depth: depth.max(1),
+            ..self
+        }
+    }
+
+    fn tasks(&self) -> usize {
+        self.rows * self.panels * self.depths
+    }
+
+    /// The block of a task, and which part of the depth it is.
+    fn block(&self, task: usize, left: Matrix, right: &Panels) -> (Block, usize) {
+        let row = task % self.rows * self.block_rows;
+        let panel = task / self.rows % self.panels * self.block_panels;
+        let depth = task / self.rows / self.panels;
+        let from = depth * self.block_depth;
+        let block = Block {
+            rows: (row, left.rows.min(row + self.block_rows)),
+            panels: (panel, right.count().min(panel + self.block_panels)),
+            depth: (from, left.columns.min(from + self.block_depth)),
+        };
+        (block, depth)
     }
 }
 

@@ -21,10 +21,12 @@ mod memory;
 mod microkernel;
 mod norm;
 mod optimizer;
+mod packed;
 mod panels;
 mod parallel;
 mod pooling;
 mod positions;
+mod quantized;
 mod rnn;
 mod simd;
 #[cfg(test)]
@@ -34,11 +36,12 @@ pub use activation::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus,
 pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueCache, attention};
 pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};
 pub use embedding::embedding;
-pub use linear::linear;
+pub use linear::{Epilogue, linear, linear_with};
 pub use loss::{CrossEntropyOptions, cross_entropy, ctc_loss};
 pub use memory::keep_freed_memory;
 pub use norm::{BatchNormOutput, batch_norm, batch_norm_evaluation, group_norm, layer_norm, rms_norm};
 pub use optimizer::{AdamWOptions, AdamWSlot, adamw, gradient_norm};
+pub use packed::{PackedWeight, Precision, linear_packed};
 pub use parallel::on_compute_threads;
 pub use pooling::{PoolOptions, average_pool1d, average_pool2d, max_pool1d, max_pool2d};
 pub use positions::{rotary, sinusoidal_positions};

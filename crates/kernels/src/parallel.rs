@@ -26,6 +26,11 @@ pub fn for_each(count: usize, body: impl Fn(usize) + Send + Sync) {
     }
 }
 
+/// Runs `body` for every one of `parts`, on the current rayon pool.
+pub fn for_each_of<T: Send>(parts: Vec<T>, body: impl Fn(T) + Send + Sync) {
+    parts.into_par_iter().with_max_len(1).for_each(body);
+}
+
 /// A new vector of `length` elements, of which `body(index, part)` writes the part number `index`: `chunk` elements,
 /// fewer at the end. `body` must write all of `part` before it reads any of it.
 pub fn fill(length: usize, chunk: usize, body: impl Fn(usize, &mut [f32]) + Send + Sync) -> Vec<f32> {

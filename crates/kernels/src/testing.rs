@@ -14,6 +14,17 @@ pub fn values(seed: u64, count: usize) -> Vec<f32> {
     (0..count as u64).map(mix).collect()
 }
 
+/// The error function by its Maclaurin series, which converges fast enough below 5.
+pub fn erf(x: f64) -> f64 {
+    let mut term = x;
+    let mut sum = x;
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}
+
 /// Asserts that `run` returns the same bits on pools of 1, 2 and 4 threads, and returns them.
 pub fn same_bits(run: impl Fn() -> Vec<f32> + Send + Sync) -> Vec<f32> {
     let bits = |threads: usize| {

@@ -1,0 +1,254 @@
+//! Weights prepared once for inference: in the order that the kernels read them, in 32 or in 8 bits.
+
+use burn::backend::Flex;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_flex::FlexTensor;
+
+use crate::activation::{GELU, RELU};
+use crate::buffer::{contiguous, extents, floats, fused, tensor};
+use crate::columns::add_columns;
+use crate::gemm::multiply_and_finish;
+use crate::linear::{Epilogue, follow, linear};
+use crate::microkernel::COLUMNS;
+use crate::panels::{Matrix, Panels};
+use crate::quantized::{QuantizedPanels, multiply_quantized};
+
+/// How a packed weight holds its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// As they are.
+    Float32,
+    /// Each output's weights as whole multiples, −127 to 127, of a 127th of the largest: a quarter of the memory, and of
+    /// the time where reading the weights is what takes the time. Activations stay in 32 bits.
+    Int8,
+}
+
+/// A weight [output, input] that takes the place of the original in inference: nothing of it has a gradient.
+#[derive(Clone, Debug)]
+pub struct PackedWeight {
+    storage: Storage,
+    output: usize,
+    input: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Storage {
+    Float32(Panels),
+    Int8(QuantizedPanels),
+    /// The weight itself, on other devices than the CPU.
+    Plain(Tensor<2>),
+}
+
+impl PackedWeight {
+    /// Packs `weight` [output, input]. Other devices than the CPU keep it as it is, in full precision.
+    pub fn new(weight: Tensor<2>, precision: Precision) -> Self {
+        let [output, input] = weight.dims();
+        if !fused(&weight.clone().without_autodiff()) {
+            let storage = Storage::Plain(weight);
+            return Self { storage, output, input };
+        }
+        let weight = primitive(weight);
+        Self::from_rows(output, input, precision, |row, first, values| {
+            let start = row * input + first;
+            values.copy_from_slice(&floats(&weight)[start..start + values.len()]);
+        })
+    }
+
+    /// Packs the weight [output, input] whose row number `row` is written by `fill(row, first column, values)`, part by
+    /// part, so that it is never held as a whole beside its packed form.
+    pub fn from_rows(
+        output: usize,
+        input: usize,
+        precision: Precision,
+        fill: impl Fn(usize, usize, &mut [f32]) + Send + Sync,
+    ) -> Self {
+        let pack = |index: usize, panel: &mut [f32]| {
+            let rows = COLUMNS.min(output - index * COLUMNS);
+            let mut values = vec![0.0; rows * input];
+            for (row, values) in values.chunks_exact_mut(input.max(1)).enumerate() {
+                fill(index * COLUMNS + row, 0, values);
+            }
+            Panels::pack(Matrix::new(&values, rows, input).transposed(), 0, panel);
+        };
+        let storage = match precision {
+            Precision::Float32 => Storage::Float32(Panels::from_fn(input, output, pack)),
+            Precision::Int8 => Storage::Int8(QuantizedPanels::from_fn(input, output, pack)),
+        };
+        Self { storage, output, input }
+    }
+
+    /// The number of outputs.
+    pub fn output(&self) -> usize {
+        self.output
+    }
+
+    /// The number of inputs.
+    pub fn input(&self) -> usize {
+        self.input
+    }
+
+    /// Rows of the weight, [rows, input]: an embedding whose table is also the output layer's weight.
+    ///
+    /// # Panics
+    /// If a row is not one of the weight's.
+    pub fn rows(&self, rows: &[usize]) -> Tensor<2> {
+        if let Some(row) = rows.iter().find(|row| **row >= self.output) {
+            panic!("row {row} of a packed weight with {} rows", self.output);
+        }
+        let mut values = Vec::with_capacity(rows.len() * self.input);
+        for &row in rows {
+            let (panel, lane) = (row / COLUMNS, row % COLUMNS);
+            match &self.storage {
+                Storage::Float32(panels) => values.extend(panels.panel(panel, 0).iter().skip(lane).step_by(COLUMNS)),
+                Storage::Int8(panels) => values.extend(panels.column(panel, lane)),
+                Storage::Plain(weight) => return plain_rows(weight, rows),
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [rows.len(), self.input]), &Device::flex())
+    }
+}
+
+fn plain_rows(weight: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    let indices = Tensor::from_data(TensorData::from(indices.as_slice()), &weight.device());
+    weight.clone().select(0, indices)
+}
+
+fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    let tensor = tensor.without_autodiff().try_into_primitive::<Flex>();
+    contiguous(&tensor.expect("the tensor was found to live on Flex"))
+}
+
+/// [`linear_with`](crate::linear_with) for a packed weight: `x` [.., input] → [.., output], with `bias` [output].
+/// Without a gradient.
+pub fn linear_packed<const D: usize>(
+    x: Tensor<D>,
+    weight: &PackedWeight,
+    bias: Option<Tensor<1>>,
+    epilogue: Epilogue<D>,
+) -> Tensor<D> {
+    let mut shape = x.dims();
+    if let Storage::Plain(weight) = &weight.storage {
+        return follow(linear(x, weight.clone(), bias), epilogue);
+    }
+    assert!(
+        x.dtype() == DType::F32 && shape[D - 1] == weight.input,
+        "a packed weight of {} inputs takes 32-bit floats [.., {}], found {:?} {shape:?}",
+        weight.input,
+        weight.input,
+        x.dtype()
+    );
+    let rows = shape[..D - 1].iter().product::<usize>();
+    shape[D - 1] = weight.output;
+    let (x, bias) = (primitive(x.reshape([rows, weight.input])), bias.map(primitive));
+    let other = match &epilogue {
+        Epilogue::Add(other) => Some(primitive(other.clone())),
+        _ => None,
+    };
+    let finish = |place: usize, line: &mut [f32]| match &epilogue {
+        Epilogue::Nothing => {}
+        Epilogue::Gelu => GELU.in_place(line),
+        Epilogue::Relu => RELU.in_place(line),
+        Epilogue::Add(_) => {
+            let other = other.as_ref().map(floats).unwrap_or_default();
+            add_columns(&other[place..place + line.len()], line);
+        }
+    };
+    let [rows, columns] = extents(&x);
+    let (left, bias) = (Matrix::new(floats(&x), rows, columns), bias.as_ref().map(floats));
+    let y = match &weight.storage {
+        Storage::Float32(panels) => multiply_and_finish(left, panels, bias, finish),
+        Storage::Int8(panels) => multiply_quantized(left, panels, bias, finish),
+        Storage::Plain(_) => unreachable!("answered above"),
+    };
+    Tensor::<2>::from_primitive::<Flex>(tensor(y, [rows, weight.output])).reshape(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, elements, same_bits, values};
+
+    /// The weight's numbers after rounding to multiples of a 127th of each row's largest.
+    fn rounded(weight: &[f32], input: usize) -> Vec<f32> {
+        let rows = weight.chunks(input).map(|row| {
+            let scale = row.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.0;
+            row.iter().map(move |value| (value * (1.0 / scale)).round() * scale)
+        });
+        rows.flatten().collect()
+    }
+
+    fn check_packed([rows, input, output]: [usize; 3], precision: Precision) {
+        let device = Device::flex();
+        let (x, weight) = (values(1, rows * input), values(2, output * input));
+        let (bias, other) = (values(3, output), values(4, rows * output));
+        let matrix = |values: &[f32], shape: [usize; 2]| Tensor::<1>::from_floats(values, &device).reshape(shape);
+        let exact = match precision {
+            Precision::Float32 => weight.clone(),
+            Precision::Int8 => rounded(&weight, input),
+        };
+        let packed = PackedWeight::new(matrix(&weight, [output, input]), precision);
+        for epilogue in 0..3 {
+            let run = || {
+                let epilogue = match epilogue {
+                    0 => Epilogue::Nothing,
+                    1 => Epilogue::Relu,
+                    _ => Epilogue::Add(matrix(&other, [rows, output])),
+                };
+                let bias = Tensor::<1>::from_floats(bias.as_slice(), &device);
+                elements(linear_packed(matrix(&x, [rows, input]), &packed, Some(bias), epilogue))
+            };
+            let expected: Vec<f64> = (0..rows * output)
+                .map(|index| {
+                    let (row, column) = (index / output, index % output);
+                    let terms =
+                        (0..input).map(|at| f64::from(x[row * input + at]) * f64::from(exact[column * input + at]));
+                    let y = terms.sum::<f64>() + f64::from(bias[column]);
+                    match epilogue {
+                        0 => y,
+                        1 => y.max(0.0),
+                        _ => y + f64::from(other[index]),
+                    }
+                })
+                .collect();
+            close("packed", &same_bits(run), &expected, 1e-5);
+        }
+        let found = elements(packed.rows(&[output - 1, 0]));
+        let expected = [&exact[(output - 1) * input..], &exact[..input]].concat();
+        let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+        close("rows", &found, &expected, 1e-6);
+    }
+
+    #[test]
+    fn packed_weights_match_their_definition() {
+        for shape in [
+            [1, 1, 1],
+            [1, 300, 100],
+            [3, 7, 17],
+            [9, 40, 70],
+            [30, 65, 33],
+            [1, 520, 2100],
+        ] {
+            check_packed(shape, Precision::Float32);
+            check_packed(shape, Precision::Int8);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "row 3 of a packed weight with 3 rows")]
+    fn a_row_beyond_the_weight_is_refused() {
+        PackedWeight::new(Tensor::ones([3, 2], &Device::flex()), Precision::Float32).rows(&[3]);
+    }
+
+    #[test]
+    fn a_row_of_zeros_stays_zero_in_eight_bits() {
+        let weight = PackedWeight::new(Tensor::zeros([2, 3], &Device::flex()), Precision::Int8);
+        let y = linear_packed(
+            Tensor::<2>::ones([1, 3], &Device::flex()),
+            &weight,
+            None,
+            Epilogue::Nothing,
+        );
+        assert_eq!(elements(y), [0.0, 0.0]);
+    }
+}
