@@ -225,6 +225,7 @@ fn conv2d_matches_its_reference() {
             .dilation([3, 2])
             .groups(2),
         Case::new(2, [2, 2], 18, 20, [3, 3]).padding([1, 1]),
+        Case::new(2, [3, 4], 16, 16, [3, 3]).padding([1, 2]),
         Case::new(3, [3, 3], 10, 36, [3, 3])
             .stride([2, 2])
             .padding([1, 1])
