@@ -6,7 +6,6 @@ mod frame;
 mod gather;
 mod geometry;
 mod phase;
-mod transforms;
 mod weight_gradient;
 mod winograd;
 
