@@ -70,6 +70,36 @@ pub fn exp(x: f32) -> f32 {
     if x > 88.7 { f32::INFINITY } else { value }
 }
 
+/// The natural logarithm within 2 units in the last place (Cephes `logf`): −∞ for 0 and subnormal numbers, NaN below
+/// zero and for NaN.
+#[inline(always)]
+pub fn ln(x: f32) -> f32 {
+    // The power of two that leaves a mantissa between √½ and √2.
+    const ROOT: i32 = 0x3f35_04f3;
+    let bits = x.to_bits() as i32;
+    let power = bits.wrapping_sub(ROOT) >> 23;
+    let r = f32::from_bits(bits.wrapping_sub(power << 23) as u32) - 1.0;
+    let z = r * r;
+    let p = 7.037_683_6e-2;
+    let p = p * r - 1.151_461e-1;
+    let p = p * r + 1.167_699_9e-1;
+    let p = p * r - 1.242_014_1e-1;
+    let p = p * r + 1.424_932_3e-1;
+    let p = p * r - 1.666_805_7e-1;
+    let p = p * r + 2.000_071_4e-1;
+    let p = p * r - 2.499_999_4e-1;
+    let p = p * r + 3.333_333e-1;
+    let power = power as f32;
+    let value = p * r * z - power * 2.121_944_4e-4 - 0.5 * z + r + power * 0.693_359_4;
+    let value = if x < f32::MIN_POSITIVE {
+        f32::NEG_INFINITY
+    } else {
+        value
+    };
+    let value = if x < 0.0 { f32::NAN } else { value };
+    if x < f32::INFINITY { value } else { x }
+}
+
 /// 1 / (1 + e⁻ˣ).
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
@@ -174,6 +204,7 @@ mod tests {
             let x = step as f32 * 0.01;
             let wide = f64::from(x);
             check("exp", exp(x), wide.exp());
+            check("ln", ln(exp(x)), f64::from(exp(x)).ln());
             check("sigmoid", sigmoid(x), 1.0 / (1.0 + (-wide).exp()));
             if step != 0 {
                 check("tanh", tanh(x * 0.01), (f64::from(x * 0.01)).tanh());
@@ -188,6 +219,11 @@ mod tests {
         assert_eq!(exp(0.0), 1.0);
         assert_eq!((tanh(100.0), tanh(-100.0), tanh(0.0)), (1.0, -1.0, 0.0));
         assert_eq!((sigmoid(-200.0), sigmoid(200.0)), (0.0, 1.0));
+        assert_eq!(
+            (ln(0.0), ln(1.0), ln(f32::INFINITY)),
+            (f32::NEG_INFINITY, 0.0, f32::INFINITY)
+        );
+        assert!(ln(-1.0).is_nan() && ln(f32::NAN).is_nan());
         assert!(exp(f32::NAN).is_nan() && tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
     }
 

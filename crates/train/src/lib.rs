@@ -8,7 +8,7 @@ mod evaluation;
 mod events;
 mod examples;
 mod metrics;
-mod optimizer;
+pub mod optimizer;
 mod plan;
 mod quarantine;
 mod recipe;

@@ -1,4 +1,4 @@
-//! The matrices of single heads in tensors [batch, heads, length, width].
+//! The matrices of single heads in buffers of [batch, heads, length, width].
 
 use burn_flex::{FlexTensor, Layout};
 
@@ -19,19 +19,63 @@ pub fn readable(tensor: &FlexTensor) -> FlexTensor {
     }
 }
 
-/// The matrix [length, width] of one head of a readable tensor.
-pub fn head(tensor: &FlexTensor, batch: usize, head: usize) -> Matrix<'_> {
-    let [_, _, rows, columns] = extents(tensor);
-    let layout = tensor.layout();
-    let stride = |axis: usize| layout.strides()[axis] as usize;
-    let start = layout.start_offset() + batch * stride(0) + head * stride(1);
-    Matrix {
-        values: &tensor.storage::<f32>()[start..],
-        rows,
-        columns,
-        row_stride: stride(2),
-        column_stride: 1,
+/// A view [batch, heads, length, width] whose rows are contiguous.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads<'a> {
+    values: &'a [f32],
+    length: usize,
+    width: usize,
+    /// Elements between batch rows, heads and positions.
+    strides: [usize; 3],
+}
+
+impl<'a> Heads<'a> {
+    /// A view of a readable tensor.
+    pub fn of(tensor: &'a FlexTensor) -> Self {
+        let [_, _, length, width] = extents(tensor);
+        let layout = tensor.layout();
+        Self {
+            values: &tensor.storage::<f32>()[layout.start_offset()..],
+            length,
+            width,
+            strides: [0, 1, 2].map(|axis| layout.strides()[axis] as usize),
+        }
     }
+
+    /// The first `length` positions of a buffer [batch, heads, capacity, width].
+    pub fn filled(values: &'a [f32], [heads, capacity, width]: [usize; 3], length: usize) -> Self {
+        Self {
+            values,
+            length,
+            width,
+            strides: [heads * capacity * width, capacity * width, width],
+        }
+    }
+
+    /// The matrix [length, width] of one head.
+    pub fn head(&self, batch: usize, head: usize) -> Matrix<'a> {
+        Matrix {
+            values: &self.values[batch * self.strides[0] + head * self.strides[1]..],
+            rows: self.length,
+            columns: self.width,
+            row_stride: self.strides[2],
+            column_stride: 1,
+        }
+    }
+}
+
+/// `rows` rows of a matrix from `first`.
+pub fn part(matrix: Matrix, first: usize, rows: usize) -> Matrix {
+    Matrix {
+        values: &matrix.values[(first * matrix.row_stride).min(matrix.values.len())..],
+        rows,
+        ..matrix
+    }
+}
+
+/// A row of a matrix with contiguous rows.
+pub fn line(matrix: Matrix<'_>, row: usize) -> &[f32] {
+    &matrix.values[matrix.at(row, 0)..][..matrix.columns]
 }
 
 /// A tensor [batch, heads, length, width] over `values` [batch, length, heads, width], so that joining the heads again

@@ -1,231 +1,296 @@
-//! Attention of one head at a time, over blocks of queries: only a block's scores exist at any time, and the backward
-//! pass computes them again (after Dao et al. 2022).
+//! Attention in blocks of queries and keys: only a block's scores exist at any time, and a query's largest score and
+//! sum of powers are carried from one block of keys to the next (after Dao et al. 2022).
 
-use burn_flex::FlexTensor;
+use std::ops::Range;
 
-use super::heads::{from_rows, head};
+use super::dropout::Factors;
+use super::heads::{Heads, part};
+use super::options::{AttentionDropout, AttentionKind};
 use crate::gemm::{add_product, set_product};
 use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, Target, with_scratch};
-use crate::simd::{dot, exp, largest, total, vectorized};
+use crate::simd::{exp, largest, total, vectorized};
 
-/// Queries of a block.
-const BLOCK: usize = 96;
+/// Queries of a block at most.
+const QUERIES: usize = 96;
+/// Keys of a block at most: its scores stay in the second-level cache.
+const KEYS: usize = 256;
+/// The same where blocks past the last key that a query sees are left out.
+const KEYS_IN_ORDER: usize = 128;
+/// Tasks below which the queries of a head are shared out.
+const TASKS: usize = 8;
+/// Rows of a tile of the microkernel, and columns of a panel.
+const GRAIN: usize = 16;
 
-/// The extents and the masking of an attention.
+/// The extents and the rules of an attention.
 #[derive(Clone, Debug)]
 pub struct Attention {
     pub batch: usize,
     pub heads: usize,
+    /// Heads of the keys and values, each for as many neighbouring heads of the queries.
+    pub key_heads: usize,
     pub queries: usize,
     pub keys: usize,
     pub width: usize,
-    /// [batch, keys], true where a key is real.
-    pub mask: Vec<bool>,
-    /// [batch], whether any key is not.
-    pub padded: Vec<bool>,
-    pub causal: bool,
+    pub mask: Mask,
+    pub kind: AttentionKind,
+    pub dropout: Option<AttentionDropout>,
+}
+
+/// Which keys are real.
+#[derive(Clone, Debug)]
+pub struct Mask {
+    /// [batch, keys]
+    real: Vec<bool>,
+    /// [batch], one past the last real key.
+    ends: Vec<usize>,
+    /// [batch], whether a key before that is not real.
+    gaps: Vec<bool>,
+}
+
+impl Mask {
+    pub fn new(real: Vec<bool>, batch: usize, keys: usize) -> Self {
+        let rows = (0..batch).map(|row| &real[row * keys..(row + 1) * keys]);
+        let end = |row: &[bool]| row.iter().rposition(|&real| real).map_or(0, |last| last + 1);
+        let ends: Vec<usize> = rows.clone().map(end).collect();
+        let gaps = rows.zip(&ends).map(|(row, &end)| row[..end].contains(&false)).collect();
+        Self { real, ends, gaps }
+    }
+}
+
+/// One block of queries of one head.
+#[derive(Clone, Copy)]
+pub struct Block {
+    pub b: usize,
+    pub head: usize,
+    pub first: usize,
+    pub rows: usize,
+}
+
+/// What a task handles: blocks of queries of the heads that share the keys of one head.
+pub struct Task {
+    pub b: usize,
+    pub key_head: usize,
+    pub split: usize,
+    pub blocks: Vec<Block>,
 }
 
 impl Attention {
-    /// The output as a view [batch, heads, queries, width], and the logarithm of each query's sum of powers.
-    pub fn forward(&self, [q, k, v]: [&FlexTensor; 3]) -> (FlexTensor, Vec<f32>) {
-        let Self {
-            batch,
-            heads,
-            queries,
-            keys,
-            width,
-            ..
-        } = *self;
-        let blocks = queries.div_ceil(BLOCK);
-        let size = batch * heads * queries;
-        let (mut output, mut logarithms) = (Vec::with_capacity(size * width), Vec::with_capacity(size));
-        let target = Target::spare(&mut output, size * width);
+    /// The output [batch, queries, heads, width], and the logarithm of each query's sum of powers, [batch, heads,
+    /// queries].
+    pub fn forward(&self, [q, k, v]: [Heads; 3]) -> (Vec<f32>, Vec<f32>) {
+        let size = self.batch * self.heads * self.queries;
+        let (mut output, mut logarithms) = (Vec::with_capacity(size * self.width), Vec::with_capacity(size));
+        let target = Target::spare(&mut output, size * self.width);
         let logarithm_target = Target::spare(&mut logarithms, size);
-        parallel::for_each(batch * heads * blocks, |task| {
-            let (pair, first) = (task / blocks, task % blocks * BLOCK);
-            let (b, h) = (pair / heads, pair % heads);
-            let rows = BLOCK.min(queries - first);
-            let key_panels = Panels::new(head(k, b, h).transposed());
-            let value_panels = Panels::new(head(v, b, h));
-            with_scratch(rows * (keys + width), |scratch| {
-                let (scores, result) = scratch.split_at_mut(rows * keys);
-                set_product(part(head(q, b, h), first, rows), &key_panels, scores);
-                // SAFETY: every query belongs to one task.
-                let logarithms = unsafe { logarithm_target.slice(pair * queries + first, rows) };
-                for (row, logarithm) in logarithms.iter_mut().enumerate() {
-                    let line = &mut scores[row * keys..(row + 1) * keys];
-                    self.hide(line, b, first + row);
-                    *logarithm = softmax(line, self.scale());
-                }
-                set_product(Matrix::new(scores, rows, keys), &value_panels, result);
-                for (row, line) in result.chunks_exact(width).enumerate() {
-                    let at = (b * queries + first + row) * heads + h;
-                    // SAFETY: every query of every head belongs to one task.
-                    unsafe { target.slice(at * width, width) }.copy_from_slice(line);
-                }
-            });
+        parallel::for_each(self.tasks(), |task| {
+            let task = self.task(task);
+            let (k, v) = (k.head(task.b, task.key_head), v.head(task.b, task.key_head));
+            let pack = |keys: Range<usize>| {
+                let [k, v] = [k, v].map(|matrix| part(matrix, keys.start, keys.len()));
+                (Panels::new(k.transposed()), Panels::new(v), keys)
+            };
+            let parts: Vec<_> = self.key_blocks(task.b).map(pack).collect();
+            for block in task.blocks {
+                let q = part(q.head(block.b, block.head), block.first, block.rows);
+                self.forward_block(q, &parts, block, target, logarithm_target);
+            }
         });
         // SAFETY: the tasks cover all queries of all heads.
         unsafe {
-            output.set_len(size * width);
+            output.set_len(size * self.width);
             logarithms.set_len(size);
         }
-        (from_rows(output, [batch, heads, queries, width]), logarithms)
+        (output, logarithms)
     }
 
-    /// The gradients of queries, keys and values, as views like the output.
-    pub fn backward(
+    fn forward_block(
         &self,
-        [q, k, v]: [&FlexTensor; 3],
-        output: &FlexTensor,
-        dy: &FlexTensor,
-        logarithms: &[f32],
-    ) -> [FlexTensor; 3] {
-        let Self {
-            batch,
-            heads,
-            queries,
-            keys,
-            width,
-            ..
-        } = *self;
-        let lengths = [queries, keys, keys];
-        let sizes = lengths.map(|length| batch * heads * length * width);
-        let mut gradients = sizes.map(Vec::with_capacity);
-        let [dq, dk, dv] = &mut gradients;
-        let targets = [
-            Target::spare(dq, sizes[0]),
-            Target::spare(dk, sizes[1]),
-            Target::spare(dv, sizes[2]),
-        ];
-        parallel::for_each(batch * heads, |pair| {
-            let (b, h) = (pair / heads, pair % heads);
-            let inputs = [q, k, v, output, dy].map(|tensor| head(tensor, b, h));
-            let logarithms = &logarithms[pair * queries..(pair + 1) * queries];
-            with_scratch((queries + 2 * keys) * width, |scratch| {
-                let (dq, rest) = scratch.split_at_mut(queries * width);
-                let (dk, dv) = rest.split_at_mut(keys * width);
-                self.backward_head(b, inputs, logarithms, [&mut *dq, &mut *dk, &mut *dv]);
-                for ((rows, length), target) in [&*dq, dk, dv].into_iter().zip(lengths).zip(targets) {
-                    for (row, line) in rows.chunks_exact(width).enumerate() {
-                        let at = (b * length + row) * heads + h;
-                        // SAFETY: every row of every head belongs to one task.
-                        unsafe { target.slice(at * width, width) }.copy_from_slice(line);
+        q: Matrix,
+        parts: &[(Panels, Panels, Range<usize>)],
+        block: Block,
+        target: Target,
+        logarithms: Target,
+    ) {
+        let (rows, width) = (block.rows, self.width);
+        let widest = parts.iter().map(|(.., keys)| keys.len()).max().unwrap_or(0);
+        with_scratch(rows * (widest + width + 2) + widest, |scratch| {
+            let (scores, rest) = scratch.split_at_mut(rows * widest);
+            let (result, rest) = rest.split_at_mut(rows * width);
+            let (most, rest) = rest.split_at_mut(rows);
+            let (sums, factors) = rest.split_at_mut(rows);
+            result.fill(0.0);
+            most.fill(f32::NEG_INFINITY);
+            sums.fill(0.0);
+            let last = self.seen(block, rows - 1);
+            for (keys, values, range) in parts.iter().take_while(|(.., range)| range.start < last) {
+                let count = range.len();
+                let (scores, factors) = (&mut scores[..rows * count], &mut factors[..count]);
+                set_product(q, keys, scores);
+                for (row, line) in scores.chunks_exact_mut(count).enumerate() {
+                    self.hide(line, block, row, range.start);
+                    let before = most[row];
+                    most[row] = before.max(largest_of(line) * self.scale());
+                    sums[row] = rescale(
+                        before,
+                        most[row],
+                        sums[row],
+                        &mut result[row * width..(row + 1) * width],
+                    );
+                    sums[row] += raise(line, self.scale(), most[row]);
+                    if let Some(dropout) = self.factors(block, row) {
+                        dropout.write(range.start, factors);
+                        multiply_by(line, factors);
                     }
                 }
-            });
+                add_product(Matrix::new(scores, rows, count), values, result);
+            }
+            for (row, line) in result.chunks_exact(width).enumerate() {
+                let at = (block.b * self.queries + block.first + row) * self.heads + block.head;
+                // SAFETY: every query of every head belongs to one block.
+                let (output, logarithm) = unsafe {
+                    let output = target.slice(at * width, width);
+                    (output, &mut logarithms.slice(self.row(block, row), 1)[0])
+                };
+                *logarithm = finish(line, most[row], sums[row], output);
+            }
         });
-        let mut lengths = lengths.into_iter();
-        gradients.map(|mut gradient| {
-            let length = lengths.next().unwrap_or_default();
-            // SAFETY: the tasks cover all rows of all heads.
-            unsafe { gradient.set_len(batch * heads * length * width) };
-            from_rows(gradient, [batch, heads, length, width])
-        })
     }
 
-    fn backward_head<'a>(
-        &self,
-        b: usize,
-        [q, k, v, output, dy]: [Matrix<'a>; 5],
-        logarithms: &[f32],
-        [dq, dk, dv]: [&mut [f32]; 3],
-    ) {
-        let (keys, width) = (self.keys, self.width);
-        let [keys_turned, keys_packed] = [Panels::new(k.transposed()), Panels::new(k)];
-        let values_turned = Panels::new(v.transposed());
-        dk.fill(0.0);
-        dv.fill(0.0);
-        for (block, logarithms) in logarithms.chunks(BLOCK).enumerate() {
-            let (first, rows) = (block * BLOCK, logarithms.len());
-            let [q, output, dy] = [q, output, dy].map(|matrix| part(matrix, first, rows));
-            with_scratch(2 * rows * keys, |scratch| {
-                let (weights, slopes) = scratch.split_at_mut(rows * keys);
-                set_product(q, &keys_turned, weights);
-                for (row, &logarithm) in logarithms.iter().enumerate() {
-                    let line = &mut weights[row * keys..(row + 1) * keys];
-                    self.hide(line, b, first + row);
-                    powers(line, self.scale(), logarithm);
-                }
-                add_product(Matrix::new(weights, rows, keys).transposed(), &Panels::new(dy), dv);
-                set_product(dy, &values_turned, slopes);
-                let lines = weights.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys));
-                for (row, (weights, slopes)) in lines.enumerate() {
-                    let line = |matrix: Matrix<'a>| &matrix.values[matrix.at(row, 0)..matrix.at(row, 0) + width];
-                    let mean = dot(line(dy), line(output));
-                    score_gradients(weights, mean, self.scale(), slopes);
-                }
-                let dq = &mut dq[first * width..(first + rows) * width];
-                set_product(Matrix::new(slopes, rows, keys), &keys_packed, dq);
-                add_product(Matrix::new(slopes, rows, keys).transposed(), &Panels::new(q), dk);
-            });
+    /// Parts that the blocks of queries of a head of keys are shared out to.
+    pub fn splits(&self) -> usize {
+        let pairs = (self.batch * self.key_heads).max(1);
+        TASKS.div_ceil(pairs).min(self.units()).max(1)
+    }
+
+    pub fn tasks(&self) -> usize {
+        if self.width == 0 || self.queries == 0 {
+            return 0;
+        }
+        self.batch * self.key_heads * self.splits()
+    }
+
+    /// Blocks of queries of all the heads that share a head of keys.
+    fn units(&self) -> usize {
+        self.heads / self.key_heads.max(1) * self.queries.div_ceil(QUERIES)
+    }
+
+    pub fn task(&self, index: usize) -> Task {
+        let (splits, units) = (self.splits(), self.units());
+        let (pair, split) = (index / splits, index % splits);
+        let (b, key_head) = (pair / self.key_heads, pair % self.key_heads);
+        let count = self.queries.div_ceil(QUERIES);
+        let rows = self.queries.div_ceil(count).next_multiple_of(GRAIN);
+        let block = |unit: usize| {
+            let first = unit % count * rows;
+            Block {
+                b,
+                head: key_head * (self.heads / self.key_heads) + unit / count,
+                first,
+                rows: rows.min(self.queries.saturating_sub(first)),
+            }
+        };
+        let units = split * units / splits..(split + 1) * units / splits;
+        Task {
+            b,
+            key_head,
+            split,
+            blocks: units.map(block).filter(|block| block.rows > 0).collect(),
         }
     }
 
-    fn scale(&self) -> f32 {
+    /// The blocks of keys of a batch row up to its last real one, as even as can be.
+    pub fn key_blocks(&self, b: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let end = self.mask.ends[b];
+        let most = match self.kind {
+            AttentionKind::Full => KEYS,
+            _ => KEYS_IN_ORDER,
+        };
+        let size = end.div_ceil(end.div_ceil(most).max(1)).next_multiple_of(GRAIN).max(1);
+        (0..end.div_ceil(size)).map(move |block| block * size..end.min((block + 1) * size))
+    }
+
+    pub fn scale(&self) -> f32 {
         1.0 / (self.width as f32).sqrt()
     }
 
-    /// Sets the scores of the keys that a query must not see to −∞.
-    fn hide(&self, scores: &mut [f32], b: usize, query: usize) {
-        if self.padded[b] {
-            for (score, &real) in scores.iter_mut().zip(&self.mask[b * self.keys..]) {
+    /// One past the last key that a query of a block may see.
+    pub fn seen(&self, block: Block, row: usize) -> usize {
+        let seen = self.kind.seen(block.first + row, self.queries, self.keys);
+        seen.min(self.mask.ends[block.b])
+    }
+
+    /// The place of a query in [batch, heads, queries].
+    pub fn row(&self, block: Block, row: usize) -> usize {
+        (block.b * self.heads + block.head) * self.queries + block.first + row
+    }
+
+    pub fn factors(&self, block: Block, row: usize) -> Option<Factors> {
+        let dropout = self.dropout?;
+        Some(Factors::new(dropout, self.row(block, row)))
+    }
+
+    /// Sets the scores, those of the keys from `first`, that a query must not see to −∞.
+    pub fn hide(&self, scores: &mut [f32], block: Block, row: usize, first: usize) {
+        if self.mask.gaps[block.b] {
+            for (score, &real) in scores.iter_mut().zip(&self.mask.real[block.b * self.keys + first..]) {
                 *score = if real { *score } else { f32::NEG_INFINITY };
             }
         }
-        if self.causal {
-            let seen = (query + 1 + self.keys).saturating_sub(self.queries).min(self.keys);
+        let seen = self.seen(block, row).saturating_sub(first);
+        if seen < scores.len() {
             scores[seen..].fill(f32::NEG_INFINITY);
         }
     }
 }
 
-/// `rows` rows of a matrix from `first`.
-fn part(matrix: Matrix, first: usize, rows: usize) -> Matrix {
-    Matrix {
-        values: &matrix.values[first * matrix.row_stride..],
-        rows,
-        ..matrix
+vectorized! {
+    pub fn largest_of(scores: &[f32]) -> f32 {
+        largest(scores)
     }
 }
 
+/// Scales what was summed up relative to the power of `before` to that of `now`; returns the sum.
+fn rescale(before: f32, now: f32, sum: f32, result: &mut [f32]) -> f32 {
+    if before == now || sum == 0.0 {
+        return sum;
+    }
+    let factor = exp(before - now);
+    result.iter_mut().for_each(|value| *value *= factor);
+    sum * factor
+}
+
 vectorized! {
-    /// Turns the scores of a query into weights and returns the logarithm of the sum of their powers; zeros and +∞ if
-    /// every key is hidden.
-    fn softmax(scores: &mut [f32], scale: f32) -> f32 {
-        let shift = largest(scores) * scale;
+    /// Turns scores into exp(scale · score − shift) and returns their sum; zeros if every key is hidden.
+    pub fn raise(scores: &mut [f32], scale: f32, shift: f32) -> f32 {
         if shift == f32::NEG_INFINITY && !scores.iter().any(|score| score.is_nan()) {
             scores.fill(0.0);
-            return f32::INFINITY;
+            return 0.0;
         }
         for score in scores.iter_mut() {
             *score = exp(scale * *score - shift);
         }
-        let sum = total(scores);
-        let inverse = 1.0 / sum;
-        for weight in scores.iter_mut() {
-            *weight *= inverse;
-        }
-        shift + sum.ln()
+        total(scores)
     }
 }
 
 vectorized! {
-    /// exp(scale · score − shift).
-    fn powers(scores: &mut [f32], scale: f32, shift: f32) {
-        for score in scores {
-            *score = exp(scale * *score - shift);
+    pub fn multiply_by(values: &mut [f32], factors: &[f32]) {
+        for (value, factor) in values.iter_mut().zip(factors) {
+            *value *= factor;
         }
     }
 }
 
-vectorized! {
-    /// From the slopes of the weights to those of the scores: weight · (slope − mean) · scale.
-    fn score_gradients(weights: &[f32], mean: f32, scale: f32, slopes: &mut [f32]) {
-        for (slope, weight) in slopes.iter_mut().zip(weights) {
-            *slope = weight * (*slope - mean) * scale;
-        }
+/// Divides a query's result by its sum of powers and returns the sum's logarithm, +∞ if every key is hidden.
+pub fn finish(result: &[f32], most: f32, sum: f32, output: &mut [f32]) -> f32 {
+    if sum == 0.0 {
+        output.fill(0.0);
+        return f32::INFINITY;
     }
+    let inverse = 1.0 / sum;
+    for (output, value) in output.iter_mut().zip(result) {
+        *output = value * inverse;
+    }
+    most + sum.ln()
 }

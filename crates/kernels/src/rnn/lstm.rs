@@ -1,130 +1,95 @@
-//! Long short-term memory.
+//! The cell of long short-term memory.
 
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::tensor::{BoolTensor, FloatTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::activation::sigmoid as burn_sigmoid;
-use burn::tensor::{Bool, Tensor};
-use burn_flex::FlexTensor;
+use burn::tensor::Tensor;
+use burn::tensor::activation::sigmoid;
 
-use super::gru::parts;
-use super::recurrence::{Cell, Saved, forward};
-use super::scan;
-use crate::autograd::record;
-use crate::buffer::fused;
-use crate::simd::{sigmoid, tanh, vectorized};
-
-/// Long short-term memory over a sequence (Hochreiter and Schmidhuber 1997, with PyTorch's gate order input, forget,
-/// cell, output). Shapes and masking as in [`gru`](crate::gru), with four gates.
-pub fn lstm(gates: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>, mask: Tensor<2, Bool>, reverse: bool) -> Tensor<3> {
-    if !(fused(&gates) && fused(&weight)) {
-        return plain(gates, weight, bias, mask, reverse);
-    }
-    Tensor::from_dispatch(<Dispatch as Fused>::lstm_sequence(
-        gates.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        mask.into_dispatch(),
-        reverse,
-    ))
-}
-
-fn plain(gates: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>, mask: Tensor<2, Bool>, reverse: bool) -> Tensor<3> {
-    let [batch, _, quadruple] = gates.dims();
-    let width = quadruple / 4;
-    let start = Tensor::zeros([batch, 2 * width], &gates.device());
-    let states = scan(gates, mask, reverse, start, |step, state: Tensor<2>| {
-        let hidden = state.clone().narrow(1, 0, width);
-        let memory = state.narrow(1, width, width);
-        let all = step + crate::linear(hidden, weight.clone(), Some(bias.clone()));
-        let gate = |index: usize| all.clone().narrow(1, index * width, width);
-        let memory = burn_sigmoid(gate(1)) * memory + burn_sigmoid(gate(0)) * gate(2).tanh();
-        Tensor::cat(vec![burn_sigmoid(gate(3)) * memory.clone().tanh(), memory], 1)
-    });
-    states.narrow(2, 0, width)
-}
-
-#[backend_extension(Flex, Autodiff)]
-trait Fused: Backend {
-    fn lstm_sequence(
-        gates: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        mask: BoolTensor<Self>,
-        reverse: bool,
-    ) -> FloatTensor<Self>;
-}
-
-impl Fused for Flex {
-    fn lstm_sequence(
-        gates: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        mask: FlexTensor,
-        reverse: bool,
-    ) -> FlexTensor {
-        forward::<Lstm>([gates, weight, bias], &mask, reverse, false).0
-    }
-}
-
-impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
-    fn lstm_sequence(
-        gates: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        mask: BoolTensor<Self>,
-        reverse: bool,
-    ) -> FloatTensor<Self> {
-        record::<C, Saved<Lstm>, 3>([gates, weight, bias], |inputs, tracked| {
-            forward(inputs, &mask, reverse, tracked)
-        })
-    }
-}
+use super::cell::{Cell, Gates, parts, sigmoid_gate, tanh_gate};
+use crate::simd::{tanh, vectorized};
 
 #[derive(Clone, Debug)]
-struct Lstm;
+pub struct Lstm;
 
 impl Cell for Lstm {
     const GATES: usize = 4;
-    const STATES: usize = 2;
+    const MEMORY: usize = 1;
     /// Input, forget, cell and output gates, the memory before, and the hyperbolic tangent of the memory after.
     const KEPT: usize = 6;
+    const APART: bool = false;
 
-    fn step(gates: &[f32], hidden: &[f32], state: &mut [f32], kept: &mut [f32]) {
-        step(gates, hidden, state, kept);
+    fn step(gates: Gates, output: &mut [f32], memory: &mut [f32], kept: &mut [f32]) {
+        let width = output.len();
+        parts!(mut kept, width, [i, f, g, o, before, squashed]);
+        sigmoid_gate(gates.part(0, width), i);
+        sigmoid_gate(gates.part(1, width), f);
+        tanh_gate(gates.part(2, width), g);
+        sigmoid_gate(gates.part(3, width), o);
+        before.copy_from_slice(memory);
+        advance(i, f, g, o, memory, squashed, output);
     }
 
-    fn step_back(kept: &[f32], gradient: &mut [f32], gates: &mut [f32], hidden: &mut [f32]) {
-        step_back(kept, gradient, gates);
-        hidden.copy_from_slice(gates);
+    fn step_back(
+        _: &[f32],
+        kept: &[f32],
+        d_output: &mut [f32],
+        d_memory: &mut [f32],
+        gates: &mut [f32],
+        _: &mut [f32],
+    ) {
+        let width = d_output.len();
+        parts!(kept, width, [i, f, g, o, memory, squashed]);
+        parts!(mut gates, width, [di, df, dg, d_o]);
+        advance_back(i, f, g, o, memory, squashed, d_output, d_memory, di, df, dg, d_o);
+    }
+
+    fn plain(gates: Tensor<2>, hidden: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
+        let width = state.dims()[1] / 2;
+        let all = gates + hidden;
+        let gate = |index: usize| all.clone().narrow(1, index * width, width);
+        let memory = sigmoid(gate(1)) * state.narrow(1, width, width) + sigmoid(gate(0)) * gate(2).tanh();
+        Tensor::cat(vec![sigmoid(gate(3)) * memory.clone().tanh(), memory], 1)
     }
 }
 
 vectorized! {
-    fn step(gates: &[f32], hidden: &[f32], state: &mut [f32], kept: &mut [f32]) {
-        let width = state.len() / 2;
-        parts!(gates, width, [xi, xf, xg, xo]);
-        parts!(hidden, width, [hi, hf, hg, ho]);
-        parts!(mut state, width, [output, memory]);
-        parts!(mut kept, width, [kept_i, kept_f, kept_g, kept_o, kept_memory, kept_tanh]);
+    fn advance(
+        i: &[f32],
+        f: &[f32],
+        g: &[f32],
+        o: &[f32],
+        memory: &mut [f32],
+        squashed: &mut [f32],
+        output: &mut [f32],
+    ) {
+        let width = output.len();
+        let (i, f, g, o) = (&i[..width], &f[..width], &g[..width], &o[..width]);
+        let (memory, squashed) = (&mut memory[..width], &mut squashed[..width]);
         for c in 0..width {
-            let (i, f) = (sigmoid(xi[c] + hi[c]), sigmoid(xf[c] + hf[c]));
-            let (g, o) = (tanh(xg[c] + hg[c]), sigmoid(xo[c] + ho[c]));
-            let next = f * memory[c] + i * g;
-            let squashed = tanh(next);
-            (kept_i[c], kept_f[c], kept_g[c], kept_o[c]) = (i, f, g, o);
-            (kept_memory[c], kept_tanh[c]) = (memory[c], squashed);
-            (output[c], memory[c]) = (o * squashed, next);
+            let next = f[c] * memory[c] + i[c] * g[c];
+            let tangent = tanh(next);
+            (memory[c], squashed[c], output[c]) = (next, tangent, o[c] * tangent);
         }
     }
 }
 
 vectorized! {
-    fn step_back(kept: &[f32], gradient: &mut [f32], gates: &mut [f32]) {
-        let width = gradient.len() / 2;
-        parts!(kept, width, [_before, i, f, g, o, memory, squashed]);
-        parts!(mut gradient, width, [d_output, d_memory]);
-        parts!(mut gates, width, [di, df, dg, d_o]);
+    fn advance_back(
+        i: &[f32],
+        f: &[f32],
+        g: &[f32],
+        o: &[f32],
+        memory: &[f32],
+        squashed: &[f32],
+        d_output: &mut [f32],
+        d_memory: &mut [f32],
+        di: &mut [f32],
+        df: &mut [f32],
+        dg: &mut [f32],
+        d_o: &mut [f32],
+    ) {
+        let width = d_output.len();
+        let (i, f, g, o) = (&i[..width], &f[..width], &g[..width], &o[..width]);
+        let (memory, squashed, d_memory) = (&memory[..width], &squashed[..width], &mut d_memory[..width]);
+        let (di, df, dg, d_o) = (&mut di[..width], &mut df[..width], &mut dg[..width], &mut d_o[..width]);
         for c in 0..width {
             let d_next = d_memory[c] + d_output[c] * o[c] * (1.0 - squashed[c] * squashed[c]);
             di[c] = d_next * g[c] * i[c] * (1.0 - i[c]);
@@ -150,6 +115,6 @@ mod tests {
             let output = |c: usize| sigmoid(gate(3, c)) * memory(c).tanh();
             (0..width).map(output).chain((0..width).map(memory)).collect()
         }
-        super::super::testing::check_layer(lstm, plain, cell, [4, 2]);
+        super::super::testing::check_layer::<Lstm>(crate::lstm, cell);
     }
 }

@@ -5,7 +5,7 @@ use crate::layers::{Dropout, Linear};
 use crate::pass::Pass;
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
-use sensorium_kernels::attention;
+use sensorium_kernels::{AttentionOptions, attention};
 
 /// Scaled dot-product attention in several heads (Vaswani et al. 2017).
 #[derive(Module, Debug)]
@@ -35,11 +35,20 @@ impl MultiHeadAttention {
     /// `x` [batch, length, width] attends to `memory` [batch, positions, memory width] where `mask` [batch, positions]
     /// is true.
     pub fn forward(&self, x: Tensor<3>, memory: Tensor<3>, mask: &Tensor<2, Bool>, pass: &Pass) -> Tensor<3> {
+        self.mix(x, memory, AttentionOptions::padded(mask.clone()), pass)
+    }
+
+    /// `x` [batch, length, width], of which each position attends to itself and those before it.
+    pub fn causal(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        self.mix(x.clone(), x, AttentionOptions::causal(), pass)
+    }
+
+    fn mix(&self, x: Tensor<3>, memory: Tensor<3>, options: AttentionOptions, pass: &Pass) -> Tensor<3> {
         let [batch, length, width] = x.dims();
         let query = self.split(self.query.forward(x));
         let key = self.split(self.key.forward(memory.clone()));
         let value = self.split(self.value.forward(memory));
-        let mixed = attention(query, key, value, Some(mask.clone()), false);
+        let mixed = attention(query, key, value, options);
         let mixed = self
             .output
             .forward(mixed.swap_dims(1, 2).reshape([batch, length, width]));

@@ -28,6 +28,11 @@ impl Linear {
         sensorium_kernels::linear(x, self.weight.val(), bias)
     }
 
+    /// Weight [output, input] and bias [output], for layers that join several maps into one product.
+    pub fn parameters(&self) -> (Tensor<2>, Option<Tensor<1>>) {
+        (self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+
     pub fn output_width(&self) -> usize {
         self.weight.dims()[0]
     }

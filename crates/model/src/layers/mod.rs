@@ -18,4 +18,4 @@ pub use linear::Linear;
 pub use named::Named;
 pub use norm::{BatchNorm, LayerNorm, absorb_statistics};
 pub use rnn::{Cell, Rnn};
-pub use transformer::{TransformerBlock, sinusoidal_positions};
+pub use transformer::{DecoderBlock, TransformerBlock, sinusoidal_positions};

@@ -6,6 +6,7 @@ use crate::tokens::Tokens;
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Tensor};
 use schemars::JsonSchema;
+use sensorium_kernels::{gru, linear, lstm};
 use serde::{Deserialize, Serialize};
 
 /// The recurrence of an RNN.
@@ -24,6 +25,8 @@ pub enum Cell {
 pub struct Rnn {
     forwards: Direction,
     backwards: Option<Direction>,
+    #[module(skip)]
+    cell: Cell,
 }
 
 #[derive(Module, Debug)]
@@ -33,62 +36,80 @@ struct Direction {
     hidden_weight: Param<Tensor<2>>,
     /// [gates · width]
     hidden_bias: Param<Tensor<1>>,
-    #[module(skip)]
-    cell: Cell,
 }
 
 impl Rnn {
     /// `width` is that of one direction's state.
     pub fn new(cell: Cell, input: usize, width: usize, bidirectional: bool, init: &Init) -> Self {
-        let direction = |name| Direction::new(cell, input, width, &init.at(name));
-        let backwards = bidirectional.then(|| direction("backwards"));
+        let gates = match cell {
+            Cell::Gru => 3,
+            Cell::Lstm => 4,
+        };
+        let direction = |name| Direction::new(gates, input, width, &init.at(name));
         Self {
             forwards: direction("forwards"),
-            backwards,
+            backwards: bidirectional.then(|| direction("backwards")),
+            cell,
         }
     }
 
     /// Every state, with the last state of each direction as the summary.
     pub fn forward(&self, tokens: Tokens) -> Tokens {
-        let length = tokens.embeddings.dims()[1];
-        let run =
-            |direction: &Direction, reverse| direction.forward(tokens.embeddings.clone(), tokens.mask.clone(), reverse);
-        let mut states = vec![run(&self.forwards, false)];
-        let mut last = vec![at(&states[0], length - 1)];
-        if let Some(backwards) = &self.backwards {
-            states.push(run(backwards, true));
-            last.push(at(&states[1], 0));
+        let states = self.states(tokens.embeddings, tokens.mask.clone());
+        let [_, length, width] = states.dims();
+        let last = match &self.backwards {
+            None => at(&states, length - 1, 0, width),
+            Some(_) => {
+                let half = width / 2;
+                Tensor::cat(vec![at(&states, length - 1, 0, half), at(&states, 0, half, half)], 1)
+            }
+        };
+        Tokens::new(states, tokens.mask, tokens.layout).with_summary(last)
+    }
+
+    /// Both directions at once: one product projects the input for both, and each has a thread of its own.
+    fn states(&self, x: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<3> {
+        let directions: Vec<&Direction> = [&self.forwards].into_iter().chain(&self.backwards).collect();
+        let (weights, biases): (Vec<_>, Vec<_>) =
+            directions.iter().map(|direction| direction.input.parameters()).unzip();
+        let biases: Vec<_> = biases.into_iter().flatten().collect();
+        let bias = (!biases.is_empty()).then(|| Tensor::cat(biases, 0));
+        let gates = linear(x, Tensor::cat(weights, 0), bias);
+        let weight = Tensor::stack(
+            directions
+                .iter()
+                .map(|direction| direction.hidden_weight.val())
+                .collect(),
+            0,
+        );
+        let bias = Tensor::stack(
+            directions.iter().map(|direction| direction.hidden_bias.val()).collect(),
+            0,
+        );
+        match self.cell {
+            Cell::Gru => gru(gates, weight, bias, mask),
+            Cell::Lstm => lstm(gates, weight, bias, mask),
         }
-        Tokens::new(Tensor::cat(states, 2), tokens.mask, tokens.layout).with_summary(Tensor::cat(last, 1))
     }
 }
 
-fn at(states: &Tensor<3>, index: usize) -> Tensor<2> {
-    let [batch, _, width] = states.dims();
-    states.clone().narrow(1, index, 1).reshape([batch, width])
+/// `width` numbers from `first` of the state at step `index`.
+fn at(states: &Tensor<3>, index: usize, first: usize, width: usize) -> Tensor<2> {
+    let batch = states.dims()[0];
+    states
+        .clone()
+        .narrow(1, index, 1)
+        .narrow(2, first, width)
+        .reshape([batch, width])
 }
 
 impl Direction {
-    fn new(cell: Cell, input: usize, width: usize, init: &Init) -> Self {
-        let gates = match cell {
-            Cell::Gru => 3,
-            Cell::Lstm => 4,
-        };
+    fn new(gates: usize, input: usize, width: usize, init: &Init) -> Self {
         let bound = 1.0 / (width as f64).sqrt();
         Self {
             input: Linear::new(input, gates * width, &init.at("input")),
             hidden_weight: init.uniform("hidden_weight", [gates * width, width], bound),
             hidden_bias: init.uniform("hidden_bias", [gates * width], bound),
-            cell,
-        }
-    }
-
-    fn forward(&self, x: Tensor<3>, mask: Tensor<2, Bool>, reverse: bool) -> Tensor<3> {
-        let gates = self.input.forward(x);
-        let (weight, bias) = (self.hidden_weight.val(), self.hidden_bias.val());
-        match self.cell {
-            Cell::Gru => sensorium_kernels::gru(gates, weight, bias, mask, reverse),
-            Cell::Lstm => sensorium_kernels::lstm(gates, weight, bias, mask, reverse),
         }
     }
 }

@@ -56,6 +56,49 @@ impl TransformerBlock {
     }
 }
 
+/// Causal self-attention, attention to a memory and a feed-forward network, each behind a norm and around a residual.
+#[derive(Module, Debug)]
+pub struct DecoderBlock {
+    attention_norm: LayerNorm,
+    attention: MultiHeadAttention,
+    cross_norm: LayerNorm,
+    cross_attention: MultiHeadAttention,
+    feed_forward_norm: LayerNorm,
+    expand: Linear,
+    contract: Linear,
+    dropout: Dropout,
+}
+
+impl DecoderBlock {
+    /// `memory` is the width of what is attended to.
+    pub fn new(width: usize, memory: usize, heads: usize, dropout: f64, init: &Init) -> Self {
+        let norm = |name| LayerNorm::new(width, &init.at(name));
+        let attention = |name, memory| MultiHeadAttention::new(width, memory, heads, dropout, &init.at(name));
+        Self {
+            attention_norm: norm("attention_norm"),
+            attention: attention("attention", width),
+            cross_norm: norm("cross_norm"),
+            cross_attention: attention("cross_attention", memory),
+            feed_forward_norm: norm("feed_forward_norm"),
+            expand: Linear::new(width, 4 * width, &init.at("expand")),
+            contract: Linear::new(4 * width, width, &init.at("contract")),
+            dropout: Dropout::new(dropout, &init.at("dropout")),
+        }
+    }
+
+    /// `x` [batch, length, width] attends to itself and to the real tokens of `memory`.
+    pub fn forward(&self, x: Tensor<3>, memory: &Tokens, pass: &Pass) -> Tensor<3> {
+        let mixed = self.attention.causal(self.attention_norm.forward(x.clone()), pass);
+        let x = x + mixed;
+        let normal = self.cross_norm.forward(x.clone());
+        let x = x + self
+            .cross_attention
+            .forward(normal, memory.embeddings.clone(), &memory.mask, pass);
+        let hidden = gelu(self.expand.forward(self.feed_forward_norm.forward(x.clone())));
+        x + self.dropout.forward(self.contract.forward(hidden), pass)
+    }
+}
+
 /// Sine and cosine positions, [1, length, width] (Vaswani et al. 2017). A grid has its rows in the first half of the
 /// width and its columns in the second.
 pub fn sinusoidal_positions(layout: Layout, length: usize, width: usize, device: &Device) -> Tensor<3> {

@@ -11,9 +11,12 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use schemars::JsonSchema;
 use sensorium_data::Value;
-use sensorium_kernels::relu;
+use sensorium_kernels::{CrossEntropyOptions, cross_entropy, relu};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// Stands for a label that was not seen in training.
+const UNSEEN: i64 = -1;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -71,13 +74,17 @@ impl Classify {
         let known: Vec<Option<usize>> = targets.iter().map(|target| self.index(target)).collect();
         let device = plain(&logits.device());
         let rows = known.len();
-        let index: Vec<i64> = known.iter().map(|label| label.unwrap_or(0) as i64).collect();
-        let weight: Vec<f32> = known.iter().map(|label| f32::from(u8::from(label.is_some()))).collect();
+        let index: Vec<i64> = known
+            .iter()
+            .map(|label| label.map_or(UNSEEN, |label| label as i64))
+            .collect();
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows]), &device);
-        let losses = sensorium_kernels::cross_entropy(logits, index);
-        let weight = Tensor::<1>::from_data(TensorData::new(weight, [rows]), &device);
+        let options = CrossEntropyOptions {
+            ignored: Some(UNSEEN),
+            ..Default::default()
+        };
         Losses {
-            rows: losses * weight,
+            rows: cross_entropy(logits, index, options),
             count: known.iter().flatten().count(),
         }
     }

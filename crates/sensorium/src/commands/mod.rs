@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod bench;
 mod completions;
 mod data;
 mod demo;
@@ -29,6 +30,8 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Say what is installed and what this machine offers
     Doctor(doctor::Arguments),
+    /// Time a fixed workload on this machine
+    Bench(bench::Arguments),
     /// Print the JSON Schema of recipes
     Schema,
     /// Print a completion script for a shell
@@ -44,6 +47,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Serve(arguments) => serve::run(arguments, global),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments, global),
         Command::Schema => schema::run(),
         Command::Completions(arguments) => completions::run(arguments),
     }

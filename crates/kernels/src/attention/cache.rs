@@ -1,0 +1,287 @@
+//! Keys and values kept from step to step of decoding.
+
+use burn::backend::Flex;
+use burn::tensor::{Bool, DType, Device, Tensor};
+use burn_flex::FlexTensor;
+
+use super::heads::{Heads, from_rows, line, readable};
+use super::kernel::{Attention, Mask};
+use super::options::{AttentionKind, AttentionOptions};
+use crate::buffer::{booleans, extents};
+
+/// Queries up to which keys and values are read where they lie instead of being packed.
+const FEW: usize = 4;
+
+/// The keys and values of the positions so far, in buffers that are allocated once (Pope et al. 2022): a step writes
+/// its own and copies no others. Nothing in it has a gradient.
+#[derive(Clone, Debug)]
+pub struct KeyValueCache {
+    storage: Storage,
+    /// [batch, heads, capacity, width]
+    shape: [usize; 4],
+    length: usize,
+}
+
+/// Two buffers of one shape.
+#[derive(Clone, Debug)]
+enum Storage {
+    Floats([Vec<f32>; 2]),
+    Tensors([Tensor<4>; 2]),
+}
+
+impl KeyValueCache {
+    /// An empty cache of `shape` [batch, heads, capacity, width], where heads are those of keys and values. On the CPU
+    /// it holds 32-bit floats.
+    pub fn new(shape: [usize; 4], device: &Device) -> Self {
+        let device = device.clone().without_autodiff();
+        let storage = if device == Device::flex() {
+            Storage::Floats([0, 1].map(|_| vec![0.0; shape.iter().product()]))
+        } else {
+            Storage::Tensors([0, 1].map(|_| Tensor::zeros(shape, &device)))
+        };
+        Self {
+            storage,
+            shape,
+            length: 0,
+        }
+    }
+
+    /// The positions that are filled.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The positions that there is room for.
+    pub fn capacity(&self) -> usize {
+        self.shape[2]
+    }
+
+    /// Forgets the positions from `length`.
+    pub fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
+    /// Writes `keys` and `values` [batch, heads, steps, width] behind the positions so far.
+    ///
+    /// # Panics
+    /// If they have another shape or there is no room for them.
+    pub fn append(&mut self, keys: Tensor<4>, values: Tensor<4>) {
+        let [batch, heads, capacity, width] = self.shape;
+        let [_, _, steps, _] = keys.dims();
+        let (start, end) = (self.length, self.length + steps);
+        let expected = [batch, heads, steps, width];
+        assert!(
+            keys.dims() == expected && values.dims() == expected && end <= capacity,
+            "a cache of {:?} with {start} positions takes keys and values {expected:?} up to its capacity, found {:?} \
+             and {:?}",
+            self.shape,
+            keys.dims(),
+            values.dims(),
+        );
+        let new = [keys, values];
+        match &mut self.storage {
+            Storage::Floats(buffers) => {
+                for (buffer, new) in buffers.iter_mut().zip(new) {
+                    write(buffer, &on_host(new), start, capacity);
+                }
+            }
+            Storage::Tensors(buffers) => {
+                for (buffer, new) in buffers.iter_mut().zip(new) {
+                    let new = without_graph(new);
+                    buffer.inplace(|all| all.slice_assign([0..batch, 0..heads, start..end, 0..width], new));
+                }
+            }
+        }
+        self.length = end;
+    }
+
+    /// Attention of `queries` [batch, query heads, steps, width], those of the last positions, to all positions up to
+    /// their own. `mask` [batch, length] is true where a position is real. Otherwise as
+    /// [`attention`](crate::attention).
+    pub fn attend(&self, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
+        let tracked = queries.is_autodiff();
+        let output = match &self.storage {
+            Storage::Floats(buffers) => {
+                let mask = mask.map(|mask| if mask.is_autodiff() { mask.inner() } else { mask });
+                self.attend_floats(buffers, queries, mask)
+            }
+            Storage::Tensors(buffers) => {
+                let [keys, values] = buffers.each_ref().map(|all| all.clone().narrow(2, 0, self.length));
+                let options = AttentionOptions {
+                    mask,
+                    ..AttentionOptions::causal()
+                };
+                crate::attention(without_graph(queries), keys, values, options)
+            }
+        };
+        if tracked { output.autodiff() } else { output }
+    }
+
+    fn attend_floats(&self, buffers: &[Vec<f32>; 2], q: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
+        let [batch, key_heads, capacity, width] = self.shape;
+        let q = on_host(q);
+        let [rows, heads, queries, columns] = extents(&q);
+        assert!(
+            (rows, columns) == (batch, width) && key_heads > 0 && heads.is_multiple_of(key_heads),
+            "a cache of {:?} takes queries of its batch and width and a multiple of its heads, found {:?}",
+            self.shape,
+            [rows, heads, queries, columns],
+        );
+        let real = mask.map(|mask| {
+            let mask = mask.try_into_primitive::<Flex>().expect("a mask on the cache's device");
+            assert_eq!(extents(&mask), [batch, self.length], "the mask of a cache's positions");
+            booleans(&mask)
+        });
+        let real = real.unwrap_or_else(|| vec![true; batch * self.length]);
+        let attention = Attention {
+            batch,
+            heads,
+            key_heads,
+            queries,
+            keys: self.length,
+            width,
+            mask: Mask::new(real, batch, self.length),
+            kind: AttentionKind::Causal,
+            dropout: None,
+        };
+        let stored = buffers
+            .each_ref()
+            .map(|buffer| Heads::filled(buffer, [key_heads, capacity, width], self.length));
+        let output = if queries <= FEW {
+            attention.decode(Heads::of(&q), stored)
+        } else {
+            attention.forward([Heads::of(&q), stored[0], stored[1]]).0
+        };
+        Tensor::from_primitive::<Flex>(from_rows(output, [batch, heads, queries, width]))
+    }
+
+    /// Lets row i go on from what was row `rows[i]`, as a beam search does; the batch becomes as long as `rows`.
+    pub fn reorder(&mut self, rows: &[usize]) {
+        let [_, heads, capacity, width] = self.shape;
+        self.shape[0] = rows.len();
+        match &mut self.storage {
+            Storage::Floats(buffers) => {
+                for buffer in buffers {
+                    let mut reordered = vec![0.0; rows.len() * heads * capacity * width];
+                    let size = (heads * capacity * width).max(1);
+                    for (target, &row) in reordered.chunks_exact_mut(size).zip(rows) {
+                        let source = &buffer[row * size..(row + 1) * size];
+                        let stride = (capacity * width).max(1);
+                        for (target, source) in target.chunks_exact_mut(stride).zip(source.chunks_exact(stride)) {
+                            target[..self.length * width].copy_from_slice(&source[..self.length * width]);
+                        }
+                    }
+                    *buffer = reordered;
+                }
+            }
+            Storage::Tensors(buffers) => {
+                let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+                for buffer in buffers {
+                    let rows = Tensor::from_ints(rows.as_slice(), &buffer.device());
+                    buffer.inplace(|all| all.select(0, rows));
+                }
+            }
+        }
+    }
+}
+
+fn without_graph(tensor: Tensor<4>) -> Tensor<4> {
+    if tensor.is_autodiff() { tensor.inner() } else { tensor }
+}
+
+/// The 32-bit floats of a tensor on the CPU, with rows that can be read.
+fn on_host(tensor: Tensor<4>) -> FlexTensor {
+    let tensor = without_graph(tensor).cast(DType::F32);
+    readable(
+        &tensor
+            .try_into_primitive::<Flex>()
+            .expect("a tensor on the cache's device"),
+    )
+}
+
+/// Writes `new` [batch, heads, steps, width] to positions from `start` of a buffer [batch, heads, capacity, width].
+fn write(buffer: &mut [f32], new: &FlexTensor, start: usize, capacity: usize) {
+    let [batch, heads, steps, width] = extents(new);
+    let new = Heads::of(new);
+    for pair in 0..batch * heads {
+        let rows = new.head(pair / heads, pair % heads);
+        for step in 0..steps {
+            let at = (pair * capacity + start + step) * width;
+            buffer[at..at + width].copy_from_slice(line(rows, step));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, elements, values};
+
+    fn check([batch, heads, key_heads, length, width]: [usize; 5], steps: &[usize], padded: bool) {
+        let device = Device::flex();
+        let tensor = |seed, heads: usize| {
+            let values = values(seed, batch * length * heads * width);
+            let flat = Tensor::<1>::from_floats(values.as_slice(), &device);
+            flat.reshape([batch, length, heads, width]).swap_dims(1, 2)
+        };
+        let (q, k, v) = (tensor(1, heads), tensor(2, key_heads), tensor(3, key_heads));
+        let truths: Vec<bool> = (0..batch * length)
+            .map(|at| !padded || at % length != at / length)
+            .collect();
+        let mask = Tensor::<1, Bool>::from_bool(truths.as_slice(), &device).reshape([batch, length]);
+        let options = AttentionOptions {
+            mask: Some(mask.clone()),
+            ..AttentionOptions::causal()
+        };
+        let expected = crate::attention(q.clone(), k.clone(), v.clone(), options);
+        let mut cache = KeyValueCache::new([batch, key_heads, length + 2, width], &device.clone().autodiff());
+        for &count in steps {
+            let start = cache.length();
+            let step = |all: &Tensor<4>| all.clone().narrow(2, start, count);
+            cache.append(step(&k), step(&v));
+            let seen = padded.then(|| mask.clone().narrow(1, 0, cache.length()));
+            let got = cache.attend(step(&q), seen);
+            let expected: Vec<f64> = elements(step(&expected)).into_iter().map(f64::from).collect();
+            close("step", &elements(got), &expected, 1e-5);
+        }
+        assert_eq!((cache.length(), cache.capacity()), (length, length + 2));
+    }
+
+    #[test]
+    fn steps_match_attention_over_all_positions() {
+        check([1, 1, 1, 3, 1], &[1, 1, 1], false);
+        check([2, 3, 3, 9, 5], &[6, 1, 2], false);
+        check([3, 4, 2, 20, 17], &[7, 1, 1, 4, 1, 6], true);
+        check([2, 4, 1, 40, 33], &[1, 30, 9], true);
+    }
+
+    #[test]
+    fn rows_can_be_reordered_and_positions_forgotten() {
+        let device = Device::flex();
+        let tensor = |seed| {
+            let values = values(seed, 2 * 3 * 4);
+            Tensor::<1>::from_floats(values.as_slice(), &device).reshape([2, 1, 3, 4])
+        };
+        let (q, k, v) = (tensor(1).narrow(2, 2, 1), tensor(2), tensor(3));
+        let mut cache = KeyValueCache::new([2, 1, 3, 4], &device);
+        cache.append(k.clone(), v.clone());
+        let expected = elements(cache.attend(q.clone(), None));
+        cache.truncate(2);
+        cache.append(k.narrow(2, 2, 1), v.narrow(2, 2, 1));
+        cache.reorder(&[1, 0, 1]);
+        let rows = [1, 0, 1].map(|row| q.clone().narrow(0, row, 1));
+        let got = elements(cache.attend(Tensor::cat(rows.to_vec(), 0), None));
+        assert_eq!(got, [&expected[4..], &expected[..4], &expected[4..]].concat());
+    }
+
+    #[test]
+    #[should_panic(expected = "up to its capacity")]
+    fn a_full_cache_is_refused() {
+        let device = Device::flex();
+        let mut cache = KeyValueCache::new([1, 1, 2, 1], &device);
+        cache.append(
+            Tensor::zeros([1, 1, 3, 1], &device),
+            Tensor::zeros([1, 1, 3, 1], &device),
+        );
+    }
+}
