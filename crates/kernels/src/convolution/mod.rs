@@ -7,6 +7,7 @@ mod gather;
 mod geometry;
 mod phase;
 mod weight_gradient;
+mod winograd;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
@@ -157,7 +158,12 @@ fn shape(tensor: &FlexTensor) -> &[usize] {
 fn forward([x, weight, bias]: [FlexTensor; 3], options: ConvOptions<3>) -> (FlexTensor, Saved) {
     let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
     let geometry = Geometry::new(shape(&x), shape(&weight), options);
-    let y = gather::forward(&geometry, floats(&x), floats(&weight), floats(&bias));
+    let operation = if winograd::applies(&geometry) {
+        winograd::forward
+    } else {
+        gather::forward
+    };
+    let y = operation(&geometry, floats(&x), floats(&weight), floats(&bias));
     let y = tensor(y, geometry.output_shape(shape(&x).len()));
     (y, Saved { x, weight, geometry })
 }
@@ -167,10 +173,22 @@ impl Gradient<3> for Saved {
         let Self { x, weight, geometry } = self;
         let dy = contiguous(&dy);
         let dy = floats(&dy);
-        let dx = wanted[0].then(|| tensor(gather::input_gradient(&geometry, dy, floats(&weight)), shape(&x)));
+        let few = winograd::applies(&geometry);
+        let dx = wanted[0].then(|| {
+            let operation = if few {
+                winograd::input_gradient
+            } else {
+                gather::input_gradient
+            };
+            tensor(operation(&geometry, dy, floats(&weight)), shape(&x))
+        });
         let dw = wanted[1].then(|| {
-            let dw = weight_gradient::weight_gradient(&geometry, floats(&x), dy);
-            tensor(dw, shape(&weight))
+            let operation = if few {
+                winograd::weight_gradient
+            } else {
+                weight_gradient::weight_gradient
+            };
+            tensor(operation(&geometry, floats(&x), dy), shape(&weight))
         });
         let db = wanted[2].then(|| tensor(crate::columns::column_sums(dy, geometry.output), [geometry.output]));
         [dx, dw, db]

@@ -225,6 +225,7 @@ fn conv2d_matches_its_reference() {
             .dilation([3, 2])
             .groups(2),
         Case::new(2, [2, 2], 18, 20, [3, 3]).padding([1, 1]),
+        Case::new(2, [3, 4], 16, 16, [3, 3]).padding([1, 2]),
         Case::new(3, [3, 3], 10, 36, [3, 3])
             .stride([2, 2])
             .padding([1, 1])
@@ -285,4 +286,59 @@ fn an_empty_line_gives_what_its_padding_gives() {
         options,
     );
     assert_eq!(crate::testing::elements(y), [0.5, -1.0]);
+}
+
+/// Checks output and gradients against burn's, where differences of the definition would take too long.
+fn check_large<const D: usize, const R: usize>(case: Case<D>, operation: Operation<D, R>, plain: Operation<D, R>) {
+    let (x_shape, weight_shape): ([usize; R], [usize; R]) = (case.x_shape(false), case.weight_shape());
+    let device = burn::tensor::Device::flex().autodiff();
+    let leaf = |seed, shape: [usize; R]| {
+        let values = values(seed, shape.iter().product());
+        Tensor::<1>::from_floats(values.as_slice(), &device).reshape(shape)
+    };
+    let run = |operation: Operation<D, R>| {
+        let x = leaf(1, x_shape).detach().require_grad();
+        let weight = leaf(2, weight_shape).detach().require_grad();
+        let y = operation(x.clone(), weight.clone(), None, case.options);
+        let pattern = leaf(3, y.dims());
+        let gradients = (y.clone() * pattern).sum().backward();
+        let gradient = |tensor: Tensor<R>| {
+            tensor
+                .grad(&gradients)
+                .map(crate::testing::elements)
+                .expect("a gradient")
+        };
+        [crate::testing::elements(y), gradient(x), gradient(weight)]
+    };
+    for (name, (got, expected)) in ["y", "dx", "dw"].into_iter().zip(run(operation).iter().zip(run(plain))) {
+        let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+        crate::testing::close(name, got, &expected, 3e-5);
+    }
+}
+
+#[test]
+fn bands_and_deep_windows_match_burn() {
+    let line = Case::new(1, [1000], 5, 7, [3]);
+    check_large(line.padding([2]).dilation([2]), conv1d, plain_1d);
+    check_large(line.stride([2]).padding([1]), conv1d, plain_1d);
+    check_large(
+        Case::new(1, [8], 1500, 3, [3]).dilation([2]).padding([1]),
+        conv1d,
+        plain_1d,
+    );
+    check_large(
+        Case::new(1, [1000], 24, 24, [5]).padding([2]).groups(24),
+        conv1d,
+        plain_1d,
+    );
+    let plane = Case::new(1, [61, 40], 3, 20, [3, 3]);
+    check_large(plane.padding([1, 0]).stride([2, 1]), conv2d, plain_2d);
+    check_large(plane.padding([1, 1]).dilation([2, 1]), conv2d, plain_2d);
+    check_large(Case::new(18, [90, 90], 18, 2, [3, 3]).padding([1, 1]), conv2d, plain_2d);
+    check_large(Case::new(33, [6, 5], 16, 48, [3, 3]).padding([1, 1]), conv2d, plain_2d);
+    check_large(
+        Case::new(2, [5, 30, 9], 4, 6, [3, 3, 3]).padding([1, 1, 1]).groups(2),
+        conv3d,
+        plain_3d,
+    );
 }

@@ -20,7 +20,7 @@ pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let numbers = geometry.patch() * geometry.output;
     let places = geometry.batch * geometry.out.iter().product::<usize>();
     // Partial sums of many filters over few places would cost more to add up than to compute.
-    let wide = TASKS * numbers > 4 * places * (geometry.input + geometry.output);
+    let wide = TASKS * numbers > 2 * places * (geometry.input + geometry.output);
     if geometry.is_depthwise() || places == 0 || !wide {
         unpack(geometry, &by_places(geometry, x, dy))
     } else {
