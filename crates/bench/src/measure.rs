@@ -1,5 +1,6 @@
 //! Time and memory of a repeated step.
 
+use sensorium_kernels::on_compute_threads;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -42,7 +43,8 @@ impl Spread {
 }
 
 /// Runs one step that is not counted, then `steps` that are.
-pub fn measure(workload: &str, steps: usize, mut step: impl FnMut() -> f64) -> Report {
+pub fn measure(workload: &str, steps: usize, mut step: impl FnMut() -> f64 + Send) -> Report {
+    let mut step = || on_compute_threads(&mut step);
     let mut loss = vec![step()];
     let first_step_seconds = seconds_since_start();
     let mut seconds = Vec::with_capacity(steps);

@@ -11,6 +11,12 @@ pub const ELEMENTS: usize = 16_384;
 /// The number of tasks that large problems are cut into.
 pub const TASKS: usize = 16;
 
+/// Runs `body` as one of the compute threads, so that the operations in it hand out their parts from where they are.
+/// From any other thread, every operation would wake a compute thread and wait for it.
+pub fn on_compute_threads<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| body())
+}
+
 /// Runs `body` for every index below `count`, on the current rayon pool.
 pub fn for_each(count: usize, body: impl Fn(usize) + Send + Sync) {
     match count {

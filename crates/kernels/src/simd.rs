@@ -1,6 +1,6 @@
 //! Elementwise functions in a form that compilers turn into SIMD code, and the choice of instructions at run time.
 
-/// Whether this machine has the instructions that `vectorized!` functions are compiled for a second time.
+/// Whether this machine has AVX2 with FMA.
 #[inline]
 pub fn has_avx2() -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -13,14 +13,15 @@ pub fn has_avx2() -> bool {
     }
 }
 
-/// Whether this machine has the instructions of the widest kernels.
+/// Whether this machine has AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn has_avx512() -> bool {
     std::arch::is_x86_feature_detected!("avx512f")
 }
 
-/// Compiles a function twice, for the baseline and for AVX2 with FMA, and picks one at run time.
+/// Compiles a function three times, for the baseline, for AVX2 and for AVX-512, and picks one at run time. The
+/// operations and their order are the same in each, and so are the bits of the results.
 macro_rules! vectorized {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*
@@ -33,6 +34,15 @@ macro_rules! vectorized {
             #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments)]
             fn avx2($($argument: $kind),*) $(-> $result)? { portable($($argument),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512($($argument: $kind),*) $(-> $result)? { portable($($argument),*) }
+            #[cfg(target_arch = "x86_64")]
+            if $crate::simd::has_avx512() {
+                // SAFETY: the feature was detected on the line above.
+                return unsafe { avx512($($argument),*) };
+            }
             #[cfg(target_arch = "x86_64")]
             if $crate::simd::has_avx2() {
                 // SAFETY: the features were detected on the line above.

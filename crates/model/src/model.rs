@@ -11,6 +11,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use sensorium_data::Batch;
 use sensorium_data::processors::FeatureShape;
+use sensorium_kernels::on_compute_threads;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -76,6 +77,11 @@ impl Model {
             fusion,
             outputs,
         })
+    }
+
+    /// The outputs in evaluation, from any thread.
+    pub fn infer(&self, batch: &Batch) -> Outputs {
+        on_compute_threads(|| self.forward(batch, &Pass::evaluation()))
     }
 
     /// Each distinct medium is encoded once, the inputs are joined, and every task reads the result.

@@ -1,7 +1,7 @@
 //! Reading and changing every parameter of a module by its path, whatever its rank.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Gradients, Shape, Tensor};
 use std::collections::BTreeMap;
 
 /// One parameter, flattened, without its gradient.
@@ -40,6 +40,38 @@ pub fn map_parameters<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) 
         path: Path::default(),
         change,
     })
+}
+
+/// Replaces the values of the parameters whose path is `wanted` by what `change` makes of all of them, flattened and
+/// by path. While `change` has them the module holds nothing of them, so that it can reuse their storage.
+///
+/// # Panics
+/// If `change` returns other paths or lengths than it was given.
+pub fn exchange_parameters<M: Module>(
+    module: &mut M,
+    wanted: impl Fn(&str) -> bool,
+    change: impl FnOnce(BTreeMap<String, Tensor<1>>) -> BTreeMap<String, Tensor<1>>,
+) {
+    let mut taker = Taker {
+        path: Path::default(),
+        wanted,
+        taken: BTreeMap::new(),
+    };
+    // The assignment drops the module that shares the values.
+    *module = module.clone().map(&mut taker);
+    let mut shapes = BTreeMap::new();
+    let mut values = BTreeMap::new();
+    for (path, parameter) in taker.taken {
+        shapes.insert(path.clone(), (parameter.shape, parameter.trainable));
+        values.insert(path, parameter.values);
+    }
+    let mut giver = Giver {
+        path: Path::default(),
+        shapes,
+        values: change(values),
+    };
+    *module = module.clone().map(&mut giver);
+    assert!(giver.values.is_empty(), "parameters come back under their paths");
 }
 
 #[derive(Default)]
@@ -136,5 +168,114 @@ impl<F: FnMut(&str, Tensor<1>) -> Option<Tensor<1>>> ModuleMapper for Writer<F> 
         let new = new.reshape(old.dims());
         let new = if old.is_autodiff() { new.autodiff() } else { new };
         param.map(|_| new.set_require_grad(old.is_require_grad()))
+    }
+}
+
+struct Taker<F> {
+    path: Path,
+    wanted: F,
+    taken: BTreeMap<String, Parameter>,
+}
+
+impl<F: Fn(&str) -> bool> ModuleMapper for Taker<F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.name();
+        if !(self.wanted)(&path) {
+            return param;
+        }
+        param.map(|tensor| {
+            let device = tensor.device();
+            let parameter = Parameter {
+                shape: tensor.dims().to_vec(),
+                trainable: tensor.is_require_grad(),
+                values: flat(tensor),
+            };
+            self.taken.insert(path, parameter);
+            Tensor::zeros([1; D], &device)
+        })
+    }
+}
+
+struct Giver {
+    path: Path,
+    shapes: BTreeMap<String, (Vec<usize>, bool)>,
+    values: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleMapper for Giver {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.name();
+        let Some((shape, trainable)) = self.shapes.remove(&path) else {
+            return param;
+        };
+        let values = self.values.remove(&path);
+        let values = values.unwrap_or_else(|| panic!("parameter {path} must come back"));
+        param.map(|empty| {
+            let values = values.reshape::<D, _>(Shape::from(shape));
+            let values = if empty.is_autodiff() { values.autodiff() } else { values };
+            values.set_require_grad(trainable)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::Module;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    #[derive(Module, Debug)]
+    struct Pair {
+        first: Linear,
+        second: Linear,
+    }
+
+    fn values(module: &Pair) -> BTreeMap<String, (Vec<usize>, Vec<f32>, bool)> {
+        let host = |parameter: Parameter| {
+            let values = parameter.values.into_data().try_to_vec().unwrap();
+            (parameter.shape, values, parameter.trainable)
+        };
+        let all = parameters(module).into_iter();
+        all.map(|(path, parameter)| (path, host(parameter))).collect()
+    }
+
+    #[test]
+    fn an_exchange_changes_what_is_wanted_and_nothing_else() {
+        let device = Device::flex().autodiff();
+        let linear = || LinearConfig::new(2, 3).init(&device);
+        let mut module = Pair {
+            first: linear(),
+            second: linear().no_grad(),
+        };
+        let before = values(&module);
+        let wanted = |path: &str| path.ends_with("weight");
+        exchange_parameters(&mut module, wanted, |taken| {
+            assert_eq!(taken.keys().collect::<Vec<_>>(), ["first.weight", "second.weight"]);
+            taken.into_iter().map(|(path, values)| (path, values + 1.0)).collect()
+        });
+        for (path, (shape, found, trainable)) in values(&module) {
+            let (old_shape, old, old_trainable) = &before[&path];
+            let moved = if wanted(&path) { 1.0 } else { 0.0 };
+            let expected: Vec<f32> = old.iter().map(|value| value + moved).collect();
+            assert_eq!((&shape, found, trainable), (old_shape, expected, *old_trainable));
+        }
+        assert!(module.first.weight.val().is_autodiff());
     }
 }

@@ -3,7 +3,6 @@
 use crate::checkpoint;
 use crate::error::{ModelError, Result};
 use crate::model::Model;
-use crate::pass::Pass;
 use crate::run_directory::{Description, RunDirectory};
 use crate::tasks::Prediction;
 use burn::tensor::Device;
@@ -94,7 +93,7 @@ impl Pipeline {
         if answers.is_empty() {
             return answers;
         }
-        for (name, output) in self.model.forward(batch, &Pass::evaluation()) {
+        for (name, output) in self.model.infer(batch) {
             let predictions = self.model.task(&name).decode(output);
             for (answer, prediction) in answers.iter_mut().zip(predictions) {
                 answer.insert(name.clone(), prediction);

@@ -42,6 +42,7 @@ pub struct Global {
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
+    sensorium_model::keep_freed_memory();
     if let Some(threads) = cli.global.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())

@@ -5,7 +5,7 @@ use sensorium_data::random::Key;
 use sensorium_data::{Batch, DataError, Dataset, Loader, Sampler, Value};
 use sensorium_model::checkpoint::to_vec;
 use sensorium_model::tasks::Prediction;
-use sensorium_model::{Answers, Model, Pass};
+use sensorium_model::{Answers, Model};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,7 +64,7 @@ impl Scoring<'_> {
         if batch.rows.is_empty() {
             return;
         }
-        let outputs = self.model.forward(batch, &Pass::evaluation());
+        let outputs = self.model.infer(batch);
         let mut answers = vec![Answers::new(); batch.rows.len()];
         for (name, output) in outputs.clone() {
             for (row, prediction) in answers.iter_mut().zip(self.model.task(&name).decode(output)) {

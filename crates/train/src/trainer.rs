@@ -3,7 +3,7 @@
 use crate::checkpoint::{self, Best, TrainerState};
 use crate::error::{Result, TrainError};
 use crate::events::{EvaluationEvent, Event, EventLog, StepEvent};
-use crate::optimizer::{Gradients, Optimizer, add, global_norm, scale};
+use crate::optimizer::{self, Gradients, Optimizer, add};
 use crate::plan::Plan;
 use crate::quarantine::Quarantine;
 use crate::score::Scoring;
@@ -11,8 +11,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, Draw, Loader, Sampler};
+use sensorium_kernels::gradient_norm;
 use sensorium_model::checkpoint::{save, to_host, to_vec};
-use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients};
+use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients, on_compute_threads};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -145,7 +146,7 @@ impl Trainer {
         while taken < count && self.limit().is_none() {
             let group = training.accumulate.min(count - taken);
             taken += group;
-            let event = self.step(&mut loader, group)?;
+            let event = on_compute_threads(|| self.step(&mut loader, group))?;
             emit(Event::Step(event))?;
             if interrupt.load(Ordering::Relaxed) {
                 return Ok(false);
@@ -190,8 +191,8 @@ impl Trainer {
             rows.extend(batch.rows);
             used += 1;
         }
-        let sum = if used > 1 { scale(sum, 1.0 / used as f64) } else { sum };
-        let event = self.apply(sum, loss_sum / rows.len().max(1) as f64, &rows)?;
+        let share = 1.0 / used.max(1) as f64;
+        let event = self.apply(&sum, share, loss_sum / rows.len().max(1) as f64, &rows)?;
         let model = self.model.clone();
         self.model = absorb_statistics(model, &statistics);
         self.state.batch += group;
@@ -227,23 +228,24 @@ impl Trainer {
         Ok((loss, gradients))
     }
 
-    /// Clips the gradients and lets the optimiser take its step.
-    fn apply(&mut self, gradients: Gradients, loss: f64, rows: &[usize]) -> Result<StepEvent> {
+    /// Lets the optimiser take its step along `share` of the gradients, clipped.
+    fn apply(&mut self, gradients: &Gradients, share: f64, loss: f64, rows: &[usize]) -> Result<StepEvent> {
         let training = &self.plan.recipe.training;
-        let norm = global_norm(&gradients);
+        let norm = gradient_norm(gradients.values()) * share;
         if !norm.is_finite() {
             return Err(self.non_finite("a gradient", rows));
         }
-        let gradients = match training.clip_norm {
-            Some(limit) if norm > limit => scale(gradients, limit / norm),
-            _ => gradients,
-        };
+        let clipped = training.clip_norm.map_or(1.0, |limit| (limit / norm).min(1.0));
         let factor = training.schedule.factor_at(self.state.step, self.total_steps());
         let learning_rate = self.optimizer.learning_rate() * factor;
         self.state.step += 1;
         let step = self.state.step;
-        let model = self.model.clone();
-        self.model = self.optimizer.step(model, gradients, learning_rate, step);
+        let taken = optimizer::Step {
+            number: step,
+            learning_rate,
+            gradient_scale: share * clipped,
+        };
+        self.optimizer.step(&mut self.model, gradients, taken);
         let epoch = self.state.epoch;
         Ok(StepEvent {
             step,

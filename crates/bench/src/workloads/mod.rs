@@ -10,7 +10,7 @@ use crate::measure::{Report, measure};
 use std::path::Path;
 
 /// A model with its inputs: calling it takes one step.
-type Step = Box<dyn FnMut() -> f64>;
+type Step = Box<dyn FnMut() -> f64 + Send>;
 
 /// A fixed model, batch and step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

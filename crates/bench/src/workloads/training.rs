@@ -1,10 +1,11 @@
 //! A training step as the trainer takes it: forward, backward, AdamW, running statistics.
 
+use super::Step;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use sensorium_data::random::Key;
 use sensorium_model::{Pass, absorb_statistics, gradients};
-use sensorium_train::optimizer::{AdamWConfig, Optimizer, OptimizerConfig};
+use sensorium_train::optimizer::{self, AdamWConfig, Optimizer, OptimizerConfig};
 
 const CONFIG: AdamWConfig = AdamWConfig {
     learning_rate: 1e-4,
@@ -19,21 +20,23 @@ pub fn device() -> Device {
 }
 
 /// Steps of AdamW on the mean of what `loss` returns.
-pub fn steps<M: Module + 'static>(
-    model: M,
-    loss: impl Fn(&M, &Pass) -> Tensor<1> + 'static,
-) -> Box<dyn FnMut() -> f64> {
+pub fn steps<M: Module + 'static>(model: M, loss: impl Fn(&M, &Pass) -> Tensor<1> + Send + 'static) -> Step {
     let mut optimizer = Optimizer::new(OptimizerConfig::AdamW(CONFIG), &model);
-    let (mut model, mut step) = (Some(model), 0);
+    let (mut model, mut count) = (Some(model), 0);
     Box::new(move || {
-        step += 1;
-        let current = model.take().expect("every step puts the model back");
-        let pass = Pass::training(Key::new(0).at(step));
+        count += 1;
+        let mut current = model.take().expect("every step puts the model back");
+        let pass = Pass::training(Key::new(0).at(count));
         let loss = loss(&current, &pass).mean();
         let value = f64::from(loss.clone().into_scalar::<f32>());
         let gradients = gradients(&current, &mut loss.backward());
-        let next = optimizer.step(current, gradients, CONFIG.learning_rate, step);
-        model = Some(absorb_statistics(next, &pass.into_statistics()));
+        let step = optimizer::Step {
+            learning_rate: CONFIG.learning_rate,
+            number: count,
+            gradient_scale: 1.0,
+        };
+        optimizer.step(&mut current, &gradients, step);
+        model = Some(absorb_statistics(current, &pass.into_statistics()));
         value
     })
 }

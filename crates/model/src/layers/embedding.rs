@@ -19,9 +19,6 @@ impl Embedding {
 
     /// [batch, length] → [batch, length, width]
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let [batch, length] = tokens.dims();
-        let width = self.weight.dims()[1];
-        let flat = tokens.reshape([batch * length]);
-        self.weight.val().select(0, flat).reshape([batch, length, width])
+        sensorium_kernels::embedding(self.weight.val(), tokens)
     }
 }

@@ -64,9 +64,8 @@ impl BatchNorm {
             pass.record(&self.path, (result.mean, unbiased));
             return result.output;
         }
-        let scale = weight / (self.running_var.val() + EPSILON).sqrt();
-        let shift = bias - self.running_mean.val() * scale.clone();
-        x * scale.unsqueeze() + shift.unsqueeze()
+        let (mean, variance) = (self.running_mean.val(), self.running_var.val());
+        sensorium_kernels::batch_norm_evaluation(x, weight, bias, mean, variance, EPSILON)
     }
 }
 

@@ -1,9 +1,15 @@
 //! Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
-use super::Update;
+use super::{Slot, Step};
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
+use sensorium_kernels::{AdamWOptions, AdamWSlot, adamw};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The names of the moments in a checkpoint.
+const MEAN: &str = "mean";
+const SQUARE: &str = "square";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -31,26 +37,36 @@ impl Default for AdamWConfig {
 }
 
 impl AdamWConfig {
-    pub(super) fn update(&self, values: Tensor<1>, gradient: Tensor<1>, update: Update<'_>) -> Tensor<1> {
-        let [beta1, beta2] = self.betas;
-        let blend = |old: Option<Tensor<1>>, new: Tensor<1>, beta: f64| match old {
-            Some(old) => old * beta + new * (1.0 - beta),
-            None => new * (1.0 - beta),
+    pub(super) fn update(&self, slots: Vec<Slot>, step: Step) -> Vec<Slot> {
+        let options = AdamWOptions {
+            learning_rate: step.learning_rate,
+            betas: self.betas,
+            epsilon: self.epsilon,
+            gradient_scale: step.gradient_scale,
         };
-        let mean = blend(update.moments.remove("mean"), gradient.clone(), beta1);
-        let square = blend(update.moments.remove("square"), gradient.clone() * gradient, beta2);
-        update.moments.insert("mean".into(), mean.clone());
-        update.moments.insert("square".into(), square.clone());
-        let step = i32::try_from(update.step).unwrap_or(i32::MAX);
-        let correction = (1.0 - beta2.powi(step)).sqrt();
-        let rate = update.learning_rate / (1.0 - beta1.powi(step));
-        let direction = mean / (square.sqrt() / correction + self.epsilon);
-        let decay = if update.decay {
-            update.learning_rate * self.weight_decay
-        } else {
-            0.0
-        };
-        values * (1.0 - decay) - direction * rate
+        let slots = slots.into_iter().map(|slot| self.unpack(slot)).collect();
+        let slots = adamw(slots, step.number, &options);
+        slots.into_iter().map(pack).collect()
+    }
+
+    fn unpack(&self, mut slot: Slot) -> AdamWSlot {
+        let zeros = || Tensor::zeros(slot.values.dims(), &slot.values.device());
+        AdamWSlot {
+            mean: slot.moments.remove(MEAN).unwrap_or_else(zeros),
+            square: slot.moments.remove(SQUARE).unwrap_or_else(zeros),
+            weight_decay: if slot.decay { self.weight_decay } else { 0.0 },
+            values: slot.values,
+            gradient: slot.gradient,
+        }
+    }
+}
+
+fn pack(slot: AdamWSlot) -> Slot {
+    Slot {
+        values: slot.values,
+        gradient: slot.gradient,
+        moments: BTreeMap::from([(MEAN.to_string(), slot.mean), (SQUARE.to_string(), slot.square)]),
+        decay: slot.weight_decay > 0.0,
     }
 }
 
@@ -58,7 +74,6 @@ impl AdamWConfig {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use std::collections::BTreeMap;
 
     /// Against the update rule written out for one number.
     #[test]
@@ -68,27 +83,31 @@ mod tests {
             ..AdamWConfig::default()
         };
         let device = Device::flex();
-        let mut moments = BTreeMap::new();
-        let mut found = Tensor::<1>::from_floats([0.5], &device);
+        let one = |value: f64| Tensor::<1>::from_floats([value as f32], &device);
+        let mut slots = vec![Slot {
+            values: one(0.5),
+            gradient: one(0.0),
+            moments: BTreeMap::new(),
+            decay: true,
+        }];
         let (mut value, mut mean, mut square) = (0.5, 0.0, 0.0);
-        for (step, gradient) in [(1u64, 0.2f64), (2, -0.7)] {
-            let update = Update {
+        for (number, gradient) in [(1u64, 0.2f64), (2, -0.7)] {
+            let step = Step {
+                number,
                 learning_rate: 0.01,
-                step,
-                decay: true,
-                moments: &mut moments,
+                gradient_scale: 0.5,
             };
-            let gradients = Tensor::from_floats([gradient as f32], &device);
-            found = config.update(found, gradients, update);
+            slots[0].gradient = one(2.0 * gradient);
+            slots = config.update(slots, step);
             mean = 0.9 * mean + 0.1 * gradient;
             square = 0.999 * square + 0.001 * gradient * gradient;
             let (mean_hat, square_hat): (f64, f64) = (
-                mean / (1.0 - 0.9f64.powi(step as i32)),
-                square / (1.0 - 0.999f64.powi(step as i32)),
+                mean / (1.0 - 0.9f64.powi(number as i32)),
+                square / (1.0 - 0.999f64.powi(number as i32)),
             );
             value -= 0.01 * 0.1 * value + 0.01 * mean_hat / (square_hat.sqrt() + 1e-8);
         }
-        let found: f32 = found.into_scalar();
+        let found: f32 = slots.remove(0).values.into_scalar();
         assert!((f64::from(found) - value).abs() < 1e-6, "{found} is not {value}");
     }
 }

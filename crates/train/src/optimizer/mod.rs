@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use schemars::JsonSchema;
 use sensorium_model::checkpoint::{HostTensor, HostTensors, to_vec};
-use sensorium_model::{map_parameters, parameters};
+use sensorium_model::{exchange_parameters, parameters};
 use serde::{Deserialize, Serialize};
 pub use sgd::SgdConfig;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,13 +41,23 @@ pub struct Optimizer {
 /// Named moments by parameter path.
 type State = BTreeMap<String, BTreeMap<String, Tensor<1>>>;
 
-/// What one update knows beside the values and their gradient.
-struct Update<'a> {
-    learning_rate: f64,
+/// What one step knows beside the parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
     /// One-based.
-    step: u64,
+    pub number: u64,
+    pub learning_rate: f64,
+    /// What every gradient is multiplied with first, to clip or to average it.
+    pub gradient_scale: f64,
+}
+
+/// One flattened parameter in a step.
+struct Slot {
+    values: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: BTreeMap<String, Tensor<1>>,
+    /// Whether weight decay applies.
     decay: bool,
-    moments: &'a mut BTreeMap<String, Tensor<1>>,
 }
 
 impl Optimizer {
@@ -70,23 +80,29 @@ impl Optimizer {
         }
     }
 
-    /// Changes every parameter that has a gradient. `step` counts from one.
-    pub fn step<M: Module>(&mut self, model: M, mut gradients: Gradients, learning_rate: f64, step: u64) -> M {
+    /// Changes every parameter that has a gradient.
+    pub fn step<M: Module>(&mut self, model: &mut M, gradients: &Gradients, step: Step) {
         let Self { config, decayed, state } = self;
-        map_parameters(model, |path, values| {
-            let gradient = gradients.remove(path)?;
-            let moments = state.entry(path.to_string()).or_default();
-            let update = Update {
-                learning_rate,
-                step,
+        let wanted = |path: &str| gradients.contains_key(path);
+        exchange_parameters(model, wanted, |values| {
+            let (paths, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+            let slot = |(path, values): (&String, _)| Slot {
+                values,
+                gradient: gradients[path].clone(),
+                moments: state.remove(path).unwrap_or_default(),
                 decay: decayed.contains(path),
-                moments,
             };
-            Some(match config {
-                OptimizerConfig::AdamW(config) => config.update(values, gradient, update),
-                OptimizerConfig::Sgd(config) => config.update(values, gradient, update),
-            })
-        })
+            let slots = paths.iter().zip(values).map(slot).collect();
+            let slots = match config {
+                OptimizerConfig::AdamW(config) => config.update(slots, step),
+                OptimizerConfig::Sgd(config) => config.update(slots, step),
+            };
+            let mut keep = |(path, slot): (String, Slot)| {
+                state.insert(path.clone(), slot.moments);
+                (path, slot.values)
+            };
+            paths.into_iter().zip(slots).map(&mut keep).collect()
+        });
     }
 
     /// Every moment as `PATH/MOMENT`.
@@ -118,23 +134,6 @@ impl Optimizer {
             moments.insert(moment.to_string(), Tensor::from_data(values, device));
         }
     }
-}
-
-/// The norm of all gradients together, summed in the order of their paths.
-pub fn global_norm(gradients: &Gradients) -> f64 {
-    let square = |gradient: &Tensor<1>| {
-        let values = to_vec(gradient.clone());
-        values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>()
-    };
-    gradients.values().map(square).sum::<f64>().sqrt()
-}
-
-/// Multiplies every gradient by `factor`.
-pub fn scale(gradients: Gradients, factor: f64) -> Gradients {
-    gradients
-        .into_iter()
-        .map(|(path, gradient)| (path, gradient * factor))
-        .collect()
 }
 
 /// Adds `more` to `sum`, path by path.

@@ -1,9 +1,11 @@
 //! Stochastic gradient descent with momentum (Sutskever et al. 2013, with PyTorch's definition).
 
-use super::Update;
-use burn::tensor::Tensor;
+use super::{Slot, Step};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// The name of the moment in a checkpoint.
+const VELOCITY: &str = "velocity";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -29,29 +31,35 @@ impl Default for SgdConfig {
 }
 
 impl SgdConfig {
-    pub(super) fn update(&self, values: Tensor<1>, gradient: Tensor<1>, update: Update<'_>) -> Tensor<1> {
-        let gradient = match update.decay {
-            true => gradient + values.clone() * self.weight_decay,
-            false => gradient,
+    pub(super) fn update(&self, slots: Vec<Slot>, step: Step) -> Vec<Slot> {
+        slots.into_iter().map(|slot| self.update_one(slot, step)).collect()
+    }
+
+    fn update_one(&self, mut slot: Slot, step: Step) -> Slot {
+        let scaled = slot.gradient.clone() * step.gradient_scale;
+        let gradient = match slot.decay {
+            true => scaled + slot.values.clone() * self.weight_decay,
+            false => scaled,
         };
-        let velocity = match update.moments.remove("velocity") {
+        let velocity = match slot.moments.remove(VELOCITY) {
             Some(velocity) => velocity * self.momentum + gradient.clone(),
             None => gradient.clone(),
         };
-        update.moments.insert("velocity".into(), velocity.clone());
+        slot.moments.insert(VELOCITY.into(), velocity.clone());
         let direction = if self.nesterov {
             gradient + velocity * self.momentum
         } else {
             velocity
         };
-        values - direction * update.learning_rate
+        slot.values = slot.values - direction * step.learning_rate;
+        slot
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor};
     use std::collections::BTreeMap;
 
     fn check(nesterov: bool, expected: f32) {
@@ -61,18 +69,21 @@ mod tests {
             ..SgdConfig::default()
         };
         let device = Device::flex();
-        let mut moments = BTreeMap::new();
-        let mut values = Tensor::<1>::from_floats([1.0], &device);
-        for step in 1..=2 {
-            let update = Update {
+        let mut slots = vec![Slot {
+            values: Tensor::from_floats([1.0], &device),
+            gradient: Tensor::from_floats([0.2], &device),
+            moments: BTreeMap::new(),
+            decay: true,
+        }];
+        for number in 1..=2 {
+            let step = Step {
+                number,
                 learning_rate: 0.1,
-                step,
-                decay: true,
-                moments: &mut moments,
+                gradient_scale: 2.0,
             };
-            values = config.update(values, Tensor::from_floats([0.4], &device), update);
+            slots = config.update(slots, step);
         }
-        let found: f32 = values.into_scalar();
+        let found: f32 = slots.remove(0).values.into_scalar();
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
     }
 
