@@ -234,17 +234,24 @@ mod tests {
             ..AttentionOptions::causal()
         };
         let expected = crate::attention(q.clone(), k.clone(), v.clone(), options);
-        let mut cache = KeyValueCache::new([batch, key_heads, length + 2, width], &device.clone().autodiff());
-        for &count in steps {
-            let start = cache.length();
-            let step = |all: &Tensor<4>| all.clone().narrow(2, start, count);
-            cache.append(step(&k), step(&v));
-            let seen = padded.then(|| mask.clone().narrow(1, 0, cache.length()));
-            let got = cache.attend(step(&q), seen);
-            let expected: Vec<f64> = elements(step(&expected)).into_iter().map(f64::from).collect();
-            close("step", &elements(got), &expected, 1e-5);
+        let shape = [batch, key_heads, length + 2, width];
+        let host = KeyValueCache::new(shape, &device.clone().autodiff());
+        let elsewhere = KeyValueCache {
+            storage: Storage::Tensors([0, 1].map(|_| Tensor::zeros(shape, &device))),
+            ..host.clone()
+        };
+        for mut cache in [host, elsewhere] {
+            for &count in steps {
+                let start = cache.length();
+                let step = |all: &Tensor<4>| all.clone().narrow(2, start, count);
+                cache.append(step(&k), step(&v));
+                let seen = padded.then(|| mask.clone().narrow(1, 0, cache.length()));
+                let got = cache.attend(step(&q), seen);
+                let expected: Vec<f64> = elements(step(&expected)).into_iter().map(f64::from).collect();
+                close("step", &elements(got), &expected, 1e-5);
+            }
+            assert_eq!((cache.length(), cache.capacity()), (length, length + 2));
         }
-        assert_eq!((cache.length(), cache.capacity()), (length, length + 2));
     }
 
     #[test]

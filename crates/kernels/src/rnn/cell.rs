@@ -12,18 +12,18 @@ pub trait Cell: Clone + Debug + Send + Sync + 'static {
     const GATES: usize;
     /// Parts of the state beside the output, which is what the recurrent weights act on.
     const MEMORY: usize;
-    /// Parts that a step keeps for its gradient.
+    /// Parts that a step keeps for its gradient beside the gates.
     const KEPT: usize;
     /// Whether the gates of the state have another gradient than those of the input.
     const APART: bool;
 
-    /// Advances the state, `output` and `memory`, by one step, given the gates of the input, and those of the state
-    /// without their `bias`.
-    fn step(gates: Gates, output: &mut [f32], memory: &mut [f32], kept: &mut [f32]);
+    /// Advances the state, `output` and `memory`, by one step, given the gates of the state without their `bias`.
+    /// `gates` holds those of the input, and what they are with the others after that.
+    fn step(gates: &mut [f32], hidden: &[f32], bias: &[f32], output: &mut [f32], memory: &mut [f32], kept: &mut [f32]);
 
     /// Turns the gradients `d_output` and `d_memory` of the state after a step into those of the state before, whose
-    /// output was `before`, apart from what flows through the gates of the state. Writes the gradient of the gates of
-    /// the input and, if it is another one, of the gates of the state to `hidden`.
+    /// output was `before`, apart from what flows through the gates of the state. Replaces `gates` by the gradient of
+    /// those of the input, and writes that of the gates of the state to `hidden`.
     fn step_back(
         before: &[f32],
         kept: &[f32],
@@ -37,44 +37,21 @@ pub trait Cell: Clone + Debug + Send + Sync + 'static {
     fn plain(gates: Tensor<2>, hidden: Tensor<2>, state: Tensor<2>) -> Tensor<2>;
 }
 
-/// What the gates of a step are the sum of.
-#[derive(Clone, Copy)]
-pub struct Gates<'a> {
-    pub input: &'a [f32],
-    pub hidden: &'a [f32],
-    pub bias: &'a [f32],
-}
-
-impl<'a> Gates<'a> {
-    /// The terms of gate `index`.
-    pub fn part(&self, index: usize, width: usize) -> [&'a [f32]; 3] {
-        [self.input, self.hidden, self.bias].map(|values| &values[index * width..(index + 1) * width])
-    }
-}
-
-/// Writes the sigmoid of a gate's sum.
-pub fn sigmoid_gate([input, hidden, bias]: [&[f32]; 3], gate: &mut [f32]) {
-    sigmoid_of_sum(input, hidden, bias, gate);
-}
-
-/// Writes the hyperbolic tangent of a gate's sum.
-pub fn tanh_gate([input, hidden, bias]: [&[f32]; 3], gate: &mut [f32]) {
-    tanh_of_sum(input, hidden, bias, gate);
-}
-
 // A loop over slices that are arguments of their own needs no check for overlap, and becomes SIMD code.
 vectorized! {
-    fn sigmoid_of_sum(input: &[f32], hidden: &[f32], bias: &[f32], gate: &mut [f32]) {
-        for (((gate, x), h), b) in gate.iter_mut().zip(input).zip(hidden).zip(bias) {
-            *gate = sigmoid(x + h + b);
+    /// Turns the input's part of a gate into the sigmoid of the sum.
+    pub fn sigmoid_gate(gate: &mut [f32], hidden: &[f32], bias: &[f32]) {
+        for ((gate, h), b) in gate.iter_mut().zip(hidden).zip(bias) {
+            *gate = sigmoid(*gate + h + b);
         }
     }
 }
 
 vectorized! {
-    fn tanh_of_sum(input: &[f32], hidden: &[f32], bias: &[f32], gate: &mut [f32]) {
-        for (((gate, x), h), b) in gate.iter_mut().zip(input).zip(hidden).zip(bias) {
-            *gate = tanh(x + h + b);
+    /// Turns the input's part of a gate into the hyperbolic tangent of the sum.
+    pub fn tanh_gate(gate: &mut [f32], hidden: &[f32], bias: &[f32]) {
+        for ((gate, h), b) in gate.iter_mut().zip(hidden).zip(bias) {
+            *gate = tanh(*gate + h + b);
         }
     }
 }

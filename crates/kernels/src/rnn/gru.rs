@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 
-use super::cell::{Cell, Gates, parts, sigmoid_gate};
+use super::cell::{Cell, parts, sigmoid_gate};
 use crate::simd::{tanh, vectorized};
 
 #[derive(Clone, Debug)]
@@ -12,17 +12,18 @@ pub struct Gru;
 impl Cell for Gru {
     const GATES: usize = 3;
     const MEMORY: usize = 0;
-    /// Reset, update, new, and the state's part of new.
-    const KEPT: usize = 4;
+    /// The state's part of new.
+    const KEPT: usize = 1;
     const APART: bool = true;
 
-    fn step(gates: Gates, output: &mut [f32], _: &mut [f32], kept: &mut [f32]) {
+    fn step(gates: &mut [f32], hidden: &[f32], bias: &[f32], output: &mut [f32], _: &mut [f32], kept: &mut [f32]) {
         let width = output.len();
-        parts!(mut kept, width, [reset, update, new, state_new]);
-        sigmoid_gate(gates.part(0, width), reset);
-        sigmoid_gate(gates.part(1, width), update);
-        let [input, hidden, bias] = gates.part(2, width);
-        advance(input, hidden, bias, reset, update, new, state_new, output);
+        parts!(mut gates, width, [reset, update, new]);
+        parts!(hidden, width, [hr, hz, hn]);
+        parts!(bias, width, [br, bz, bn]);
+        sigmoid_gate(reset, hr, br);
+        sigmoid_gate(update, hz, bz);
+        advance(hn, bn, reset, update, new, kept, output);
     }
 
     fn step_back(
@@ -34,23 +35,11 @@ impl Cell for Gru {
         hidden: &mut [f32],
     ) {
         let width = d_output.len();
-        parts!(kept, width, [reset, update, new, state_new]);
-        let (shared, d_new) = gates.split_at_mut(2 * width);
-        let (d_reset, d_update) = shared.split_at_mut(width);
-        let d_state_new = &mut hidden[2 * width..];
-        advance_back(
-            before,
-            reset,
-            update,
-            new,
-            state_new,
-            d_output,
-            d_reset,
-            d_update,
-            d_new,
-            d_state_new,
-        );
-        hidden[..2 * width].copy_from_slice(shared);
+        let (shared, new) = gates.split_at_mut(2 * width);
+        let (reset, update) = shared.split_at_mut(width);
+        let (hidden_shared, hidden_new) = hidden.split_at_mut(2 * width);
+        advance_back(before, kept, d_output, reset, update, new, hidden_new);
+        hidden_shared.copy_from_slice(shared);
     }
 
     fn plain(gates: Tensor<2>, hidden: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
@@ -65,7 +54,6 @@ impl Cell for Gru {
 
 vectorized! {
     fn advance(
-        input: &[f32],
         hidden: &[f32],
         bias: &[f32],
         reset: &[f32],
@@ -75,41 +63,36 @@ vectorized! {
         output: &mut [f32],
     ) {
         let width = output.len();
-        let (input, hidden, bias) = (&input[..width], &hidden[..width], &bias[..width]);
-        let (reset, update) = (&reset[..width], &update[..width]);
+        let (hidden, bias, reset, update) = (&hidden[..width], &bias[..width], &reset[..width], &update[..width]);
         let (new, state_new) = (&mut new[..width], &mut state_new[..width]);
         for c in 0..width {
             state_new[c] = hidden[c] + bias[c];
-            new[c] = tanh(input[c] + reset[c] * state_new[c]);
+            new[c] = tanh(new[c] + reset[c] * state_new[c]);
             output[c] = new[c] + update[c] * (output[c] - new[c]);
         }
     }
 }
 
 vectorized! {
+    /// Replaces the gates by their gradients.
     fn advance_back(
         before: &[f32],
-        reset: &[f32],
-        update: &[f32],
-        new: &[f32],
         state_new: &[f32],
         d_output: &mut [f32],
-        d_reset: &mut [f32],
-        d_update: &mut [f32],
-        d_new: &mut [f32],
+        reset: &mut [f32],
+        update: &mut [f32],
+        new: &mut [f32],
         d_state_new: &mut [f32],
     ) {
         let width = d_output.len();
-        let (before, reset, update) = (&before[..width], &reset[..width], &update[..width]);
-        let (new, state_new, d_new) = (&new[..width], &state_new[..width], &mut d_new[..width]);
-        let (d_reset, d_update) = (&mut d_reset[..width], &mut d_update[..width]);
-        let d_state_new = &mut d_state_new[..width];
+        let (before, state_new, d_state_new) = (&before[..width], &state_new[..width], &mut d_state_new[..width]);
+        let (reset, update, new) = (&mut reset[..width], &mut update[..width], &mut new[..width]);
         for c in 0..width {
             let (r, z, n) = (reset[c], update[c], new[c]);
             let slope = d_output[c] * (1.0 - z) * (1.0 - n * n);
-            d_reset[c] = slope * state_new[c] * r * (1.0 - r);
-            d_update[c] = d_output[c] * (before[c] - n) * z * (1.0 - z);
-            (d_new[c], d_state_new[c]) = (slope, slope * r);
+            reset[c] = slope * state_new[c] * r * (1.0 - r);
+            update[c] = d_output[c] * (before[c] - n) * z * (1.0 - z);
+            (new[c], d_state_new[c]) = (slope, slope * r);
             d_output[c] *= z;
         }
     }

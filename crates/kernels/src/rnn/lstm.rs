@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 
-use super::cell::{Cell, Gates, parts, sigmoid_gate, tanh_gate};
+use super::cell::{Cell, parts, sigmoid_gate, tanh_gate};
 use crate::simd::{tanh, vectorized};
 
 #[derive(Clone, Debug)]
@@ -12,17 +12,20 @@ pub struct Lstm;
 impl Cell for Lstm {
     const GATES: usize = 4;
     const MEMORY: usize = 1;
-    /// Input, forget, cell and output gates, the memory before, and the hyperbolic tangent of the memory after.
-    const KEPT: usize = 6;
+    /// The memory before, and the hyperbolic tangent of the memory after.
+    const KEPT: usize = 2;
     const APART: bool = false;
 
-    fn step(gates: Gates, output: &mut [f32], memory: &mut [f32], kept: &mut [f32]) {
+    fn step(gates: &mut [f32], hidden: &[f32], bias: &[f32], output: &mut [f32], memory: &mut [f32], kept: &mut [f32]) {
         let width = output.len();
-        parts!(mut kept, width, [i, f, g, o, before, squashed]);
-        sigmoid_gate(gates.part(0, width), i);
-        sigmoid_gate(gates.part(1, width), f);
-        tanh_gate(gates.part(2, width), g);
-        sigmoid_gate(gates.part(3, width), o);
+        parts!(mut gates, width, [i, f, g, o]);
+        parts!(hidden, width, [hi, hf, hg, ho]);
+        parts!(bias, width, [bi, bf, bg, bo]);
+        parts!(mut kept, width, [before, squashed]);
+        sigmoid_gate(i, hi, bi);
+        sigmoid_gate(f, hf, bf);
+        tanh_gate(g, hg, bg);
+        sigmoid_gate(o, ho, bo);
         before.copy_from_slice(memory);
         advance(i, f, g, o, memory, squashed, output);
     }
@@ -33,12 +36,14 @@ impl Cell for Lstm {
         d_output: &mut [f32],
         d_memory: &mut [f32],
         gates: &mut [f32],
-        _: &mut [f32],
+        hidden: &mut [f32],
     ) {
         let width = d_output.len();
-        parts!(kept, width, [i, f, g, o, memory, squashed]);
-        parts!(mut gates, width, [di, df, dg, d_o]);
-        advance_back(i, f, g, o, memory, squashed, d_output, d_memory, di, df, dg, d_o);
+        parts!(kept, width, [memory, squashed]);
+        let (front, back) = gates.split_at_mut(2 * width);
+        let ((i, f), (g, o)) = (front.split_at_mut(width), back.split_at_mut(width));
+        advance_back(memory, squashed, d_output, d_memory, i, f, g, o);
+        hidden.copy_from_slice(gates);
     }
 
     fn plain(gates: Tensor<2>, hidden: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
@@ -72,31 +77,28 @@ vectorized! {
 }
 
 vectorized! {
+    /// Replaces the gates by their gradients.
     fn advance_back(
-        i: &[f32],
-        f: &[f32],
-        g: &[f32],
-        o: &[f32],
         memory: &[f32],
         squashed: &[f32],
         d_output: &mut [f32],
         d_memory: &mut [f32],
-        di: &mut [f32],
-        df: &mut [f32],
-        dg: &mut [f32],
-        d_o: &mut [f32],
+        i: &mut [f32],
+        f: &mut [f32],
+        g: &mut [f32],
+        o: &mut [f32],
     ) {
         let width = d_output.len();
-        let (i, f, g, o) = (&i[..width], &f[..width], &g[..width], &o[..width]);
         let (memory, squashed, d_memory) = (&memory[..width], &squashed[..width], &mut d_memory[..width]);
-        let (di, df, dg, d_o) = (&mut di[..width], &mut df[..width], &mut dg[..width], &mut d_o[..width]);
+        let (i, f, g, o) = (&mut i[..width], &mut f[..width], &mut g[..width], &mut o[..width]);
         for c in 0..width {
-            let d_next = d_memory[c] + d_output[c] * o[c] * (1.0 - squashed[c] * squashed[c]);
-            di[c] = d_next * g[c] * i[c] * (1.0 - i[c]);
-            df[c] = d_next * memory[c] * f[c] * (1.0 - f[c]);
-            dg[c] = d_next * i[c] * (1.0 - g[c] * g[c]);
-            d_o[c] = d_output[c] * squashed[c] * o[c] * (1.0 - o[c]);
-            (d_output[c], d_memory[c]) = (0.0, d_next * f[c]);
+            let (input, forget, cell, output) = (i[c], f[c], g[c], o[c]);
+            let d_next = d_memory[c] + d_output[c] * output * (1.0 - squashed[c] * squashed[c]);
+            i[c] = d_next * cell * input * (1.0 - input);
+            f[c] = d_next * memory[c] * forget * (1.0 - forget);
+            g[c] = d_next * input * (1.0 - cell * cell);
+            o[c] = d_output[c] * squashed[c] * output * (1.0 - output);
+            (d_output[c], d_memory[c]) = (0.0, d_next * forget);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 
-use super::cell::{Cell, Gates};
+use super::cell::Cell;
 use crate::autograd::Gradient;
 use crate::buffer::{booleans, contiguous, extents, floats, tensor};
 use crate::columns::{add_columns, column_sums};
@@ -26,6 +26,8 @@ const TASKS: usize = 2;
 pub struct Saved<C> {
     walk: Walk,
     weight: FlexTensor,
+    /// [batch, length, directions · gates · width], what the gates were where a step is real.
+    gates: FlexTensor,
     /// [batch, length, directions, width]: the output before each step.
     before: Vec<f32>,
     /// [batch, length, directions, kept · width]: what the cell keeps; zeros where masked.
@@ -112,7 +114,7 @@ impl Walk {
 
 /// Every output [batch, length, directions · width] of a layer. Without `tracked` nothing is kept.
 pub fn forward<C: Cell>(inputs: [FlexTensor; 3], mask: &FlexTensor, tracked: bool) -> (FlexTensor, Saved<C>) {
-    let [gates, weight, bias] = inputs.map(|input| contiguous(&input));
+    let [mut gates, weight, bias] = inputs.map(in_order);
     let walk = Walk::new::<C>([&gates, &weight, &bias], mask);
     let Walk { width, directions, .. } = walk;
     let panels = |direction| Panels::new(walk.weight(&weight, direction).transposed());
@@ -124,7 +126,7 @@ pub fn forward<C: Cell>(inputs: [FlexTensor; 3], mask: &FlexTensor, tracked: boo
     let mut kept = Vec::with_capacity(C::KEPT * kept_size);
     let run = Forward {
         walk: &walk,
-        gates: floats(&gates),
+        gates: Target::new(floats_mut(&mut gates)),
         panels: &panels,
         bias: floats(&bias),
         output: Target::spare(&mut output, size),
@@ -146,6 +148,7 @@ pub fn forward<C: Cell>(inputs: [FlexTensor; 3], mask: &FlexTensor, tracked: boo
         Saved {
             walk,
             weight,
+            gates,
             before,
             kept,
             cell,
@@ -153,10 +156,27 @@ pub fn forward<C: Cell>(inputs: [FlexTensor; 3], mask: &FlexTensor, tracked: boo
     )
 }
 
+/// `tensor` with its elements in row-major order without gaps, moved if they are.
+fn in_order(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+/// The elements of a contiguous tensor, copied first only if another tensor shares them.
+fn floats_mut(tensor: &mut FlexTensor) -> &mut [f32] {
+    let offsets = tensor.layout().contiguous_offsets();
+    let (start, end) = offsets.expect("the tensor was made contiguous");
+    &mut tensor.storage_mut::<f32>()[start..end]
+}
+
 /// The forward walk's inputs, and what it writes.
 struct Forward<'a> {
     walk: &'a Walk,
-    gates: &'a [f32],
+    /// Those of the input, overwritten by what they become.
+    gates: Target<'a>,
     /// The turned weights of each direction.
     panels: &'a [Panels],
     bias: &'a [f32],
@@ -187,23 +207,20 @@ impl Forward<'_> {
                     let step = (rows.start + row) * walk.length + time;
                     let at = step * walk.directions + direction;
                     // SAFETY: every place of the sequence belongs to one task and is written before it is read.
-                    let (output, kept) = unsafe {
+                    let (gates, output, kept) = unsafe {
                         let kept = if self.tracked {
                             self.before.slice(at * width, width).copy_from_slice(state);
                             self.kept.slice(at * kept_width, kept_width)
                         } else {
                             &mut *spare
                         };
-                        (self.output.slice(at * width, width), kept)
+                        let gates = self.gates.slice(at * gate_width, gate_width);
+                        (gates, self.output.slice(at * width, width), kept)
                     };
                     if walk.mask[step] {
-                        let gates = Gates {
-                            input: &self.gates[at * gate_width..(at + 1) * gate_width],
-                            hidden: &hidden[row * gate_width..(row + 1) * gate_width],
-                            bias,
-                        };
+                        let hidden = &hidden[row * gate_width..(row + 1) * gate_width];
                         let memory = &mut memories[row * memory_width..(row + 1) * memory_width];
-                        C::step(gates, state, memory, kept);
+                        C::step(gates, hidden, bias, state, memory, kept);
                     } else {
                         kept.fill(0.0);
                     }
@@ -216,76 +233,84 @@ impl Forward<'_> {
 
 impl<C: Cell> Gradient<3> for Saved<C> {
     fn gradients(self, dy: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let dy = contiguous(&dy);
-        let walk = &self.walk;
-        let Walk {
-            batch,
-            length,
-            directions,
-            width,
+        let Self {
+            walk,
+            weight,
+            mut gates,
+            before,
+            kept,
             ..
-        } = *walk;
+        } = self;
+        let dy = contiguous(&dy);
+        let Walk { directions, width, .. } = walk;
         let gate_width = C::GATES * width;
-        let size = walk.places() * gate_width;
-        let hidden_size = if C::APART { size } else { 0 };
-        let mut gates = Vec::with_capacity(size);
+        let hidden_size = if C::APART { walk.places() * gate_width } else { 0 };
         let mut hidden = Vec::with_capacity(hidden_size);
-        let targets = [Target::spare(&mut gates, size), Target::spare(&mut hidden, hidden_size)];
-        let panels = |direction| Panels::new(walk.weight(&self.weight, direction));
+        let panels = |direction| Panels::new(walk.weight(&weight, direction));
         let panels: Vec<Panels> = (0..directions).map(panels).collect();
-        parallel::for_each(walk.parts() * directions, |task| {
-            self.carry_back(task, floats(&dy), &panels, targets);
-        });
+        let run = Backward {
+            walk: &walk,
+            dy: floats(&dy),
+            panels: &panels,
+            before: &before,
+            kept: &kept,
+            gates: Target::new(floats_mut(&mut gates)),
+            hidden: Target::spare(&mut hidden, hidden_size),
+        };
+        parallel::for_each(walk.parts() * directions, |task| run.carry::<C>(task));
         // SAFETY: the tasks cover rows and directions, and each writes its own at every time.
-        unsafe {
-            gates.set_len(size);
-            hidden.set_len(hidden_size);
-        }
-        let hidden = if C::APART { &hidden } else { &gates };
+        unsafe { hidden.set_len(hidden_size) };
+        let hidden = if C::APART { &hidden } else { floats(&gates) };
         let weight = |direction| {
             // One product over all steps: the gradient of the gates times the output before each step.
             let left = walk.columns(hidden, direction, gate_width).transposed();
-            multiply(left, walk.columns(&self.before, direction, width), None)
+            multiply(left, walk.columns(&before, direction, width), None)
         };
         let weight = || (0..directions).map(weight).collect::<Vec<_>>().concat();
         let weight = wanted[1].then(|| tensor(weight(), [directions, gate_width, width]));
-        let bias = wanted[2].then(|| column_sums(hidden, directions * gate_width));
-        [
-            wanted[0].then(|| tensor(gates, [batch, length, directions * gate_width])),
-            weight,
-            bias.map(|bias| tensor(bias, [directions, gate_width])),
-        ]
+        let bias = || column_sums(hidden, directions * gate_width);
+        let bias = wanted[2].then(|| tensor(bias(), [directions, gate_width]));
+        [wanted[0].then_some(gates), weight, bias]
     }
 }
 
-impl<C: Cell> Saved<C> {
-    /// Carries the gradient of a task's rows back through time; writes those of the gates of input and state.
-    fn carry_back(&self, task: usize, dy: &[f32], panels: &[Panels], targets: [Target; 2]) {
-        let (walk, width) = (&self.walk, self.walk.width);
+/// The backward walk's inputs, and what it writes.
+struct Backward<'a> {
+    walk: &'a Walk,
+    dy: &'a [f32],
+    /// The weights of each direction.
+    panels: &'a [Panels],
+    before: &'a [f32],
+    kept: &'a [f32],
+    /// What the gates were, overwritten by their gradient.
+    gates: Target<'a>,
+    /// The gradient of the gates of the state, if it is another one.
+    hidden: Target<'a>,
+}
+
+impl Backward<'_> {
+    /// Carries the gradient of a task's rows back through time.
+    fn carry<C: Cell>(&self, task: usize) {
+        let (walk, width) = (self.walk, self.walk.width);
         let (direction, rows) = walk.task(task);
         let (gate_width, memory_width, kept_width) = (C::GATES * width, C::MEMORY * width, C::KEPT * width);
-        let (count, apart) = (rows.len(), if C::APART { gate_width } else { 0 });
-        with_scratch(count * (width + memory_width + gate_width) + gate_width, |scratch| {
+        let count = rows.len();
+        with_scratch(count * (width + memory_width + gate_width), |scratch| {
             let (d_outputs, rest) = scratch.split_at_mut(count * width);
-            let (d_memories, rest) = rest.split_at_mut(count * memory_width);
-            let (slopes, spare) = rest.split_at_mut(count * gate_width);
+            let (d_memories, hidden) = rest.split_at_mut(count * memory_width);
             d_outputs.fill(0.0);
             d_memories.fill(0.0);
             for index in (0..walk.length).rev() {
                 let time = walk.time(direction, index);
                 let lines = d_outputs
                     .chunks_exact_mut(width)
-                    .zip(slopes.chunks_exact_mut(gate_width));
-                for (row, (d_output, slopes)) in lines.enumerate() {
+                    .zip(hidden.chunks_exact_mut(gate_width));
+                for (row, (d_output, hidden)) in lines.enumerate() {
                     let step = (rows.start + row) * walk.length + time;
                     let at = step * walk.directions + direction;
-                    add_columns(&dy[at * width..(at + 1) * width], d_output);
-                    // The product below reads the gradient of the state's gates from `slopes`.
-                    let (gates, hidden) = if C::APART {
-                        (&mut *spare, slopes)
-                    } else {
-                        (slopes, &mut *spare)
-                    };
+                    add_columns(&self.dy[at * width..(at + 1) * width], d_output);
+                    // SAFETY: every place of the sequence belongs to one task.
+                    let gates = unsafe { self.gates.slice(at * gate_width, gate_width) };
                     if walk.mask[step] {
                         let before = &self.before[at * width..(at + 1) * width];
                         let kept = &self.kept[at * kept_width..(at + 1) * kept_width];
@@ -295,13 +320,16 @@ impl<C: Cell> Saved<C> {
                         gates.fill(0.0);
                         hidden.fill(0.0);
                     }
-                    // SAFETY: every place of the sequence belongs to one task and is written before it is read.
-                    unsafe {
-                        targets[0].slice(at * gate_width, gate_width).copy_from_slice(gates);
-                        targets[1].slice(at * apart, apart).copy_from_slice(&hidden[..apart]);
+                    if C::APART {
+                        // SAFETY: as above, and nothing is read from it here.
+                        unsafe { self.hidden.slice(at * gate_width, gate_width) }.copy_from_slice(hidden);
                     }
                 }
-                add_product(Matrix::new(slopes, count, gate_width), &panels[direction], d_outputs);
+                add_product(
+                    Matrix::new(hidden, count, gate_width),
+                    &self.panels[direction],
+                    d_outputs,
+                );
             }
         });
     }
