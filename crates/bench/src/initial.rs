@@ -74,6 +74,14 @@ impl Initial {
         }
     }
 
+    /// The values of `name`, a parameter of `elements` numbers.
+    pub fn values(&self, name: &str, elements: usize) -> Result<&[f32], InitialError> {
+        match self.floats.get(name) {
+            Some((_, values)) if values.len() == elements => Ok(values),
+            _ => Err(self.missing(name, elements)),
+        }
+    }
+
     /// Puts every trainable parameter of `module` in place; `rename` turns its path here into the file's.
     pub fn apply<M: Module>(&self, module: M, rename: impl Fn(&str) -> String) -> Result<M, InitialError> {
         let mut error = None;
@@ -82,13 +90,13 @@ impl Initial {
                 return None;
             }
             let (name, elements) = (rename(path), old.dims()[0]);
-            match self.floats.get(&name) {
-                Some((_, values)) if values.len() == elements => {
-                    let data = TensorData::new(values.clone(), [elements]);
+            match self.values(&name, elements) {
+                Ok(values) => {
+                    let data = TensorData::new(values.to_vec(), [elements]);
                     Some(Tensor::from_data(data, &old.device()))
                 }
-                _ => {
-                    error.get_or_insert(self.missing(&name, elements));
+                Err(found) => {
+                    error.get_or_insert(found);
                     None
                 }
             }
@@ -97,19 +105,21 @@ impl Initial {
     }
 }
 
-/// Numbers that look normally distributed, by a fixed rule: the sum of four uniform ones, scaled to deviation one.
-pub fn made_up<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    let mix = |index: u64| {
-        let bits = (index ^ (index >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+/// A number that looks normally distributed with deviation one, by a fixed rule: the scaled sum of four uniform ones.
+pub fn made_up_number(index: usize) -> f32 {
+    let mix = |bits: u64| {
+        let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         bits ^ (bits >> 31)
     };
-    let number = |index: usize| {
-        let bits = mix((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let sum: u64 = (0..4).map(|part| (bits >> (16 * part)) & 0xFFFF).sum();
-        (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
-    };
-    let values: Vec<f32> = (0..shape.iter().product()).map(number).collect();
+    let bits = mix((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let sum: u64 = (0..4).map(|part| (bits >> (16 * part)) & 0xFFFF).sum();
+    (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
+}
+
+/// A tensor of such numbers.
+pub fn made_up<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(made_up_number).collect();
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 

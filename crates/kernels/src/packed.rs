@@ -48,25 +48,24 @@ impl PackedWeight {
             return Self { storage, output, input };
         }
         let weight = primitive(weight);
-        Self::from_rows(output, input, precision, |row, first, values| {
-            let start = row * input + first;
-            values.copy_from_slice(&floats(&weight)[start..start + values.len()]);
+        Self::from_rows(output, input, precision, |row, line| {
+            line.copy_from_slice(&floats(&weight)[row * input..(row + 1) * input]);
         })
     }
 
-    /// Packs the weight [output, input] whose row number `row` is written by `fill(row, first column, values)`, part by
-    /// part, so that it is never held as a whole beside its packed form.
+    /// Packs the weight [output, input] whose row number `row` is written by `fill(row, values)`, so that it is never
+    /// held as a whole beside its packed form.
     pub fn from_rows(
         output: usize,
         input: usize,
         precision: Precision,
-        fill: impl Fn(usize, usize, &mut [f32]) + Send + Sync,
+        fill: impl Fn(usize, &mut [f32]) + Send + Sync,
     ) -> Self {
         let pack = |index: usize, panel: &mut [f32]| {
             let rows = COLUMNS.min(output - index * COLUMNS);
             let mut values = vec![0.0; rows * input];
             for (row, values) in values.chunks_exact_mut(input.max(1)).enumerate() {
-                fill(index * COLUMNS + row, 0, values);
+                fill(index * COLUMNS + row, values);
             }
             Panels::pack(Matrix::new(&values, rows, input).transposed(), 0, panel);
         };

@@ -1,12 +1,14 @@
 //! The workloads that are compared with other programs, by the names of docs/performance.md.
 
 mod caption;
+mod language;
 mod speech;
 mod training;
 mod vision;
 
 use crate::initial::{Initial, InitialError};
 use crate::measure::{Report, measure};
+use sensorium_kernels::Precision;
 use std::path::Path;
 
 /// A model with its inputs: calling it takes one step.
@@ -23,10 +25,27 @@ pub enum Workload {
     W3,
     /// Two bidirectional LSTM layers over speech, with CTC, in training, batch 8.
     W3b,
+    /// ViT-Base answering, batch 1.
+    W4v1,
+    /// ViT-Base answering, batch 8.
+    W4v8,
+    /// GPT-2 124M decoding 64 tokens.
+    W4g,
+    /// The same with weights of 8 bits.
+    W4gInt8,
 }
 
 impl Workload {
-    pub const ALL: [Self; 4] = [Self::W1, Self::W2, Self::W3, Self::W3b];
+    pub const ALL: [Self; 8] = [
+        Self::W1,
+        Self::W2,
+        Self::W3,
+        Self::W3b,
+        Self::W4v1,
+        Self::W4v8,
+        Self::W4g,
+        Self::W4gInt8,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -34,6 +53,10 @@ impl Workload {
             Self::W2 => "w2",
             Self::W3 => "w3",
             Self::W3b => "w3b",
+            Self::W4v1 => "w4v1",
+            Self::W4v8 => "w4v8",
+            Self::W4g => "w4g",
+            Self::W4gInt8 => "w4g-int8",
         }
     }
 
@@ -43,6 +66,10 @@ impl Workload {
             Self::W2 => caption::training(initial),
             Self::W3 => speech::transformer(initial),
             Self::W3b => speech::recurrent(initial),
+            Self::W4v1 => vision::inference(initial, 1),
+            Self::W4v8 => vision::inference(initial, 8),
+            Self::W4g => language::decoding(initial, Precision::Float32),
+            Self::W4gInt8 => language::decoding(initial, Precision::Int8),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Vision Transformers (Dosovitskiy et al. 2021) over pictures of 224 × 224: ViT-Tiny in training.
+//! Vision Transformers (Dosovitskiy et al. 2021) over pictures of 224 × 224: ViT-Tiny in training, and ViT-Base answering.
 
 use super::{Step, training};
 use crate::initial::{Initial, InitialError, cycle, made_up};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
-use sensorium_kernels::{ConvOptions, CrossEntropyOptions, conv2d, cross_entropy};
+use burn::tensor::{Device, Tensor};
+use sensorium_kernels::{ConvOptions, CrossEntropyOptions, Precision, conv2d, cross_entropy};
 use sensorium_model::layers::{LayerNorm, Linear, TransformerBlock};
 use sensorium_model::{Init, Layout, Pass, Tokens};
 
@@ -65,6 +65,26 @@ impl VisionTransformer {
             .reshape([batch, width]);
         self.head.forward(first)
     }
+}
+
+/// ViT-Base on `batch` pictures, without a gradient; the result is the sum of the logits.
+pub fn inference(initial: Option<&Initial>, batch: usize) -> Result<Step, InitialError> {
+    let mut model = VisionTransformer::new(768, 12, 12, &Init::new(0, &Device::flex()));
+    let mut image = made_up([batch, SIDE, SIDE, 3]);
+    if let Some(initial) = initial {
+        model = initial.apply(model, rename)?;
+        image = initial.input("image", [batch, 3, SIDE, SIDE])?.permute([0, 2, 3, 1]);
+    }
+    let blocks = model
+        .blocks
+        .into_iter()
+        .map(|block| block.pack(Precision::Float32))
+        .collect();
+    let model = VisionTransformer { blocks, ..model };
+    Ok(Box::new(move || {
+        let logits = model.forward(image.clone(), &Pass::evaluation());
+        f64::from(logits.sum().into_scalar::<f32>())
+    }))
 }
 
 /// ViT-Tiny on 8 pictures.

@@ -4,8 +4,8 @@ use crate::init::Init;
 use crate::layers::{Dropout, Linear};
 use crate::pass::Pass;
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor};
-use sensorium_kernels::{AttentionOptions, attention};
+use burn::tensor::{Bool, Device, Tensor};
+use sensorium_kernels::{AttentionOptions, Epilogue, KeyValueCache, Precision, attention};
 
 /// Scaled dot-product attention in several heads (Vaswani et al. 2017).
 #[derive(Module, Debug)]
@@ -33,26 +33,64 @@ impl MultiHeadAttention {
     }
 
     /// `x` [batch, length, width] attends to `memory` [batch, positions, memory width] where `mask` [batch, positions]
-    /// is true.
-    pub fn forward(&self, x: Tensor<3>, memory: Tensor<3>, mask: &Tensor<2, Bool>, pass: &Pass) -> Tensor<3> {
-        self.mix(x, memory, AttentionOptions::padded(mask.clone()), pass)
+    /// is true; the result is added to `residual`, as that of the other functions.
+    pub fn forward(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        memory: Tensor<3>,
+        mask: &Tensor<2, Bool>,
+        pass: &Pass,
+    ) -> Tensor<3> {
+        self.mix(residual, x, memory, AttentionOptions::padded(mask.clone()), pass)
     }
 
     /// `x` [batch, length, width], of which each position attends to itself and those before it.
-    pub fn causal(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        self.mix(x.clone(), x, AttentionOptions::causal(), pass)
+    pub fn causal(&self, residual: Tensor<3>, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        self.mix(residual, x.clone(), x, AttentionOptions::causal(), pass)
     }
 
-    fn mix(&self, x: Tensor<3>, memory: Tensor<3>, options: AttentionOptions, pass: &Pass) -> Tensor<3> {
-        let [batch, length, width] = x.dims();
+    /// The next positions of a sequence, `x` [batch, length, width]: each attends to itself and to those before it, which
+    /// `cache` keeps. Without a gradient.
+    pub fn decode(&self, residual: Tensor<3>, x: Tensor<3>, cache: &mut KeyValueCache) -> Tensor<3> {
+        cache.append(
+            self.split(self.key.forward(x.clone())),
+            self.split(self.value.forward(x.clone())),
+        );
+        let mixed = cache.attend(self.split(self.query.forward(x)), None);
+        self.output.forward_then(Self::join(mixed), Epilogue::Add(residual))
+    }
+
+    /// An empty cache for [`Self::decode`].
+    pub fn cache(&self, batch: usize, capacity: usize, device: &Device) -> KeyValueCache {
+        let width = self.query.output_width() / self.heads;
+        KeyValueCache::new([batch, self.heads, capacity, width], device)
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            query: self.query.pack(precision),
+            key: self.key.pack(precision),
+            value: self.value.pack(precision),
+            output: self.output.pack(precision),
+            ..self
+        }
+    }
+
+    fn mix(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        memory: Tensor<3>,
+        options: AttentionOptions,
+        pass: &Pass,
+    ) -> Tensor<3> {
         let query = self.split(self.query.forward(x));
         let key = self.split(self.key.forward(memory.clone()));
         let value = self.split(self.value.forward(memory));
-        let mixed = attention(query, key, value, options);
-        let mixed = self
-            .output
-            .forward(mixed.swap_dims(1, 2).reshape([batch, length, width]));
-        self.dropout.forward(mixed, pass)
+        let mixed = Self::join(attention(query, key, value, options));
+        self.dropout.add(&self.output, mixed, residual, pass)
     }
 
     /// [batch, length, width] → [batch, heads, length, width / heads]
@@ -60,5 +98,11 @@ impl MultiHeadAttention {
         let [batch, length, width] = x.dims();
         x.reshape([batch, length, self.heads, width / self.heads])
             .swap_dims(1, 2)
+    }
+
+    /// [batch, heads, length, width / heads] → [batch, length, width]
+    fn join(x: Tensor<4>) -> Tensor<3> {
+        let [batch, heads, length, width] = x.dims();
+        x.swap_dims(1, 2).reshape([batch, length, heads * width])
     }
 }

@@ -1,9 +1,11 @@
 //! Dropout whose mask is keyed by the step and the layer's path.
 
 use crate::init::Init;
+use crate::layers::Linear;
 use crate::pass::Pass;
 use burn::module::Module;
 use burn::tensor::Tensor;
+use sensorium_kernels::Epilogue;
 
 #[derive(Module, Debug)]
 pub struct Dropout {
@@ -23,5 +25,13 @@ impl Dropout {
 
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &Pass) -> Tensor<D> {
         pass.dropout(x, self.probability, &self.path)
+    }
+
+    /// `residual` + dropout(`linear`(x)): in one pass where nothing is dropped.
+    pub fn add<const D: usize>(&self, linear: &Linear, x: Tensor<D>, residual: Tensor<D>, pass: &Pass) -> Tensor<D> {
+        if pass.is_training() && self.probability > 0.0 {
+            return residual + self.forward(linear.forward(x), pass);
+        }
+        linear.forward_then(x, Epilogue::Add(residual))
     }
 }

@@ -3,6 +3,8 @@
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed, linear_with};
+use std::sync::Arc;
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -10,6 +12,9 @@ pub struct Linear {
     weight: Param<Tensor<2>>,
     /// [output]
     bias: Option<Param<Tensor<1>>>,
+    /// The weight prepared for inference, in whose place [`Self::weight`] is left without columns.
+    #[module(skip)]
+    packed: Option<Arc<PackedWeight>>,
 }
 
 impl Linear {
@@ -19,13 +24,34 @@ impl Linear {
         Self {
             weight: init.uniform("weight", [output, input], bound),
             bias,
+            packed: None,
+        }
+    }
+
+    /// Prepared for inference: the packed weight takes the place of the original, which no longer trains or saves.
+    pub fn pack(self, precision: Precision) -> Self {
+        let weight = self.weight.val().without_autodiff();
+        let ([output, _], device) = (weight.dims(), weight.device());
+        let packed = PackedWeight::new(weight, precision);
+        Self {
+            weight: Param::from_tensor(Tensor::empty([output, 0], &device)).set_require_grad(false),
+            packed: Some(Arc::new(packed)),
+            ..self
         }
     }
 
     /// [.., input] → [.., output]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.forward_then(x, Epilogue::Nothing)
+    }
+
+    /// [.., input] → [.., output], followed by `epilogue` in the same pass.
+    pub fn forward_then<const D: usize>(&self, x: Tensor<D>, epilogue: Epilogue<D>) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
-        sensorium_kernels::linear(x, self.weight.val(), bias)
+        match &self.packed {
+            Some(packed) => linear_packed(x, packed, bias, epilogue),
+            None => linear_with(x, self.weight.val(), bias, epilogue),
+        }
     }
 
     /// Weight [output, input] and bias [output], for layers that join several maps into one product.

@@ -6,7 +6,7 @@ use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use sensorium_kernels::gelu;
+use sensorium_kernels::{Epilogue, KeyValueCache, Precision};
 
 /// Attention and a feed-forward network, each behind a norm and around a residual (Xiong et al. 2020).
 #[derive(Module, Debug)]
@@ -35,24 +35,50 @@ impl TransformerBlock {
     /// Self-attention over the real tokens.
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
         let normal = self.attention_norm.forward(tokens.embeddings.clone());
-        let mixed = self.attention.forward(normal.clone(), normal, &tokens.mask, pass);
-        let embeddings = self.feed_forward(tokens.embeddings + mixed, pass);
+        let x = self
+            .attention
+            .forward(tokens.embeddings, normal.clone(), normal, &tokens.mask, pass);
+        let embeddings = self.feed_forward(x, pass);
         Tokens { embeddings, ..tokens }
     }
 
     /// Attention from `tokens` to the real tokens of `memory`.
     pub fn cross(&self, tokens: Tokens, memory: &Tokens, pass: &Pass) -> Tokens {
         let normal = self.attention_norm.forward(tokens.embeddings.clone());
-        let mixed = self
+        let memory_embeddings = memory.embeddings.clone();
+        let x = self
             .attention
-            .forward(normal, memory.embeddings.clone(), &memory.mask, pass);
-        let embeddings = self.feed_forward(tokens.embeddings + mixed, pass);
+            .forward(tokens.embeddings, normal, memory_embeddings, &memory.mask, pass);
+        let embeddings = self.feed_forward(x, pass);
         Tokens { embeddings, ..tokens }
     }
 
+    /// The next positions of a sequence, `x` [batch, length, width], after those that `cache` keeps.
+    pub fn decode(&self, x: Tensor<3>, cache: &mut KeyValueCache) -> Tensor<3> {
+        let normal = self.attention_norm.forward(x.clone());
+        let x = self.attention.decode(x, normal, cache);
+        self.feed_forward(x, &Pass::evaluation())
+    }
+
+    /// An empty cache for [`Self::decode`].
+    pub fn cache(&self, batch: usize, capacity: usize, device: &Device) -> KeyValueCache {
+        self.attention.cache(batch, capacity, device)
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            attention: self.attention.pack(precision),
+            expand: self.expand.pack(precision),
+            contract: self.contract.pack(precision),
+            ..self
+        }
+    }
+
     fn feed_forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let hidden = gelu(self.expand.forward(self.feed_forward_norm.forward(x.clone())));
-        x + self.dropout.forward(self.contract.forward(hidden), pass)
+        let normal = self.feed_forward_norm.forward(x.clone());
+        let hidden = self.expand.forward_then(normal, Epilogue::Gelu);
+        self.dropout.add(&self.contract, hidden, x, pass)
     }
 }
 
@@ -88,14 +114,15 @@ impl DecoderBlock {
 
     /// `x` [batch, length, width] attends to itself and to the real tokens of `memory`.
     pub fn forward(&self, x: Tensor<3>, memory: &Tokens, pass: &Pass) -> Tensor<3> {
-        let mixed = self.attention.causal(self.attention_norm.forward(x.clone()), pass);
-        let x = x + mixed;
+        let normal = self.attention_norm.forward(x.clone());
+        let x = self.attention.causal(x, normal, pass);
         let normal = self.cross_norm.forward(x.clone());
-        let x = x + self
+        let x = self
             .cross_attention
-            .forward(normal, memory.embeddings.clone(), &memory.mask, pass);
-        let hidden = gelu(self.expand.forward(self.feed_forward_norm.forward(x.clone())));
-        x + self.dropout.forward(self.contract.forward(hidden), pass)
+            .forward(x, normal, memory.embeddings.clone(), &memory.mask, pass);
+        let normal = self.feed_forward_norm.forward(x.clone());
+        let hidden = self.expand.forward_then(normal, Epilogue::Gelu);
+        self.dropout.add(&self.contract, hidden, x, pass)
     }
 }
 
