@@ -19,3 +19,13 @@ pub fn keep_freed_memory() {
         }
     }
 }
+
+/// Returns freed memory to the system: after a large model was loaded or packed, when what that took is not needed
+/// again. It does nothing where the allocator is not glibc's.
+pub fn release_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the function takes the allocator's lock and touches only free memory.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -31,6 +31,12 @@ pub fn for_each_of<T: Send>(parts: Vec<T>, body: impl Fn(T) + Send + Sync) {
     parts.into_par_iter().with_max_len(1).for_each(body);
 }
 
+/// Runs `body(index, part)` for every `chunk` elements of `values`, on the compute threads.
+pub fn for_each_part(values: &mut [f32], chunk: usize, body: impl Fn(usize, &mut [f32]) + Send + Sync) {
+    let parts = values.par_chunks_mut(chunk).enumerate().with_max_len(1);
+    parts.for_each(|(index, part)| body(index, part));
+}
+
 /// A new vector of `length` elements, of which `body(index, part)` writes the part number `index`: `chunk` elements,
 /// fewer at the end. `body` must write all of `part` before it reads any of it.
 pub fn fill(length: usize, chunk: usize, body: impl Fn(usize, &mut [f32]) + Send + Sync) -> Vec<f32> {

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use sensorium_data::random::Key;
+use sensorium_kernels::for_each_part;
 
 /// A place in the tree of parameters under construction.
 #[derive(Clone)]
@@ -40,12 +41,12 @@ impl Init {
     /// Uniform in ±`bound`.
     pub fn uniform<const D: usize>(&self, name: &str, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
         let bound = bound as f32;
-        self.fill(name, shape, |generator| generator.random_range(-bound..=bound))
+        self.fill(name, shape, 1, |generator| generator.random_range(-bound..=bound))
     }
 
     /// Normal with mean zero (Box–Muller).
     pub fn normal<const D: usize>(&self, name: &str, shape: [usize; D], deviation: f64) -> Param<Tensor<D>> {
-        self.fill(name, shape, |generator| {
+        self.fill(name, shape, 4, |generator| {
             let uniform: f64 = 1.0 - generator.random::<f64>();
             let radius = (-2.0 * uniform.ln()).sqrt();
             let angle = std::f64::consts::TAU * generator.random::<f64>();
@@ -57,15 +58,46 @@ impl Init {
         Param::from_tensor(Tensor::full(shape, value, &self.device))
     }
 
+    /// Draws every number from one stream of which each takes `words`, so that parts can be drawn at the same time.
     fn fill<const D: usize>(
         &self,
         name: &str,
         shape: [usize; D],
-        mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
+        words: usize,
+        draw: impl Fn(&mut ChaCha8Rng) -> f32 + Send + Sync,
     ) -> Param<Tensor<D>> {
-        let mut generator = self.key.with(&self.at(name).path).generator();
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| draw(&mut generator)).collect();
+        const PART: usize = 1 << 16;
+        let key = self.key.with(&self.at(name).path);
+        let mut values = vec![0.0; shape.iter().product()];
+        for_each_part(&mut values, PART, |index, part| {
+            let mut generator = key.generator();
+            generator.set_word_pos((index * PART * words) as u128);
+            part.fill_with(|| draw(&mut generator));
+        });
         Param::from_data(TensorData::new(values, shape), &self.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::to_vec;
+
+    /// Against the stream drawn from its beginning to its end.
+    #[test]
+    fn parts_are_those_of_one_stream() {
+        let (init, count) = (Init::new(3, &Device::flex()), 150_000);
+        let key = init.key.with("a");
+        let mut generator = key.generator();
+        let uniform: Vec<f32> = (0..count).map(|_| generator.random_range(-0.5..=0.5)).collect();
+        assert_eq!(to_vec(init.uniform("a", [count], 0.5).val()), uniform);
+        let mut generator = key.generator();
+        let normal = to_vec(init.normal("a", [count], 1.0).val());
+        let last = (0..count)
+            .map(|_| (generator.random::<f64>(), generator.random::<f64>()))
+            .last();
+        let (radius, angle) = last.expect("numbers were drawn");
+        let expected = (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
+        assert_eq!(normal[count - 1], expected as f32);
     }
 }

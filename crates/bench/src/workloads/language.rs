@@ -3,7 +3,7 @@
 use super::Step;
 use crate::initial::{Initial, InitialError, made_up, made_up_number};
 use burn::tensor::{Device, Tensor, TensorData};
-use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed};
+use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed, release_freed_memory};
 use sensorium_model::Init;
 use sensorium_model::layers::{LayerNorm, TransformerBlock};
 
@@ -36,17 +36,20 @@ impl LanguageModel {
                 Some(initial) => initial.apply(block, rename)?,
                 None => block,
             };
-            Ok(block.pack(precision))
+            let block = block.pack(precision);
+            release_freed_memory();
+            Ok(block)
         };
         let norm = LayerNorm::new(WIDTH, &init.at("norm"));
         let norm = match initial {
             Some(initial) => initial.apply(norm, |path| format!("norm.{path}"))?,
             None => norm,
         };
+        let blocks = (0..DEPTH).map(block).collect::<Result<_, _>>()?;
         Ok(Self {
+            blocks,
             embedding: embedding(initial, precision)?,
             position: position(initial)?,
-            blocks: (0..DEPTH).map(block).collect::<Result<_, _>>()?,
             norm,
         })
     }

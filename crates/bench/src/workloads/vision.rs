@@ -4,7 +4,7 @@ use super::{Step, training};
 use crate::initial::{Initial, InitialError, cycle, made_up};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use sensorium_kernels::{ConvOptions, CrossEntropyOptions, Precision, conv2d, cross_entropy};
+use sensorium_kernels::{ConvOptions, CrossEntropyOptions, Precision, conv2d, cross_entropy, release_freed_memory};
 use sensorium_model::layers::{LayerNorm, Linear, TransformerBlock};
 use sensorium_model::{Init, Layout, Pass, Tokens};
 
@@ -81,6 +81,7 @@ pub fn inference(initial: Option<&Initial>, batch: usize) -> Result<Step, Initia
         .map(|block| block.pack(Precision::Float32))
         .collect();
     let model = VisionTransformer { blocks, ..model };
+    release_freed_memory();
     Ok(Box::new(move || {
         let logits = model.forward(image.clone(), &Pass::evaluation());
         f64::from(logits.sum().into_scalar::<f32>())
