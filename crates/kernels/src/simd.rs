@@ -1,23 +1,68 @@
 //! Elementwise functions in a form that compilers turn into SIMD code, and the choice of instructions at run time.
 
-/// Whether this machine has AVX2 with FMA.
-#[inline]
-pub fn has_avx2() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+use std::ffi::OsStr;
+use std::sync::OnceLock;
+
+/// The environment variable that keeps kernels to a lesser set of instructions than the machine has.
+const VARIABLE: &str = "SENSORIUM_INSTRUCTIONS";
+
+/// The sets of instructions that kernels are written for, each with all of those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Instructions {
+    Portable,
+    Avx2,
+    Avx512,
+}
+
+impl Instructions {
+    /// The most that this machine has.
+    fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            let wide = std::arch::is_x86_feature_detected!("avx512f");
+            return if wide { Self::Avx512 } else { Self::Avx2 };
+        }
+        Self::Portable
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
+
+    /// The set that a value of [`VARIABLE`] names.
+    fn parse(value: &OsStr) -> Result<Self, String> {
+        match value.to_str() {
+            Some("portable") => Ok(Self::Portable),
+            Some("avx2") => Ok(Self::Avx2),
+            Some("avx512") => Ok(Self::Avx512),
+            _ => Err(format!(
+                "the environment variable {VARIABLE} must be avx512, avx2 or portable, found {value:?}: correct or unset it"
+            )),
+        }
+    }
+
+    /// What kernels use: what the machine has, or less where [`VARIABLE`] asks for less when it is first read.
+    ///
+    /// # Panics
+    /// If the variable names no set.
+    #[inline]
+    fn in_use() -> Self {
+        static IN_USE: OnceLock<Instructions> = OnceLock::new();
+        *IN_USE.get_or_init(|| {
+            let limit = std::env::var_os(VARIABLE).map(|value| Self::parse(&value));
+            let limit = limit.unwrap_or(Ok(Self::Avx512));
+            Self::detect().min(limit.unwrap_or_else(|problem| panic!("{problem}")))
+        })
     }
 }
 
-/// Whether this machine has AVX-512.
+/// Whether kernels use AVX2 with FMA, which this machine then has.
+#[inline]
+pub fn has_avx2() -> bool {
+    Instructions::in_use() >= Instructions::Avx2
+}
+
+/// Whether kernels use AVX-512F, which this machine then has.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn has_avx512() -> bool {
-    std::arch::is_x86_feature_detected!("avx512f")
+    Instructions::in_use() >= Instructions::Avx512
 }
 
 /// Compiles a function three times, for the baseline, for AVX2 and for AVX-512, and picks one at run time. The
@@ -235,6 +280,23 @@ mod tests {
         );
         assert!(ln(-1.0).is_nan() && ln(f32::NAN).is_nan());
         assert!(exp(f32::NAN).is_nan() && tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn a_limit_lowers_the_instructions_and_never_raises_them() {
+        let parse = |name: &str| Instructions::parse(OsStr::new(name));
+        assert_eq!(parse("portable"), Ok(Instructions::Portable));
+        assert_eq!(parse("avx2"), Ok(Instructions::Avx2));
+        assert_eq!(parse("avx512"), Ok(Instructions::Avx512));
+        for unknown in ["", "AVX2", "sse"] {
+            let problem = parse(unknown).expect_err("an unknown set");
+            assert!(
+                problem.contains(VARIABLE) && problem.contains(&format!("{unknown:?}")),
+                "{problem}"
+            );
+        }
+        let limit = std::env::var(VARIABLE).map_or(Instructions::Avx512, |name| parse(&name).expect("a known set"));
+        assert_eq!(Instructions::in_use(), Instructions::detect().min(limit));
     }
 
     #[test]

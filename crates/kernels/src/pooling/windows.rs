@@ -90,8 +90,7 @@ impl Windows {
 
     /// Calls `body(tap, offset in the input)` for the taps of an output place.
     fn each_tap(&self, place: usize, mut body: impl FnMut(usize, usize)) {
-        let [rows, columns] = self.out;
-        let (picture, row, column) = (place / columns / rows, place / columns % rows, place % columns);
+        let (picture, [row, column]) = split(place, self.out);
         let PoolOptions {
             kernel,
             stride,
@@ -109,8 +108,7 @@ impl Windows {
 
     /// Calls `body(tap, output place)` for the windows that hold an input place.
     fn each_holder(&self, place: usize, mut body: impl FnMut(usize, usize)) {
-        let [rows, columns] = self.size;
-        let (picture, row, column) = (place / columns / rows, place / columns % rows, place % columns);
+        let (picture, [row, column]) = split(place, self.size);
         let PoolOptions {
             kernel,
             stride,
@@ -153,8 +151,7 @@ impl Windows {
             largest.fill(f32::NEG_INFINITY);
             let mut first = true;
             // SAFETY: the taps of a place belong to the task that writes it.
-            let taps = with_taps.then(|| unsafe { target.slice(place * channels, channels) });
-            let mut taps = taps;
+            let mut taps = with_taps.then(|| unsafe { target.slice(place * channels, channels) });
             self.each_tap(place, |tap, start| {
                 let numbers = &x[start..start + channels];
                 match &mut taps {
@@ -215,6 +212,11 @@ impl Windows {
             });
         })
     }
+}
+
+/// The picture of a place, and its [row, column] there, in pictures of [rows, columns].
+fn split(place: usize, [rows, columns]: [usize; 2]) -> (usize, [usize; 2]) {
+    (place / columns / rows, [place / columns % rows, place % columns])
 }
 
 vectorized! {
