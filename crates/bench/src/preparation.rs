@@ -17,7 +17,7 @@ const WIDTH: usize = 640;
 const SIDE: u32 = 224;
 const TEXTS: usize = 200;
 const WORDS_PER_TEXT: usize = 250;
-/// Different words, the n-th of which is about n times rarer than the first (Zipf 1949).
+/// Different words, of which few are frequent and most are rare.
 const WORDS: usize = 20_000;
 
 /// What `sensorium bench preparation --json` prints.
@@ -152,7 +152,7 @@ fn texts() -> Vec<String> {
 fn text(index: usize) -> String {
     let words = (0..WORDS_PER_TEXT).map(|place| {
         let draw = made_up_number(index * WORDS_PER_TEXT + place);
-        // The draw lies within ±2√3; equal steps of the logarithm of the rank are Zipf's law.
+        // The draw lies within ±2√3. Even shares would give Zipf's law; these lean to 0, to the frequent words.
         let share = (draw.abs() / 12f32.sqrt()).clamp(0.0, 1.0);
         word((WORDS as f32).powf(share) as usize) + if place % 12 == 11 { ". " } else { " " }
     });
