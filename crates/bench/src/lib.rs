@@ -1,9 +1,14 @@
 //! Benchmarks: fixed workloads to compare with other programs, products by shape, and rates of data preparation.
 
+mod gemm;
 mod initial;
+mod jpeg;
 mod measure;
+mod preparation;
 mod workloads;
 
+pub use gemm::{GemmReport, ProductReport, gemm};
 pub use initial::InitialError;
-pub use measure::{Report, Spread};
+pub use measure::{Report, Spread, Timing};
+pub use preparation::{PreparationReport, Rate, preparation};
 pub use workloads::{Workload, run};

@@ -2,6 +2,7 @@
 
 use sensorium_kernels::on_compute_threads;
 use serde::Serialize;
+use std::hint::black_box;
 use std::time::Instant;
 
 /// What `sensorium bench WORKLOAD --json` prints.
@@ -39,6 +40,36 @@ impl Spread {
             min: values[0],
             max: values[values.len() - 1],
         }
+    }
+}
+
+/// Time of one run among several.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Timing {
+    pub runs: usize,
+    pub seconds: Spread,
+}
+
+/// Calls `run` once without counting it, then at least five times and until `least` seconds of it were counted; what
+/// it takes from `prepare` and what is done with its result are not counted.
+pub fn repeat<T, R>(least: f64, mut prepare: impl FnMut() -> T, mut run: impl FnMut(T) -> R) -> Timing {
+    let mut once = || {
+        let input = prepare();
+        let start = Instant::now();
+        let result = run(input);
+        let seconds = start.elapsed().as_secs_f64();
+        drop(black_box(result));
+        seconds
+    };
+    once();
+    let (mut seconds, mut total) = (Vec::new(), 0.0);
+    while seconds.len() < 5 || total < least {
+        seconds.push(once());
+        total += seconds[seconds.len() - 1];
+    }
+    Timing {
+        runs: seconds.len(),
+        seconds: Spread::of(seconds),
     }
 }
 
@@ -96,6 +127,19 @@ mod tests {
         let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0]);
         assert_eq!((spread.median, spread.min, spread.max), (2.5, 1.0, 4.0));
         assert_eq!(Spread::of(vec![7.0]).median, 7.0);
+    }
+
+    #[test]
+    fn runs_are_repeated_until_they_took_long_enough() {
+        let sleep = std::time::Duration::from_millis(2);
+        let timing = repeat(0.02, || sleep, std::thread::sleep);
+        assert!((5..=10).contains(&timing.runs), "{timing:?}");
+        assert!(timing.seconds.min >= 0.002);
+        let unprepared = repeat(0.0, || std::thread::sleep(sleep), |()| ());
+        assert!(
+            unprepared.runs == 5 && unprepared.seconds.median < 0.002,
+            "{unprepared:?}"
+        );
     }
 
     #[test]

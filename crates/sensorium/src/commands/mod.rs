@@ -30,7 +30,7 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Say what is installed and what this machine offers
     Doctor(doctor::Arguments),
-    /// Time a fixed workload on this machine
+    /// Time a fixed workload, matrix products or data preparation on this machine
     Bench(bench::Arguments),
     /// Print the JSON Schema of recipes
     Schema,
