@@ -2,7 +2,6 @@
 
 mod gemm;
 mod initial;
-mod jpeg;
 mod measure;
 mod preparation;
 mod workloads;

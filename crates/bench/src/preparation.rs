@@ -1,8 +1,9 @@
 //! Rates of data preparation on one thread, on inputs that are made here, through the processors that runs use.
 
 use crate::initial::made_up_number;
-use crate::jpeg;
 use crate::measure::{Timing, repeat};
+use image::codecs::jpeg::JpegEncoder;
+use image::{Rgb, RgbImage};
 use sensorium_data::processors::{ImageConfig, Size, TextConfig, TokenizerConfig};
 use sensorium_data::{Collated, Processor, ProcessorConfig, Result, Value};
 use serde::Serialize;
@@ -135,13 +136,19 @@ fn prepared(processor: &Processor, value: &Value) -> Result<Collated> {
 
 /// Waves of several lengths with a little noise, which compress about as a photograph does.
 fn picture(index: usize) -> Vec<u8> {
-    jpeg::encode(HEIGHT, WIDTH, |row, column| {
+    let pixels = RgbImage::from_fn(WIDTH as u32, HEIGHT as u32, |column, row| {
         let (y, x) = (row as f32, column as f32);
         let long = (x * 0.013 + index as f32).sin() * (y * 0.017).cos();
         let short = (x * 0.31 + y * 0.17).sin() * (x * 0.021 - y * 0.009).sin().max(0.0);
-        let noise = made_up_number((index * HEIGHT + row) * WIDTH + column);
-        [60.0, 45.0, 30.0].map(|amplitude| 128.0 + amplitude * long + 30.0 * short + 12.0 * noise)
-    })
+        let noise = made_up_number((index * HEIGHT + row as usize) * WIDTH + column as usize);
+        let value = |amplitude: f32| (128.0 + amplitude * long + 30.0 * short + 12.0 * noise) as u8;
+        Rgb([60.0, 45.0, 30.0].map(value))
+    });
+    let mut bytes = Vec::new();
+    pixels
+        .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 90))
+        .expect("a picture of this size can be written to memory");
+    bytes
 }
 
 /// Sentences of made-up words.
