@@ -146,7 +146,7 @@ fn picture(index: usize) -> Vec<u8> {
     });
     let mut bytes = Vec::new();
     pixels
-        .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 90))
+        .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 75))
         .expect("a picture of this size can be written to memory");
     bytes
 }
