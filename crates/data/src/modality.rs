@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Modality {
     Text,
     Image,
+    Audio,
+    Video,
 }
 
 impl fmt::Display for Modality {
@@ -16,6 +18,8 @@ impl fmt::Display for Modality {
         out.write_str(match self {
             Self::Text => "text",
             Self::Image => "image",
+            Self::Audio => "audio",
+            Self::Video => "video",
         })
     }
 }

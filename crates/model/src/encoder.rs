@@ -4,9 +4,9 @@ use crate::error::Result;
 use crate::init::Init;
 use crate::media::{Media, row_index};
 use crate::pass::Pass;
-use crate::stems::{EmbeddingConfig, PatchConfig, Stem, StemConfig};
+use crate::stems::{ConvolutionConfig, EmbeddingConfig, PatchConfig, Stem, StemConfig, TubeletConfig};
 use crate::tokens::{Layout, Tokens, plain};
-use crate::trunks::{CnnConfig, RnnConfig, Trunk, TrunkConfig};
+use crate::trunks::{CnnConfig, RnnConfig, Space, Trunk, TrunkConfig};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 use schemars::JsonSchema;
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 /// How an input is encoded; both parts have a default that fits the modality.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EncoderConfig {
-    /// How features become tokens: by default `embedding` for text, and for an image `pixels` before a `cnn` and
-    /// `patch` before any other trunk.
+    /// How features become tokens: by default `embedding` for text, `convolution` for sound; for an image `pixels` and
+    /// for a video `frames` before a `cnn`, `patch` and `tubelet` before any other trunk.
     pub stem: Option<StemConfig>,
-    /// What the tokens pass through: by default a `cnn` for images and an `rnn` for text.
+    /// What the tokens pass through: by default a `cnn` for images and videos and an `rnn` for text and sound.
     pub trunk: Option<TrunkConfig>,
 }
 
@@ -55,8 +55,7 @@ impl Encoder {
         let trunk = config.trunk.clone().unwrap_or_else(|| default_trunk(shape));
         let stem = config.stem.clone().unwrap_or_else(|| default_stem(shape, &trunk));
         let stem = Stem::new(&stem, shape, trunk.input_width(), &init.at("stem"))?;
-        let planar = matches!(shape, FeatureShape::Image { .. });
-        let trunk = Trunk::new(&trunk, stem.width(), planar, &init.at("trunk"))?;
+        let trunk = Trunk::new(&trunk, stem.width(), space(shape), &init.at("trunk"))?;
         let absent = init.normal("absent", [trunk.width()], 1.0);
         Ok(Self { stem, trunk, absent })
     }
@@ -91,10 +90,18 @@ impl Encoder {
     }
 }
 
-fn default_trunk(shape: FeatureShape) -> TrunkConfig {
+fn space(shape: FeatureShape) -> Space {
     match shape {
-        FeatureShape::Image { .. } => TrunkConfig::Cnn(CnnConfig::default()),
-        FeatureShape::Text { .. } => TrunkConfig::Rnn(RnnConfig::default()),
+        FeatureShape::Image { .. } => Space::Plane,
+        FeatureShape::Video { .. } => Space::Volume,
+        FeatureShape::Text { .. } | FeatureShape::Audio { .. } => Space::Line,
+    }
+}
+
+fn default_trunk(shape: FeatureShape) -> TrunkConfig {
+    match space(shape) {
+        Space::Plane | Space::Volume => TrunkConfig::Cnn(CnnConfig::default()),
+        Space::Line => TrunkConfig::Rnn(RnnConfig::default()),
     }
 }
 
@@ -103,5 +110,8 @@ fn default_stem(shape: FeatureShape, trunk: &TrunkConfig) -> StemConfig {
         (FeatureShape::Text { .. }, _) => StemConfig::Embedding(EmbeddingConfig::default()),
         (FeatureShape::Image { .. }, TrunkConfig::Cnn(_)) => StemConfig::Pixels,
         (FeatureShape::Image { .. }, _) => StemConfig::Patch(PatchConfig { size: 8, width: None }),
+        (FeatureShape::Audio { .. }, _) => StemConfig::Convolution(ConvolutionConfig::default()),
+        (FeatureShape::Video { .. }, TrunkConfig::Cnn(_)) => StemConfig::Frames,
+        (FeatureShape::Video { .. }, _) => StemConfig::Tubelet(TubeletConfig::default()),
     }
 }

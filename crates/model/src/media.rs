@@ -13,6 +13,10 @@ pub enum Media {
         tokens: Tensor<2, Int>,
         mask: Tensor<2, Bool>,
     },
+    /// Spectra or samples [media, frames, bins] with the mask of the frames.
+    Sound { values: Tensor<3>, mask: Tensor<2, Bool> },
+    /// Normalised pixels [media, frames, height, width, channels] with the mask of the frames.
+    Frames { pixels: Tensor<5>, mask: Tensor<2, Bool> },
 }
 
 impl Media {
@@ -21,19 +25,27 @@ impl Media {
             Collated::Image { shape, pixels } => {
                 Self::Pixels(Tensor::from_data(TensorData::new(pixels.clone(), *shape), device))
             }
-            Collated::Text { shape, tokens, lengths } => {
-                let real = |&length: &usize| {
-                    let padding = shape[1] - length;
-                    std::iter::repeat_n(true, length).chain(std::iter::repeat_n(false, padding))
-                };
-                let mask: Vec<bool> = lengths.iter().flat_map(real).collect();
-                Self::Text {
-                    tokens: Tensor::from_data(TensorData::new(tokens.clone(), *shape), device),
-                    mask: Tensor::from_data(TensorData::new(mask, *shape), device),
-                }
-            }
+            Collated::Text { shape, tokens, lengths } => Self::Text {
+                tokens: Tensor::from_data(TensorData::new(tokens.clone(), *shape), device),
+                mask: mask(lengths, shape[1], device),
+            },
+            Collated::Audio { shape, values, lengths } => Self::Sound {
+                values: Tensor::from_data(TensorData::new(values.clone(), *shape), device),
+                mask: mask(lengths, shape[1], device),
+            },
+            Collated::Video { shape, pixels, lengths } => Self::Frames {
+                pixels: Tensor::from_data(TensorData::new(pixels.clone(), *shape), device),
+                mask: mask(lengths, shape[1], device),
+            },
         }
     }
+}
+
+/// True for the real places of each medium, [media, length].
+fn mask(lengths: &[usize], length: usize, device: &Device) -> Tensor<2, Bool> {
+    let real = |&real: &usize| std::iter::repeat_n(true, real).chain(std::iter::repeat_n(false, length - real));
+    let mask: Vec<bool> = lengths.iter().flat_map(real).collect();
+    Tensor::from_data(TensorData::new(mask, [lengths.len(), length]), device)
 }
 
 /// Which sequence each row reads: its medium's, or `absent`.

@@ -11,6 +11,23 @@ pub enum Layout {
         height: usize,
         width: usize,
     },
+    /// Plane after plane; a frame is real or padding as a whole.
+    Frames {
+        time: usize,
+        height: usize,
+        width: usize,
+    },
+}
+
+impl Layout {
+    /// The number of tokens that this layout has room for; any number of a sequence.
+    fn length(self) -> Option<usize> {
+        match self {
+            Self::Sequence => None,
+            Self::Grid { height, width } => Some(height * width),
+            Self::Frames { time, height, width } => Some(time * height * width),
+        }
+    }
 }
 
 /// Embeddings with their mask, checked when made.
@@ -31,8 +48,8 @@ impl Tokens {
     pub fn new(embeddings: Tensor<3>, mask: Tensor<2, Bool>, layout: Layout) -> Self {
         let [batch, length, _] = embeddings.dims();
         assert_eq!(mask.dims(), [batch, length], "a mask has one value for each token");
-        if let Layout::Grid { height, width } = layout {
-            assert_eq!(height * width, length, "a grid has height × width tokens");
+        if let Some(expected) = layout.length() {
+            assert_eq!(expected, length, "{layout:?} has {expected} tokens");
         }
         Self {
             embeddings,
@@ -78,6 +95,27 @@ impl Tokens {
         ((self.embeddings.clone() * weights).sum_dim(1) / count).reshape([batch, width])
     }
 
+    /// Tokens of whole frames, [batch, time × plane, width], from the mask of the frames [batch, time].
+    pub fn frames(embeddings: Tensor<3>, frames: &Tensor<2, Bool>, plane: [usize; 2]) -> Self {
+        let [batch, time] = frames.dims();
+        let [height, width] = plane;
+        let places = height * width;
+        let spread = frames
+            .clone()
+            .int()
+            .reshape([batch, time, 1])
+            .expand([batch, time, places]);
+        let mask = spread.reshape([batch, time * places]).bool();
+        Self::new(embeddings, mask, Layout::Frames { time, height, width })
+    }
+
+    /// The mask of the frames, [batch, time], of tokens that are `places` to a frame.
+    pub fn frame_mask(&self, places: usize) -> Tensor<2, Bool> {
+        let [batch, length] = self.mask.dims();
+        let mask = self.mask.clone().int().reshape([batch, length / places, places]);
+        mask.narrow(2, 0, 1).reshape([batch, length / places]).bool()
+    }
+
     /// The embeddings with zeros where a token is padding.
     pub fn zero_padding(self) -> Self {
         let [batch, length, _] = self.embeddings.dims();
@@ -120,6 +158,16 @@ impl Tokens {
                 .map(|summary| Tensor::cat(vec![summary, token.reshape([1, width])], 0)),
         }
     }
+}
+
+/// The mask of what a convolution of this stride leaves: an output is real where the centre of its kernel is.
+pub(crate) fn shrink_mask(mask: Tensor<2, Bool>, stride: usize) -> Tensor<2, Bool> {
+    if stride == 1 {
+        return mask;
+    }
+    let length = mask.dims()[1] as i64;
+    let centres = Tensor::<1, Int>::arange_step(0..length, stride, &mask.device());
+    mask.int().select(1, centres).bool()
 }
 
 /// Constants need no gradient: they live on the device without its autodiff association.

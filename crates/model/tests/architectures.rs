@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 const SIDE: usize = 16;
+const FRAMES: usize = 4;
 const VOCABULARY: usize = 11;
+const BINS: usize = 5;
 const LABELS: [&str; 3] = ["a", "b", "c"];
 
 fn trunks() -> Vec<(&'static str, TrunkConfig)> {
@@ -58,19 +60,62 @@ fn fusions() -> Vec<(&'static str, FusionConfig)> {
     ]
 }
 
+/// The two inputs of a model: one whose media lie in space, and one whose media are sequences.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Inputs {
+    ImageAndText,
+    VideoAndAudio,
+}
+use Inputs::{ImageAndText, VideoAndAudio};
+
+impl Inputs {
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            ImageAndText => ["image", "text"],
+            VideoAndAudio => ["video", "audio"],
+        }
+    }
+
+    fn shapes(self) -> [FeatureShape; 2] {
+        let (height, width, channels, max_length) = (SIDE, SIDE, 3, 9);
+        let image = FeatureShape::Image {
+            height,
+            width,
+            channels,
+        };
+        let video = FeatureShape::Video {
+            frames: FRAMES,
+            height,
+            width,
+            channels,
+        };
+        let (vocabulary, bins) = (VOCABULARY, BINS);
+        let text = FeatureShape::Text { vocabulary, max_length };
+        let max_frames = max_length;
+        match self {
+            ImageAndText => [image, text],
+            VideoAndAudio => [video, FeatureShape::Audio { bins, max_frames }],
+        }
+    }
+}
+
 /// Every pair of trunks with every fusion.
-fn for_each_architecture(check: impl Fn(&str, Model)) {
-    for (image_name, image) in trunks() {
-        for (text_name, text) in trunks() {
-            for (fusion_name, fusion) in fusions() {
-                let model = model(image.clone(), text.clone(), fusion);
-                check(&format!("image {image_name}, text {text_name}, {fusion_name}"), model);
+fn for_each_architecture(check: impl Fn(&str, Inputs, Model)) {
+    for inputs in [ImageAndText, VideoAndAudio] {
+        let [first_input, second_input] = inputs.names();
+        for (first_name, first) in trunks() {
+            for (second_name, second) in trunks() {
+                for (fusion_name, fusion) in fusions() {
+                    let name = format!("{first_input} {first_name}, {second_input} {second_name}, {fusion_name}");
+                    let model = model(inputs, [first.clone(), second.clone()], fusion);
+                    check(&name, inputs, model);
+                }
             }
         }
     }
 }
 
-fn model(image: TrunkConfig, text: TrunkConfig, fusion: FusionConfig) -> Model {
+fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig) -> Model {
     let encoder = |trunk| EncoderConfig {
         stem: None,
         trunk: Some(trunk),
@@ -80,76 +125,95 @@ fn model(image: TrunkConfig, text: TrunkConfig, fusion: FusionConfig) -> Model {
         task,
         labels: LABELS.map(String::from).to_vec(),
     };
+    let names = inputs.names().map(String::from);
     let config = ModelConfig {
-        inputs: BTreeMap::from([("image".into(), encoder(image)), ("text".into(), encoder(text))]),
+        inputs: names.clone().into_iter().zip(trunks.map(encoder)).collect(),
         fusion,
         outputs: BTreeMap::from([("answer".into(), output)]),
     };
-    let shapes = BTreeMap::from([
-        (
-            "image".into(),
-            FeatureShape::Image {
-                height: SIDE,
-                width: SIDE,
-                channels: 3,
-            },
-        ),
-        (
-            "text".into(),
-            FeatureShape::Text {
-                vocabulary: VOCABULARY,
-                max_length: 9,
-            },
-        ),
-    ]);
+    let shapes = names.into_iter().zip(inputs.shapes()).collect();
     Model::new(&config, &shapes, 7, &Device::flex().autodiff()).unwrap()
 }
 
-/// Pictures of noise and texts of the given lengths; `rows` say which picture and which text each row has.
-fn batch(lengths: &[usize], rows: &[(Option<usize>, Option<usize>)]) -> Batch {
-    let pictures = 1 + rows.iter().filter_map(|(picture, _)| *picture).max().unwrap_or(0);
-    let pixel = |picture: usize| {
-        let mut generator = Key::new(3).with("pixels").at(picture as u64).generator();
-        (0..SIDE * SIDE * 3)
-            .map(move |_| generator.random_range(-1.0..1.0))
-            .collect::<Vec<f32>>()
+/// Noise between -1 and 1 that follows from a name and a number.
+fn noise(name: &str, number: usize, count: usize) -> Vec<f32> {
+    let mut generator = Key::new(3).with(name).at(number as u64).generator();
+    (0..count).map(|_| generator.random_range(-1.0..1.0)).collect()
+}
+
+/// Pictures or clips of noise; clips with an odd number lack their last frame.
+fn spatial(inputs: Inputs, count: usize) -> Collated {
+    const PLANE: usize = SIDE * SIDE * 3;
+    if inputs == ImageAndText {
+        return Collated::Image {
+            shape: [count, SIDE, SIDE, 3],
+            pixels: (0..count).flat_map(|one| noise("pixels", one, PLANE)).collect(),
+        };
+    }
+    let real = |clip: usize| FRAMES - clip % 2;
+    let clip = |one: usize| {
+        let mut pixels = noise("pixels", one, real(one) * PLANE);
+        pixels.resize(FRAMES * PLANE, 0.0);
+        pixels
     };
-    let image = Collated::Image {
-        shape: [pictures, SIDE, SIDE, 3],
-        pixels: (0..pictures).flat_map(pixel).collect(),
-    };
-    let length = *lengths.iter().max().unwrap();
+    Collated::Video {
+        shape: [count, FRAMES, SIDE, SIDE, 3],
+        pixels: (0..count).flat_map(clip).collect(),
+        lengths: (0..count).map(real).collect(),
+    }
+}
+
+/// Texts or sounds of the given lengths.
+fn sequences(inputs: Inputs, lengths: &[usize]) -> Collated {
+    let (count, longest) = (lengths.len(), *lengths.iter().max().unwrap());
     let token = |text: usize, place: usize| match place < lengths[text] {
         true => ((text * 5 + place * 3) % (VOCABULARY - 1) + 1) as i32,
         false => 0,
     };
-    let tokens = (0..lengths.len()).flat_map(|text| (0..length).map(move |place| (text, place)));
-    let text = Collated::Text {
-        shape: [lengths.len(), length],
-        tokens: tokens.map(|(text, place)| token(text, place)).collect(),
-        lengths: lengths.to_vec(),
+    let sound = |one: usize| {
+        let mut values = noise("sound", one, lengths[one] * BINS);
+        values.resize(longest * BINS, 0.0);
+        values
     };
+    let places = (0..count).flat_map(|one| (0..longest).map(move |place| (one, place)));
+    match inputs {
+        ImageAndText => Collated::Text {
+            shape: [count, longest],
+            tokens: places.map(|(text, place)| token(text, place)).collect(),
+            lengths: lengths.to_vec(),
+        },
+        VideoAndAudio => Collated::Audio {
+            shape: [count, longest, BINS],
+            values: (0..count).flat_map(sound).collect(),
+            lengths: lengths.to_vec(),
+        },
+    }
+}
+
+/// `rows` say which picture or clip, and which text or sound of the given lengths, each row has.
+fn batch(inputs: Inputs, lengths: &[usize], rows: &[(Option<usize>, Option<usize>)]) -> Batch {
+    let count = 1 + rows.iter().filter_map(|(one, _)| *one).max().unwrap_or(0);
+    let [first, second] = inputs.names().map(String::from);
     let input = |media, medium_of_row| InputBatch {
         media: Some(media),
         medium_of_row,
     };
     let targets = (0..rows.len()).map(|row| Value::Text(LABELS[row % 3].into())).collect();
+    let first_input = input(spatial(inputs, count), rows.iter().map(|row| row.0).collect());
+    let second_input = input(sequences(inputs, lengths), rows.iter().map(|row| row.1).collect());
     Batch {
         rows: (0..rows.len()).collect(),
-        inputs: BTreeMap::from([
-            ("image".into(), input(image, rows.iter().map(|row| row.0).collect())),
-            ("text".into(), input(text, rows.iter().map(|row| row.1).collect())),
-        ]),
+        inputs: BTreeMap::from([(first, first_input), (second, second_input)]),
         targets: BTreeMap::from([("answer".into(), targets)]),
     }
 }
 
 /// Rows that share media, and rows that lack one.
-fn mixed() -> Batch {
-    let rows = [(0, 0), (0, 1), (1, 1), (2, 2)].map(|(picture, text)| (Some(picture), Some(text)));
+fn mixed(inputs: Inputs) -> Batch {
+    let rows = [(0, 0), (0, 1), (1, 1), (2, 2)].map(|(first, second)| (Some(first), Some(second)));
     let mut rows = rows.to_vec();
     rows.extend([(None, Some(2)), (Some(1), None)]);
-    batch(&[3, 6, 1], &rows)
+    batch(inputs, &[3, 6, 1], &rows)
 }
 
 fn loss(model: &Model, batch: &Batch, pass: &Pass) -> Tensor<1> {
@@ -163,8 +227,8 @@ fn training() -> Pass {
 
 #[test]
 fn the_gradient_reaches_every_trainable_parameter() {
-    for_each_architecture(|name, model| {
-        let mut found = loss(&model, &mixed(), &training()).backward();
+    for_each_architecture(|name, inputs, model| {
+        let mut found = loss(&model, &mixed(inputs), &training()).backward();
         let found = gradients(&model, &mut found);
         for (path, parameter) in parameters(&model) {
             let Some(gradient) = found.get(&path) else {
@@ -186,8 +250,8 @@ fn the_gradient_reaches_every_trainable_parameter() {
 /// The change of the loss along the gradient itself, against the gradient's own square.
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for_each_architecture(|name, model| {
-        let batch = mixed();
+    for_each_architecture(|name, inputs, model| {
+        let batch = mixed(inputs);
         let found = gradients(&model, &mut loss(&model, &batch, &training()).backward());
         let found: BTreeMap<String, Vec<f32>> = found
             .into_iter()
@@ -233,10 +297,14 @@ fn logits(model: &Model, batch: &Batch) -> Vec<f32> {
 
 #[test]
 fn a_row_has_the_same_answer_alone_and_in_a_padded_batch() {
-    for_each_architecture(|name, model| {
+    for_each_architecture(|name, inputs, model| {
         let model = model.valid();
-        let together = batch(&[3, 7], &[(Some(0), Some(0)), (Some(1), Some(1)), (None, Some(0))]);
-        let alone = [batch(&[3], &[(Some(0), Some(0))]), batch(&[3], &[(None, Some(0))])];
+        let together = batch(
+            inputs,
+            &[3, 7],
+            &[(Some(0), Some(0)), (Some(1), Some(1)), (None, Some(0))],
+        );
+        let alone = [(Some(0), Some(0)), (None, Some(0))].map(|row| batch(inputs, &[3], &[row]));
         let together = logits(&model, &together);
         for (place, alone) in [0, 2].into_iter().zip(alone) {
             let alone = logits(&model, &alone);
@@ -249,8 +317,8 @@ fn a_row_has_the_same_answer_alone_and_in_a_padded_batch() {
 
 #[test]
 fn every_input_may_be_absent_from_the_whole_batch() {
-    for_each_architecture(|name, model| {
-        let mut batch = batch(&[3], &[(None, None)]);
+    for_each_architecture(|name, inputs, model| {
+        let mut batch = batch(inputs, &[3], &[(None, None)]);
         batch.inputs.values_mut().for_each(|input| input.media = None);
         let found = logits(&model.valid(), &batch);
         assert!(found.iter().all(|value| value.is_finite()), "{name}: {found:?}");
@@ -259,10 +327,13 @@ fn every_input_may_be_absent_from_the_whole_batch() {
 
 #[test]
 fn initial_values_depend_on_seed_and_path_only() {
-    let two = || model(trunks().remove(0).1, trunks().remove(1).1, fusions().remove(1).1);
+    let with = |second: usize| {
+        let trunks = [0, second].map(|place| trunks().remove(place).1);
+        model(ImageAndText, trunks, fusions().remove(1).1)
+    };
+    let two = || with(1);
     assert_eq!(to_host(&two()), to_host(&two()));
-    let other = model(trunks().remove(0).1, trunks().remove(3).1, fusions().remove(1).1);
-    let (before, after) = (to_host(&two()), to_host(&other));
+    let (before, after) = (to_host(&two()), to_host(&with(3)));
     let unchanged = "inputs.image.trunk.stages.0.shrink.conv.weight";
     assert_eq!(before[unchanged], after[unchanged]);
 }

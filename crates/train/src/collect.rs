@@ -128,7 +128,7 @@ impl ReportSource<'_> {
                 ..ExampleInput::default()
             };
             match (input.processor.modality(), value) {
-                (_, Value::Absent) => {}
+                (_, Value::Absent) | (Modality::Audio | Modality::Video, _) => {}
                 (Modality::Text, value) => shown.text = value.label(),
                 (Modality::Image, value) => {
                     if let Feature::Image(picture) = input.processor.prepare(value, root)? {

@@ -26,7 +26,7 @@ pub fn choose(pipeline: &Pipeline, dataset: &Dataset, splits: &Splits) -> Result
             Modality::Image if examples.pictures.is_empty() => {
                 examples.pictures = pictures(dataset, input, &values)?;
             }
-            Modality::Image => {}
+            Modality::Image | Modality::Audio | Modality::Video => {}
         }
     }
     Ok(examples)

@@ -73,6 +73,20 @@ pub enum Collated {
         tokens: Vec<i32>,
         lengths: Vec<usize>,
     },
+    /// Spectra or samples padded with zeros, shape [media, frames, bins]; `lengths` counts the real frames of each
+    /// medium.
+    Audio {
+        shape: [usize; 3],
+        values: Vec<f32>,
+        lengths: Vec<usize>,
+    },
+    /// Normalised pixels padded with zeros, shape [media, frames, height, width, channels]; `lengths` counts the real
+    /// frames of each medium.
+    Video {
+        shape: [usize; 5],
+        pixels: Vec<f32>,
+        lengths: Vec<usize>,
+    },
 }
 
 /// What an encoder must know about the features it will read.
@@ -85,6 +99,14 @@ pub enum FeatureShape {
     },
     /// `vocabulary` counts all token identifiers; `max_length` is in tokens.
     Text { vocabulary: usize, max_length: usize },
+    /// `bins` are numbers of a frame: bands, coefficients or the channels of raw samples.
+    Audio { bins: usize, max_frames: usize },
+    Video {
+        frames: usize,
+        height: usize,
+        width: usize,
+        channels: usize,
+    },
 }
 
 /// A processor fitted to the training set; a clone shares what was fitted.
@@ -204,6 +226,8 @@ fn wrong_type(modality: Modality, value: &Value) -> DataError {
     let expected = match modality {
         Modality::Image => "the path of a picture",
         Modality::Text => "a text",
+        Modality::Audio => "the path of a sound",
+        Modality::Video => "the path of a video",
     };
     let found = match value {
         Value::Absent => "nothing",

@@ -127,7 +127,7 @@ impl DecoderBlock {
 }
 
 /// Sine and cosine positions, [1, length, width] (Vaswani et al. 2017). A grid has its rows in the first half of the
-/// width and its columns in the second.
+/// width and its columns in the second; frames have time, row and column in a third each.
 pub fn sinusoidal_positions(layout: Layout, length: usize, width: usize, device: &Device) -> Tensor<3> {
     let mut values = Vec::with_capacity(length * width);
     for index in 0..length {
@@ -136,6 +136,14 @@ pub fn sinusoidal_positions(layout: Layout, length: usize, width: usize, device:
             Layout::Grid { width: columns, .. } => {
                 wave(index / columns, width / 2, &mut values);
                 wave(index % columns, width - width / 2, &mut values);
+            }
+            Layout::Frames {
+                height, width: columns, ..
+            } => {
+                let third = width / 3;
+                wave(index / (height * columns), third, &mut values);
+                wave(index / columns % height, third, &mut values);
+                wave(index % columns, width - 2 * third, &mut values);
             }
         }
     }

@@ -1,20 +1,26 @@
 //! Stems: the first step of an encoder, from a modality's features to tokens.
 
+mod convolution;
 mod embedding;
+mod frames;
 mod patch;
 mod pixels;
+mod tubelet;
 
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::media::Media;
 use crate::tokens::Tokens;
 use burn::module::Module;
+pub use convolution::{ConvolutionConfig, ConvolutionStem};
 pub use embedding::{EmbeddingConfig, EmbeddingStem};
+pub use frames::FramesStem;
 pub use patch::{PatchConfig, PatchStem};
 pub use pixels::PixelsStem;
 use schemars::JsonSchema;
 use sensorium_data::processors::FeatureShape;
 use serde::{Deserialize, Serialize};
+pub use tubelet::{TubeletConfig, TubeletStem};
 
 /// How features become tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +32,12 @@ pub enum StemConfig {
     Patch(PatchConfig),
     /// Text: a learned vector for each token of the vocabulary.
     Embedding(EmbeddingConfig),
+    /// Audio: strided convolutions over spectra or raw samples.
+    Convolution(ConvolutionConfig),
+    /// Video: every pixel of every frame is a token of its channels, for convolutional trunks.
+    Frames,
+    /// Video: blocks of pixels through a few frames, each projected to one token.
+    Tubelet(TubeletConfig),
 }
 
 #[derive(Module, Debug)]
@@ -33,6 +45,9 @@ pub enum Stem {
     Pixels(PixelsStem),
     Patch(PatchStem),
     Embedding(EmbeddingStem),
+    Convolution(ConvolutionStem),
+    Frames(FramesStem),
+    Tubelet(TubeletStem),
 }
 
 impl Stem {
@@ -54,11 +69,23 @@ impl Stem {
             (StemConfig::Embedding(embedding), FeatureShape::Text { vocabulary, .. }) => {
                 Ok(Self::Embedding(EmbeddingStem::new(embedding, vocabulary, width, init)))
             }
-            (StemConfig::Embedding(_), FeatureShape::Image { .. }) => Err(ModelError::config(
-                "stem",
-                "an image takes the stem `pixels` or `patch`",
-            )),
-            (_, FeatureShape::Text { .. }) => Err(ModelError::config("stem", "a text takes the stem `embedding`")),
+            (StemConfig::Convolution(convolution), FeatureShape::Audio { bins, .. }) => {
+                Ok(Self::Convolution(ConvolutionStem::new(convolution, bins, width, init)))
+            }
+            (StemConfig::Frames, FeatureShape::Video { channels, .. }) => Ok(Self::Frames(FramesStem::new(channels))),
+            (
+                StemConfig::Tubelet(tubelet),
+                FeatureShape::Video {
+                    frames,
+                    height,
+                    width: columns,
+                    channels,
+                },
+            ) => {
+                let stem = TubeletStem::new(tubelet, [frames, height, columns, channels], width, init)?;
+                Ok(Self::Tubelet(stem))
+            }
+            _ => Err(ModelError::config("stem", accepted(shape))),
         }
     }
 
@@ -68,6 +95,9 @@ impl Stem {
             Self::Pixels(stem) => stem.width(),
             Self::Patch(stem) => stem.width(),
             Self::Embedding(stem) => stem.width(),
+            Self::Convolution(stem) => stem.width(),
+            Self::Frames(stem) => stem.width(),
+            Self::Tubelet(stem) => stem.width(),
         }
     }
 
@@ -76,7 +106,20 @@ impl Stem {
             (Self::Pixels(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Patch(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Embedding(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
+            (Self::Convolution(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
+            (Self::Frames(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, &mask),
+            (Self::Tubelet(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, mask),
             _ => unreachable!("a stem is built for the modality of its input"),
         }
+    }
+}
+
+/// What a recipe may say for these features.
+fn accepted(shape: FeatureShape) -> &'static str {
+    match shape {
+        FeatureShape::Image { .. } => "an image takes the stem `pixels` or `patch`",
+        FeatureShape::Text { .. } => "a text takes the stem `embedding`",
+        FeatureShape::Audio { .. } => "a sound takes the stem `convolution`",
+        FeatureShape::Video { .. } => "a video takes the stem `frames` or `tubelet`",
     }
 }

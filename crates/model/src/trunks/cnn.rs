@@ -1,13 +1,14 @@
-//! A convolutional trunk: stages of strided convolutions with residual blocks (He et al. 2016) on a plane or a line.
+//! A convolutional trunk: stages of strided convolutions with residual blocks (He et al. 2016) on a line, a plane, or
+//! the frames of a video, where each is followed by one through time (R(2+1)D, Tran et al. 2018).
 
-use super::plane;
+use super::Space;
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{BatchNorm, Conv2d, LayerNorm};
 use crate::pass::Pass;
-use crate::tokens::{Layout, Tokens};
+use crate::tokens::{Layout, Tokens, shrink_mask};
 use burn::module::Module;
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, Tensor};
 use schemars::JsonSchema;
 use sensorium_kernels::relu;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ pub struct CnnConfig {
     /// The side of the kernel, odd.
     #[schemars(range(min = 1, max = 31))]
     pub kernel: usize,
-    /// How much each stage shrinks a side; by default 2 on a grid and 1 on a sequence.
+    /// How much each stage shrinks a side; by default 2 on a grid and in frames, 1 on a sequence. Time never shrinks.
     #[schemars(range(min = 1, max = 8))]
     pub stride: Option<usize>,
 }
@@ -52,16 +53,25 @@ struct Stage {
     blocks: Vec<Unit>,
 }
 
-/// Convolution, normalisation and rectifier.
+/// Convolution, normalisation and rectifier; on frames the same again through time, as a residual.
 #[derive(Module, Debug)]
 struct Unit {
     conv: Conv2d,
     norm: Norm,
+    time: Option<Through>,
     #[module(skip)]
-    stride: [usize; 2],
+    stride: usize,
 }
 
-/// Grids have no padding and take batch statistics; a padded sequence would disturb them, so it is normalised by token.
+/// A convolution over three neighbours in time.
+#[derive(Module, Debug)]
+struct Through {
+    conv: Conv2d,
+    norm: LayerNorm,
+}
+
+/// Grids have no padding and take batch statistics; padded tokens would disturb them, so sequences and frames are
+/// normalised by token.
 #[derive(Module, Debug)]
 enum Norm {
     Batch(BatchNorm),
@@ -69,7 +79,7 @@ enum Norm {
 }
 
 impl CnnTrunk {
-    pub fn new(config: &CnnConfig, input: usize, planar: bool, init: &Init) -> Result<Self> {
+    pub fn new(config: &CnnConfig, input: usize, space: Space, init: &Init) -> Result<Self> {
         let Some(&width) = config.stages.last() else {
             return Err(ModelError::config("trunk.stages", "a cnn needs at least one stage"));
         };
@@ -80,7 +90,7 @@ impl CnnTrunk {
         let mut stages = Vec::new();
         for (index, &output) in config.stages.iter().enumerate() {
             let init = init.at("stages").at(index);
-            stages.push(Stage::new(config, channels, output, planar, &init));
+            stages.push(Stage::new(config, [channels, output], space, &init));
             channels = output;
         }
         Ok(Self { stages, width })
@@ -92,12 +102,7 @@ impl CnnTrunk {
 
     /// Folds the tokens into planes once, and returns the smaller grid.
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
-        let [batch, length, width] = tokens.embeddings.dims();
-        let [rows, columns] = plane(tokens.layout, length);
-        let mut planes = Planes {
-            values: tokens.embeddings.reshape([batch, rows, columns, width]),
-            mask: (tokens.layout == Layout::Sequence).then_some(tokens.mask),
-        };
+        let mut planes = Planes::fold(tokens);
         for stage in &self.stages {
             planes = stage.forward(planes, pass);
         }
@@ -105,17 +110,44 @@ impl CnnTrunk {
     }
 }
 
-/// Values [batch, height, width, channels]; the mask of a sequence [batch, width], none on a grid.
+/// Values [batch × frames, height, width, channels]; a line is one plane of height one.
 struct Planes {
     values: Tensor<4>,
-    mask: Option<Tensor<2, Bool>>,
+    mask: Mask,
+}
+
+/// What is real: every place of a grid, some places of a line [batch, width], some frames [batch, frames].
+enum Mask {
+    Plane,
+    Line(Tensor<2, Bool>),
+    Frames(Tensor<2, Bool>),
 }
 
 impl Planes {
+    fn fold(tokens: Tokens) -> Self {
+        let [batch, length, channels] = tokens.embeddings.dims();
+        let ([count, height, width], mask) = match tokens.layout {
+            Layout::Sequence => ([batch, 1, length], Mask::Line(tokens.mask)),
+            Layout::Grid { height, width } => ([batch, height, width], Mask::Plane),
+            Layout::Frames { time, height, width } => {
+                let frames = tokens.frame_mask(height * width);
+                ([batch * time, height, width], Mask::Frames(frames))
+            }
+        };
+        let values = tokens.embeddings.reshape([count, height, width, channels]);
+        Self { values, mask }
+    }
+
     fn zero_padding(self) -> Self {
-        let Some(mask) = &self.mask else { return self };
-        let [batch, length] = mask.dims();
-        let weights = mask.clone().float().reshape([batch, 1, length, 1]);
+        let shape = match &self.mask {
+            Mask::Plane => return self,
+            Mask::Line(mask) => [mask.dims()[0], 1, mask.dims()[1], 1],
+            Mask::Frames(mask) => [mask.dims()[0] * mask.dims()[1], 1, 1, 1],
+        };
+        let (Mask::Line(mask) | Mask::Frames(mask)) = &self.mask else {
+            return self;
+        };
+        let weights = mask.clone().float().reshape(shape);
         Self {
             values: self.values * weights,
             mask: self.mask,
@@ -123,19 +155,29 @@ impl Planes {
     }
 
     fn into_tokens(self) -> Tokens {
-        let [batch, height, width, channels] = self.values.dims();
-        let embeddings = self.values.reshape([batch, height * width, channels]);
+        let [count, height, width, channels] = self.values.dims();
         match self.mask {
-            Some(mask) => Tokens::new(embeddings, mask, Layout::Sequence),
-            None => Tokens::full(embeddings, Layout::Grid { height, width }),
+            Mask::Plane => {
+                let embeddings = self.values.reshape([count, height * width, channels]);
+                Tokens::full(embeddings, Layout::Grid { height, width })
+            }
+            Mask::Line(mask) => {
+                let embeddings = self.values.reshape([count, height * width, channels]);
+                Tokens::new(embeddings, mask, Layout::Sequence)
+            }
+            Mask::Frames(frames) => {
+                let [batch, time] = frames.dims();
+                let embeddings = self.values.reshape([batch, time * height * width, channels]);
+                Tokens::frames(embeddings, &frames, [height, width])
+            }
         }
     }
 }
 
 impl Stage {
-    fn new(config: &CnnConfig, input: usize, output: usize, planar: bool, init: &Init) -> Self {
-        let stride = config.stride.unwrap_or(if planar { 2 } else { 1 });
-        let unit = |input, stride, init: &Init| Unit::new(input, output, config.kernel, stride, planar, init);
+    fn new(config: &CnnConfig, [input, output]: [usize; 2], space: Space, init: &Init) -> Self {
+        let stride = config.stride.unwrap_or(if space == Space::Line { 1 } else { 2 });
+        let unit = |input, stride, init: &Init| Unit::new([input, output], [config.kernel, stride], space, init);
         let blocks = (1..config.blocks).map(|index| unit(output, 1, &init.at("blocks").at(index - 1)));
         Self {
             blocks: blocks.collect(),
@@ -155,17 +197,17 @@ impl Stage {
 }
 
 impl Unit {
-    fn new(input: usize, output: usize, kernel: usize, stride: usize, planar: bool, init: &Init) -> Self {
-        let vertical = |size| if planar { size } else { 1 };
-        let stride = [vertical(stride), stride];
-        let kernel = [vertical(kernel), kernel];
-        let norm = match planar {
-            true => Norm::Batch(BatchNorm::new(output, &init.at("norm"))),
-            false => Norm::Layer(LayerNorm::new(output, &init.at("norm"))),
+    fn new([input, output]: [usize; 2], [kernel, stride]: [usize; 2], space: Space, init: &Init) -> Self {
+        let vertical = |size| if space == Space::Line { 1 } else { size };
+        let norm = match space {
+            Space::Plane => Norm::Batch(BatchNorm::new(output, &init.at("norm"))),
+            Space::Line | Space::Volume => Norm::Layer(LayerNorm::new(output, &init.at("norm"))),
         };
+        let kernel = [vertical(kernel), kernel];
         Self {
-            conv: Conv2d::new(input, output, kernel, stride, &init.at("conv")),
+            conv: Conv2d::new(input, output, kernel, [vertical(stride), stride], &init.at("conv")),
             norm,
+            time: (space == Space::Volume).then(|| Through::new(output, &init.at("time"))),
             stride,
         }
     }
@@ -178,20 +220,42 @@ impl Unit {
             Norm::Batch(norm) => norm.forward(values, pass),
             Norm::Layer(norm) => norm.forward(values),
         };
-        let mask = planes.mask.map(|mask| shrink_mask(mask, self.stride[1]));
-        Planes {
+        let mask = match planes.mask {
+            Mask::Line(mask) => Mask::Line(shrink_mask(mask, self.stride)),
+            other => other,
+        };
+        let planes = Planes {
             values: relu(values),
             mask,
+        };
+        match &self.time {
+            Some(through) => through.forward(planes),
+            None => planes,
         }
     }
 }
 
-/// An output is real where the centre of its kernel is.
-fn shrink_mask(mask: Tensor<2, Bool>, stride: usize) -> Tensor<2, Bool> {
-    if stride == 1 {
-        return mask;
+impl Through {
+    fn new(width: usize, init: &Init) -> Self {
+        Self {
+            conv: Conv2d::new(width, width, [3, 1], [1, 1], &init.at("conv")),
+            norm: LayerNorm::new(width, &init.at("norm")),
+        }
     }
-    let length = mask.dims()[1] as i64;
-    let centres = Tensor::<1, Int>::arange_step(0..length, stride, &mask.device());
-    mask.int().select(1, centres).bool()
+
+    /// Time is the height, and all places of a frame the width, of one plane for each clip.
+    fn forward(&self, planes: Planes) -> Planes {
+        let planes = planes.zero_padding();
+        let Mask::Frames(frames) = &planes.mask else {
+            return planes;
+        };
+        let [batch, time] = frames.dims();
+        let [count, height, width, channels] = planes.values.dims();
+        let lines = planes.values.clone().reshape([batch, time, height * width, channels]);
+        let change = relu(self.norm.forward(self.conv.forward(lines)));
+        Planes {
+            values: planes.values + change.reshape([count, height, width, channels]),
+            mask: planes.mask,
+        }
+    }
 }

@@ -7,7 +7,7 @@ mod transformer;
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
-use crate::tokens::{Layout, Tokens};
+use crate::tokens::Tokens;
 use burn::module::Module;
 pub use cnn::{CnnConfig, CnnTrunk};
 pub use rnn::{RnnConfig, RnnTrunk};
@@ -19,12 +19,21 @@ pub use transformer::{TransformerConfig, TransformerTrunk};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TrunkConfig {
-    /// Convolutions over the plane or the line of tokens.
+    /// Convolutions over the line, the plane or the frames of tokens.
     Cnn(CnnConfig),
-    /// A recurrent network over the tokens in order.
+    /// A recurrent network over the tokens in order, over the mean of each frame of a video.
     Rnn(RnnConfig),
     /// Self-attention over all tokens.
     Transformer(TransformerConfig),
+}
+
+/// What the tokens of an encoder lie on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    Line,
+    Plane,
+    /// Planes in the order of time.
+    Volume,
 }
 
 #[derive(Module, Debug)]
@@ -46,10 +55,10 @@ impl TrunkConfig {
 }
 
 impl Trunk {
-    /// `input` is the stem's width; `planar` says that the tokens lie on a grid.
-    pub fn new(config: &TrunkConfig, input: usize, planar: bool, init: &Init) -> Result<Self> {
+    /// `input` is the stem's width; `space` says what its tokens lie on.
+    pub fn new(config: &TrunkConfig, input: usize, space: Space, init: &Init) -> Result<Self> {
         match config {
-            TrunkConfig::Cnn(config) => Ok(Self::Cnn(CnnTrunk::new(config, input, planar, init)?)),
+            TrunkConfig::Cnn(config) => Ok(Self::Cnn(CnnTrunk::new(config, input, space, init)?)),
             TrunkConfig::Rnn(config) => Ok(Self::Rnn(RnnTrunk::new(config, input, init))),
             TrunkConfig::Transformer(config) => Ok(Self::Transformer(TransformerTrunk::new(config, input, init)?)),
         }
@@ -70,13 +79,5 @@ impl Trunk {
             Self::Rnn(trunk) => trunk.forward(tokens, pass),
             Self::Transformer(trunk) => trunk.forward(tokens, pass),
         }
-    }
-}
-
-/// Height and width of the plane that tokens lie on; a sequence is a plane of height one.
-fn plane(layout: Layout, length: usize) -> [usize; 2] {
-    match layout {
-        Layout::Sequence => [1, length],
-        Layout::Grid { height, width } => [height, width],
     }
 }

@@ -1,9 +1,9 @@
-//! A recurrent trunk over the tokens in order; a grid is read row by row.
+//! A recurrent trunk over the tokens in order; a grid is read row by row, a video frame by frame.
 
 use crate::init::Init;
 use crate::layers::{Cell, Dropout, Rnn};
 use crate::pass::Pass;
-use crate::tokens::Tokens;
+use crate::tokens::{Layout, Tokens};
 use burn::module::Module;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,11 +66,24 @@ impl RnnTrunk {
 
     /// Every state, with the last layer's last states as the summary.
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
-        let mut tokens = self.layers[0].forward(tokens);
+        let mut tokens = self.layers[0].forward(frame_means(tokens));
         for (layer, dropout) in self.layers[1..].iter().zip(&self.dropouts) {
             let embeddings = dropout.forward(tokens.embeddings.clone(), pass);
             tokens = layer.forward(Tokens { embeddings, ..tokens });
         }
         tokens
     }
+}
+
+/// One token for each frame, the mean of its plane; other layouts stay as they are.
+fn frame_means(tokens: Tokens) -> Tokens {
+    let Layout::Frames { time, height, width } = tokens.layout else {
+        return tokens;
+    };
+    let places = height * width;
+    let mask = tokens.frame_mask(places);
+    let [batch, _, channels] = tokens.embeddings.dims();
+    let planes = tokens.embeddings.reshape([batch, time, places, channels]);
+    let means = planes.mean_dim(2).reshape([batch, time, channels]);
+    Tokens::new(means, mask, Layout::Sequence)
 }
