@@ -53,7 +53,7 @@ LOSSY = {
 
 
 # Samples per channel that are kept of the lossy kinds.
-KEPT = 1500
+KEPT = 1000
 
 
 def signal(rate, channels, samples):

@@ -124,6 +124,11 @@ impl Wave {
     /// The shortest header that says the same of the data.
     pub fn plain_header(&self, bytes: &[u8]) -> Vec<u8> {
         let format = &bytes[self.header.clone()];
+        // Without what may follow the extension whose size stands behind the first 16 bytes.
+        let extension = format
+            .get(16..18)
+            .map_or(0, |size| usize::from(u16::from_le_bytes([size[0], size[1]])));
+        let format = &format[..format.len().min(18 + extension)];
         let padding = &[0][..format.len() % 2];
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
         let whole = size(4 + 8 + format.len() + padding.len() + 8 + self.data.len());
@@ -168,7 +173,7 @@ impl Wave {
     /// whole samples.
     pub fn plain_samples(&self) -> Result<u64> {
         let width = self.encoding()?.width() * usize::from(self.channels);
-        if width == 0 || self.data.len() % width != 0 {
+        if width == 0 || !self.data.len().is_multiple_of(width) {
             return Err(damaged(NAME, self.data.end, "data that is not whole samples"));
         }
         Ok((self.data.len() / width) as u64)
