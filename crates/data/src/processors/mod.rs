@@ -1,7 +1,9 @@
 //! From a value to features, and from features to a padded batch: one path for training, evaluation
 //! and serving.
 
+pub mod audio;
 mod image;
+mod read;
 mod store;
 mod text;
 

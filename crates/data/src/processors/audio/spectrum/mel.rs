@@ -1,0 +1,174 @@
+//! Triangular filters on the two mel scales, and the log energies that they read from windows of
+//! samples.
+
+use super::logarithm::natural_logarithm;
+use realfft::num_complex::Complex;
+use realfft::{FftNum, RealFftPlanner, RealToComplex};
+use std::sync::Arc;
+
+/// How many windows go through the filters together, one in each SIMD lane; their powers stay in the
+/// first-level cache.
+const LANES: usize = 16;
+
+/// One triangle: the weights of the bins from `start` on.
+#[derive(Debug, Clone, PartialEq)]
+struct Filter {
+    start: usize,
+    weights: Vec<f32>,
+}
+
+/// Filters over the bins of a real Fourier transform.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MelFilters(Vec<Filter>);
+
+impl MelFilters {
+    /// Slaney's filters (Auditory Toolbox, 1998), as librosa's `filters.mel` makes them and Whisper
+    /// uses them: linear below 1000 Hz, logarithmic above, each of area 1; from 0 Hz to half of the
+    /// rate.
+    pub fn slaney(count: usize, sample_rate: u32, transform: usize) -> Self {
+        let nyquist = f64::from(sample_rate) / 2.0;
+        let step = hertz_to_slaney(nyquist) / (count + 1) as f64;
+        let corner = |index: usize| slaney_to_hertz(index as f64 * step);
+        let hertz = |bin: usize| bin as f64 * f64::from(sample_rate) / transform as f64;
+        let weight = |mel: usize, bin: usize| {
+            let [left, centre, right] = [corner(mel), corner(mel + 1), corner(mel + 2)];
+            let rise = (hertz(bin) - left) / (centre - left);
+            let fall = (right - hertz(bin)) / (right - centre);
+            (rise.min(fall).max(0.0) * 2.0 / (right - left)) as f32
+        };
+        Self::sparse(count, transform / 2 + 1, weight)
+    }
+
+    /// Kaldi's filters (`MelBanks`): triangles on the scale 1127·ln(1 + f / 700) from `low` to `high`
+    /// hertz; the bin at half of the rate belongs to none.
+    ///
+    /// In single precision, step by step as torchaudio computes them, because a weight near a
+    /// triangle's foot keeps few of its digits.
+    pub fn kaldi(count: usize, sample_rate: u32, transform: usize, low: f64, high: f64) -> Self {
+        let [low, high] = [low, high].map(|hertz| 1127.0 * (1.0 + hertz / 700.0).ln());
+        let step = ((high - low) / (count + 1) as f64) as f32;
+        let corner = |index: usize| low as f32 + index as f32 * step;
+        let width = (f64::from(sample_rate) / transform as f64) as f32;
+        let weight = |mel: usize, bin: usize| {
+            let [left, centre, right] = [corner(mel), corner(mel + 1), corner(mel + 2)];
+            let place = 1127.0 * (1.0 + width * bin as f32 / 700.0).ln();
+            let rise = (place - left) / (centre - left);
+            let fall = (right - place) / (right - centre);
+            rise.min(fall).max(0.0)
+        };
+        Self::sparse(count, transform / 2, weight)
+    }
+
+    fn sparse(count: usize, bins: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+        let filter = |mel: usize| {
+            let weights: Vec<f32> = (0..bins).map(|bin| weight(mel, bin)).collect();
+            let start = weights.iter().position(|&it| it > 0.0).unwrap_or(0);
+            let end = weights.iter().rposition(|&it| it > 0.0).map_or(start, |last| last + 1);
+            Filter {
+                start,
+                weights: weights[start..end].to_vec(),
+            }
+        };
+        Self((0..count).map(filter).collect())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The energies of `LANES` windows from their powers.
+    fn apply(&self, powers: &[[f32; LANES]], energies: &mut [[f32; LANES]]) {
+        for (filter, energy) in self.0.iter().zip(energies) {
+            let mut sum = [0.0; LANES];
+            for (weight, powers) in filter.weights.iter().zip(&powers[filter.start..]) {
+                for (sum, power) in sum.iter_mut().zip(powers) {
+                    *sum += weight * power;
+                }
+            }
+            *energy = sum;
+        }
+    }
+}
+
+const SLANEY_HERTZ: f64 = 200.0 / 3.0;
+const SLANEY_BREAK: f64 = 1000.0;
+
+/// 27 steps of the logarithmic part are a factor of 6.4.
+fn slaney_log_step() -> f64 {
+    6.4f64.ln() / 27.0
+}
+
+fn hertz_to_slaney(hertz: f64) -> f64 {
+    match hertz < SLANEY_BREAK {
+        true => hertz / SLANEY_HERTZ,
+        false => SLANEY_BREAK / SLANEY_HERTZ + (hertz / SLANEY_BREAK).ln() / slaney_log_step(),
+    }
+}
+
+fn slaney_to_hertz(mel: f64) -> f64 {
+    let straight = SLANEY_BREAK / SLANEY_HERTZ;
+    match mel < straight {
+        true => mel * SLANEY_HERTZ,
+        false => SLANEY_BREAK * ((mel - straight) * slaney_log_step()).exp(),
+    }
+}
+
+/// Windows of samples of precision `T` in, natural logarithms of mel energies out.
+pub struct LogMelBank<T> {
+    transform: Arc<dyn RealToComplex<T>>,
+    filters: MelFilters,
+    /// What energies are raised to before the logarithm.
+    floor: f32,
+}
+
+impl<T: FftNum + Into<f64>> LogMelBank<T> {
+    /// # Panics
+    /// When the filters read more bins than a transform of `length` samples gives.
+    pub fn new(length: usize, filters: MelFilters, floor: f32) -> Self {
+        let reaches = |filter: &Filter| filter.start + filter.weights.len() <= length / 2 + 1;
+        assert!(filters.0.iter().all(reaches), "filters for a longer transform");
+        Self {
+            transform: RealFftPlanner::new().plan_fft_forward(length),
+            filters,
+            floor,
+        }
+    }
+
+    pub fn bins(&self) -> usize {
+        self.filters.count()
+    }
+
+    /// Writes the log energies of each window to a row of `rows`, which are `width` long, from column
+    /// `offset` on. `fill` writes the samples of the window of a number over whatever it is given.
+    pub fn write(&self, rows: &mut [f32], width: usize, offset: usize, mut fill: impl FnMut(usize, &mut [T])) {
+        let mut samples = self.transform.make_input_vec();
+        let mut spectrum = self.transform.make_output_vec();
+        let mut scratch = self.transform.make_scratch_vec();
+        let mut powers = vec![[0.0; LANES]; spectrum.len()];
+        let mut energies = vec![[0.0; LANES]; self.bins()];
+        for (block, rows) in rows.chunks_mut(LANES * width).enumerate() {
+            for lane in 0..rows.len() / width {
+                fill(block * LANES + lane, &mut samples);
+                self.transform
+                    .process_with_scratch(&mut samples, &mut spectrum, &mut scratch)
+                    .expect("buffers that the transform made have its lengths");
+                store_powers(&spectrum, &mut powers, lane);
+            }
+            self.filters.apply(&powers, &mut energies);
+            for energy in energies.as_flattened_mut() {
+                *energy = natural_logarithm(energy.max(self.floor));
+            }
+            for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
+                for (value, energy) in row[offset..].iter_mut().zip(&energies) {
+                    *value = energy[lane];
+                }
+            }
+        }
+    }
+}
+
+fn store_powers<T: FftNum + Into<f64>>(spectrum: &[Complex<T>], powers: &mut [[f32; LANES]], lane: usize) {
+    for (powers, value) in powers.iter_mut().zip(spectrum) {
+        powers[lane] = value.norm_sqr().into() as f32;
+    }
+}
