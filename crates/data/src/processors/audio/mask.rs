@@ -197,3 +197,97 @@ impl SpectrumAugment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIDDEN: f32 = -1.0;
+
+    /// Which values a mask hides, [frames, bins].
+    fn hidden(mask: SpectrumAugment, [frames, bins]: [usize; 2], channels: usize, key: u64) -> Vec<Vec<bool>> {
+        let values = vec![1.0; frames * bins];
+        let silence = 0.0;
+        let mut spectrogram = Spectrogram {
+            frames,
+            bins,
+            values,
+            silence,
+        };
+        mask.apply(&mut spectrogram, channels, HIDDEN, &Key::new(key));
+        let rows = spectrogram.values.chunks_exact(bins);
+        rows.map(|row| row.iter().map(|&value| value == HIDDEN).collect())
+            .collect()
+    }
+
+    /// The lengths of the runs of hidden places.
+    fn runs(hidden: &[bool]) -> Vec<usize> {
+        let parts = hidden.split(|&hidden| !hidden);
+        parts.map(<[bool]>::len).filter(|&length| length > 0).collect()
+    }
+
+    #[test]
+    fn a_time_mask_hides_whole_frames_up_to_its_width() {
+        let mask = SpectrumAugment::TimeMask(TimeMask {
+            width: 7,
+            count: 1,
+            share: 1.0,
+        });
+        let mut widths = [0; 8];
+        for key in 0..400 {
+            let rows = hidden(mask, [30, 4], 1, key);
+            assert!(rows.iter().all(|row| row.iter().all(|&it| it == row[0])));
+            let frames: Vec<bool> = rows.iter().map(|row| row[0]).collect();
+            widths[runs(&frames).first().copied().unwrap_or(0)] += 1;
+            assert!(runs(&frames).len() <= 1);
+        }
+        assert!(widths.iter().all(|&count| count > 20), "{widths:?}");
+    }
+
+    #[test]
+    fn a_time_mask_leaves_the_share_of_short_clips() {
+        let mask = SpectrumAugment::TimeMask(TimeMask {
+            width: 100,
+            count: 1,
+            share: 0.25,
+        });
+        let most = |frames| {
+            let count = |key| hidden(mask, [frames, 1], 1, key).iter().filter(|row| row[0]).count();
+            (0..200).map(count).max().unwrap()
+        };
+        assert_eq!((most(40), most(8), most(3), most(1)), (10, 2, 0, 0));
+    }
+
+    #[test]
+    fn a_frequency_mask_hides_the_same_bins_of_every_frame_and_channel() {
+        let mask = SpectrumAugment::FrequencyMask(FrequencyMask { width: 3, count: 2 });
+        let mut most = 0;
+        for key in 0..200 {
+            let rows = hidden(mask, [5, 12], 2, key);
+            assert!(rows.iter().all(|row| *row == rows[0] && row[..6] == row[6..]));
+            most = most.max(rows[0][..6].iter().filter(|&&hidden| hidden).count());
+        }
+        assert_eq!(most, 6);
+    }
+
+    #[test]
+    fn masks_read_as_recipes_write_them() {
+        let check = |json: &str, expected: SpectrumAugment| {
+            let mask: SpectrumAugment = serde_json::from_str(json).unwrap();
+            assert_eq!(mask, expected);
+            let stored = serde_json::to_string(&mask).unwrap();
+            assert_eq!(serde_json::from_str::<SpectrumAugment>(&stored).unwrap(), expected);
+        };
+        let time = |width, count, share| SpectrumAugment::TimeMask(TimeMask { width, count, share });
+        let frequency = |width, count| SpectrumAugment::FrequencyMask(FrequencyMask { width, count });
+        check(r#"{"time_mask":40}"#, time(40, 2, 0.2));
+        check(
+            r#"{"time_mask":{"width":100,"count":10,"share":0.05}}"#,
+            time(100, 10, 0.05),
+        );
+        check(r#"{"frequency_mask":27}"#, frequency(27, 2));
+        check(r#"{"frequency_mask":{"width":15}}"#, frequency(15, 2));
+        let error = serde_json::from_str::<SpectrumAugment>(r#"{"time_mask":"wide"}"#).unwrap_err();
+        assert!(error.to_string().contains("a number of frames such as 40"), "{error}");
+    }
+}

@@ -102,7 +102,7 @@ impl LogMel {
                 .write(&mut sound.values, sound.bins, place * self.bins(), fill);
         }
         let quietest = natural_logarithm(FLOOR);
-        let scale = Scale::below(sound.values.iter().copied().fold(quietest, f32::max));
+        let scale = Scale::below(loudest(&sound.values, quietest));
         sound.values.iter_mut().for_each(|value| *value = scale.apply(*value));
         sound.silence = self.padded.map_or(0.0, |_| scale.apply(quietest));
         sound
@@ -131,6 +131,18 @@ impl LogMel {
             *value = samples.get(place).copied().unwrap_or(0.0) * weight;
         }
     }
+}
+
+/// The largest of `values` and `least`; in lanes, because each comparison waits for the one before.
+fn loudest(values: &[f32], least: f32) -> f32 {
+    let (chunks, rest) = values.as_chunks::<32>();
+    let mut lanes = [least; 32];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = if value > lane { *value } else { *lane };
+        }
+    }
+    rest.iter().chain(&lanes).copied().fold(least, f32::max)
 }
 
 /// From natural to decimal logarithms, at most `RANGE` below the loudest, brought to about −1…1.

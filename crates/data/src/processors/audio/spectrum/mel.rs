@@ -172,3 +172,77 @@ fn store_powers<T: FftNum + Into<f64>>(spectrum: &[Complex<T>], powers: &mut [[f
         powers[lane] = value.norm_sqr().into() as f32;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slaneys_filters_have_an_area_of_one() {
+        let filters = MelFilters::slaney(40, 16_000, 4096);
+        for filter in &filters.0 {
+            let area = filter.weights.iter().sum::<f32>() * 16_000.0 / 4096.0;
+            assert!((area - 1.0).abs() < 0.02, "{area}");
+        }
+    }
+
+    #[test]
+    fn neighbours_of_kaldis_filters_sum_to_one() {
+        let filters = MelFilters::kaldi(23, 16_000, 512, 20.0, 8000.0);
+        let weight = |filter: &Filter, bin: usize| match bin.checked_sub(filter.start) {
+            Some(place) => filter.weights.get(place).copied().unwrap_or(0.0),
+            None => 0.0,
+        };
+        // Between the first and the last peak.
+        for bin in 4..230 {
+            let sum: f32 = filters.0.iter().map(|filter| weight(filter, bin)).sum();
+            assert!((sum - 1.0).abs() < 1e-5, "bin {bin}: {sum}");
+        }
+    }
+
+    /// The energies of windows by the definition, one after the other.
+    fn plainly(filters: &MelFilters, window: &[f32]) -> Vec<f32> {
+        let power = |bin: usize| {
+            let turn = |at: usize| std::f64::consts::TAU * (bin * at % window.len()) as f64 / window.len() as f64;
+            let part = |wave: fn(f64) -> f64| -> f64 {
+                let terms = window.iter().enumerate();
+                terms.map(|(at, &sample)| f64::from(sample) * wave(turn(at))).sum()
+            };
+            part(f64::cos).powi(2) + part(f64::sin).powi(2)
+        };
+        let energy = |filter: &Filter| {
+            let weighted = filter.weights.iter().enumerate();
+            weighted
+                .map(|(at, &weight)| f64::from(weight) * power(filter.start + at))
+                .sum::<f64>()
+        };
+        filters
+            .0
+            .iter()
+            .map(|filter| energy(filter).max(1e-10).ln() as f32)
+            .collect()
+    }
+
+    #[test]
+    fn any_number_of_windows_gives_the_energies_of_each() {
+        let filters = MelFilters::slaney(7, 16_000, 50);
+        let bank = LogMelBank::<f32>::new(50, filters.clone(), 1e-10);
+        let window = |number: usize| -> Vec<f32> {
+            (0..50)
+                .map(|at| ((at * at * (number + 3)) as f32 * 0.1).sin())
+                .collect()
+        };
+        for count in [0, 1, 15, 16, 17, 40] {
+            let mut rows = vec![9.0; count * 9];
+            bank.write(&mut rows, 9, 1, |number, samples| {
+                samples.copy_from_slice(&window(number))
+            });
+            for (number, row) in rows.chunks_exact(9).enumerate() {
+                assert_eq!((row[0], row[8]), (9.0, 9.0));
+                for (found, expected) in row[1..8].iter().zip(plainly(&filters, &window(number))) {
+                    assert!((found - expected).abs() < 1e-4, "{found} for {expected}");
+                }
+            }
+        }
+    }
+}
