@@ -6,8 +6,8 @@ use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftNum, FftPlanner};
 use std::sync::Arc;
 
-/// How many windows go through the filters together, one in each SIMD lane, an even number; their powers stay in the
-/// first-level cache.
+/// How many windows go through the filters together, one in each SIMD lane: an even number, and so few
+/// that their powers stay in the first-level cache.
 const LANES: usize = 16;
 
 /// One triangle: the weights of the bins from `start` on.
