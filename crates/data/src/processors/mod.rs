@@ -3,6 +3,7 @@
 
 pub mod audio;
 mod image;
+mod read;
 mod store;
 mod text;
 

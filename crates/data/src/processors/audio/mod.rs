@@ -1,22 +1,34 @@
-//! Sounds: a file or an upload becomes a waveform, is brought to one rate, filtered and varied.
+//! Sounds: a file or an upload becomes samples of one rate, then frames of features.
 
 mod augment;
 mod codec;
 mod complete;
+mod condition;
+mod config;
 mod decode;
 mod filters;
 #[cfg(test)]
 mod hostile;
+mod mask;
 mod opus;
 mod probe;
+mod processor;
 mod resample;
+mod spectrum;
 mod wave;
 mod waveform;
 
 pub use augment::{WaveAugment, augment};
+pub use config::{AudioAugment, AudioConfig, Channels};
 pub use decode::decode;
 pub use filters::{Filter, apply, integrated_loudness};
+pub use mask::{FrequencyMask, SpectrumAugment, TimeMask};
+pub use processor::{AudioBatch, AudioFeature, AudioProcessor};
 pub use resample::resample;
+pub use spectrum::{
+    AudioFeatures, FilterBankConfig, KaldiFrames, LogMelConfig, MfccConfig, Normalize, Spectrogram, WaveformConfig,
+    Window,
+};
 pub use waveform::Waveform;
 
 /// What the tests of this folder share: the golden files and what is in them.

@@ -1,7 +1,8 @@
 //! Encoded bytes become RGB pixels: format by content, limits before memory, upright, opaque on
 //! white.
 
-use super::{CHANNELS, Picture, complete, read};
+use super::super::read;
+use super::{CHANNELS, Picture, complete};
 use crate::{DataError, ErrorKind, Result};
 use image::error::{ImageError, LimitErrorKind};
 use image::metadata::Orientation;
@@ -23,7 +24,7 @@ const MAX_ALLOCATION: u64 = 8 * MAX_PIXELS;
 /// [`ErrorKind::Damaged`] for cut or altered bytes, [`ErrorKind::Unsupported`] for another format,
 /// [`ErrorKind::TooLarge`] beyond 16,384 pixels a side or 128 Mi pixels in all.
 pub fn decode(bytes: &[u8]) -> Result<Picture> {
-    read::check_length(bytes)?;
+    read::check_length(bytes, "a picture")?;
     let format = image::guess_format(bytes).map_err(|_| unknown(bytes))?;
     // A decoder's fault ends the work on this picture, not the program.
     catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes)))

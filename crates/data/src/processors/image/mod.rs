@@ -4,13 +4,12 @@ mod augment;
 mod complete;
 mod config;
 mod decode;
-mod read;
 mod resize;
 
 pub use augment::augment;
 pub use config::{Augment, ImageConfig, Resize, Size};
 
-use super::Collated;
+use super::{Collated, read};
 use crate::Result;
 use std::path::Path;
 
@@ -40,7 +39,7 @@ impl Picture {
 
 /// Reads, decodes and resizes the picture at `path`; every error carries the path.
 pub fn prepare_file(config: &ImageConfig, path: &Path) -> Result<Picture> {
-    read::read(path)
+    read::read(path, "a picture")
         .and_then(|bytes| prepare_bytes(config, &bytes))
         .map_err(|error| error.at_path(path))
 }
