@@ -4,6 +4,7 @@
 mod image;
 mod store;
 mod text;
+pub mod video;
 
 pub use image::{Augment, ImageConfig, Picture, Resize, Size};
 pub use text::{Normalization, TextConfig, TokenizerConfig};
