@@ -92,7 +92,7 @@ impl Source<'_> {
     /// # Errors
     /// [`ErrorKind::Damaged`] when there is none, or when it is shorter than the file declares.
     pub fn video(&self, max_seconds: f64) -> Result<Video> {
-        const STREAM: &str = "stream=index,codec_name,width,height,time_base,duration,nb_frames,sample_aspect_ratio:\
+        const STREAM: &str = "stream=index,codec_name,width,height,time_base,duration,sample_aspect_ratio:\
             stream_side_data=rotation:format=start_time,duration,nb_streams";
         let interval = format!("%+{}", max_seconds + MARGIN);
         let some = ["-select_streams", "V", "-read_intervals", &interval];
@@ -101,7 +101,6 @@ impl Source<'_> {
         let stream = report.streams.first().ok_or_else(|| no_video(self.container))?.clone();
         let tick = ratio(&stream.time_base, '/').ok_or_else(|| no_video(self.container))?;
         report.packets.retain(|packet| packet.stream_index == stream.index);
-        self.check_count(&stream, report.packets.len(), max_seconds)?;
         let listed = match stream.codec_name.as_deref() {
             // Its packets may hold frames that are decoded and never shown.
             Some("vp8") => None,
@@ -130,18 +129,6 @@ impl Source<'_> {
         };
         self.check_duration(&stream, &report.format, &video, max_seconds)?;
         Ok(video)
-    }
-
-    /// Whether as many frames are there as an MP4 counts in its index.
-    fn check_count(&self, stream: &Stream, packets: usize, max_seconds: f64) -> Result<()> {
-        let declared: usize = stream.nb_frames.as_ref().and_then(|it| it.parse().ok()).unwrap_or(0);
-        let whole = stream.seconds().is_some_and(|seconds| seconds <= max_seconds);
-        if self.container == Container::Mp4 && whole && packets < declared {
-            let message =
-                format!("expected the {declared} frames that the file declares, found {packets}; replace the file");
-            return Err(DataError::new(ErrorKind::Damaged, message));
-        }
-        Ok(())
     }
 
     /// Whether the frames fill the time that the file declares. Streams declare none; where there
@@ -272,7 +259,6 @@ pub struct Stream {
     height: u32,
     time_base: String,
     duration: Option<String>,
-    nb_frames: Option<String>,
     sample_aspect_ratio: Option<String>,
     side_data_list: Vec<SideData>,
     pub sample_rate: Option<String>,
