@@ -5,6 +5,7 @@
 pub mod catalogue;
 mod dataset;
 mod error;
+pub mod ffmpeg;
 pub mod files;
 mod home;
 mod loader;

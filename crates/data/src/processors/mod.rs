@@ -6,6 +6,7 @@ mod image;
 mod read;
 mod store;
 mod text;
+pub mod video;
 
 pub use image::{Augment, ImageConfig, Picture, Resize, Size};
 pub use text::{Normalization, TextConfig, TokenizerConfig};

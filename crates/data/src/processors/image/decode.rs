@@ -80,7 +80,8 @@ fn opaque(image: DynamicImage) -> Picture {
     Picture { height, width, pixels }
 }
 
-fn on_white(mut pixels: Vec<u8>) -> Vec<u8> {
+/// RGBA pixels as RGB on white paper.
+pub fn on_white(mut pixels: Vec<u8>) -> Vec<u8> {
     let count = pixels.len() / 4;
     // In place, because a pixel is never written behind where the next one is read.
     for index in 0..count {

@@ -3,8 +3,8 @@
 mod augment;
 mod complete;
 mod config;
-mod decode;
-mod resize;
+pub(super) mod decode;
+pub(super) mod resize;
 
 pub use augment::augment;
 pub use config::{Augment, ImageConfig, Resize, Size};
@@ -59,26 +59,34 @@ pub fn collate<'a>(config: &ImageConfig, pictures: impl ExactSizeIterator<Item =
     let mut pixels = Vec::with_capacity(shape.iter().product());
     let tables = tables(config);
     for picture in pictures {
-        assert_eq!(
-            (picture.height, picture.width),
-            (height, width),
-            "a picture of another size"
-        );
-        let (rgb, _) = picture.pixels.as_chunks::<CHANNELS>();
-        pixels.extend(rgb.iter().flat_map(|&[red, green, blue]| {
-            [
-                tables[0][red as usize],
-                tables[1][green as usize],
-                tables[2][blue as usize],
-            ]
-        }));
+        normalize(config, &tables, picture, &mut pixels);
     }
     Collated::Image { shape, pixels }
 }
 
+/// Appends the normalised pixels of one picture.
+///
+/// # Panics
+/// When the picture does not have the configured size.
+pub fn normalize(config: &ImageConfig, tables: &[[f32; 256]; CHANNELS], picture: &Picture, pixels: &mut Vec<f32>) {
+    assert_eq!(
+        (picture.height, picture.width),
+        (config.size.height(), config.size.width()),
+        "a picture of another size"
+    );
+    let (rgb, _) = picture.pixels.as_chunks::<CHANNELS>();
+    pixels.extend(rgb.iter().flat_map(|&[red, green, blue]| {
+        [
+            tables[0][red as usize],
+            tables[1][green as usize],
+            tables[2][blue as usize],
+        ]
+    }));
+}
+
 /// The normalised value of each of the 256 pixel values, by channel: a look-up is faster than the
 /// arithmetic.
-fn tables(config: &ImageConfig) -> [[f32; 256]; CHANNELS] {
+pub fn tables(config: &ImageConfig) -> [[f32; 256]; CHANNELS] {
     std::array::from_fn(|channel| {
         let (mean, deviation) = (config.mean[channel], config.deviation[channel]);
         std::array::from_fn(|value| (value as f32 / 255.0 - mean) / deviation)

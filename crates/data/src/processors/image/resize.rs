@@ -21,7 +21,7 @@ pub fn resize(picture: Picture, config: &ImageConfig) -> Picture {
         return picture;
     }
     match config.resize {
-        Resize::Stretch => sample(&picture, whole(&picture), height, width, FilterType::CatmullRom),
+        Resize::Stretch => stretch(&picture, height, width),
         Resize::Crop => {
             let area = centre(&picture, height, width);
             sample(&picture, area, height, width, FilterType::CatmullRom)
@@ -55,6 +55,11 @@ pub fn sample(picture: &Picture, area: Area, height: usize, width: usize, filter
         width,
         pixels: target.into_vec(),
     }
+}
+
+/// Resamples the whole picture, each side on its own.
+pub fn stretch(picture: &Picture, height: usize, width: usize) -> Picture {
+    sample(picture, whole(picture), height, width, FilterType::CatmullRom)
 }
 
 fn whole(picture: &Picture) -> Area {
@@ -100,13 +105,7 @@ fn letterbox(picture: &Picture, config: &ImageConfig) -> Picture {
     let (inner_height, inner_width) = (fit(picture.height, height), fit(picture.width, width));
     let inner = match (picture.height, picture.width) == (inner_height, inner_width) {
         true => picture.clone(),
-        false => sample(
-            picture,
-            whole(picture),
-            inner_height,
-            inner_width,
-            FilterType::CatmullRom,
-        ),
+        false => stretch(picture, inner_height, inner_width),
     };
     let fill = config.mean.map(|mean| (mean * 255.0).round() as u8);
     let mut pixels = fill.repeat(height * width);
