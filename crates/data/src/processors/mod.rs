@@ -5,7 +5,7 @@ mod image;
 mod store;
 mod text;
 
-pub use image::{Augment, ImageConfig, Picture, Resize, Size};
+pub use image::{Augment, Decode, ImageConfig, Picture, Resize, Size};
 pub use text::{Normalization, TextConfig, TokenizerConfig};
 
 use crate::random::Key;
