@@ -116,13 +116,14 @@ impl Plane {
 
     /// Makes samples of the coefficients that are held.
     pub fn transform(&mut self) {
-        let Some(steps) = &self.steps else { return };
+        let (Some(steps), 1..) = (&self.steps, self.held.1) else {
+            return;
+        };
         let stride = self.stride();
-        let rows = self.window.top + self.window.height - self.held.0;
         let start = (self.held.0 - self.window.top) * self.side * stride;
         let across = self.groups_across();
         let lines = self.samples[start..].chunks_exact_mut(self.side * stride);
-        for (groups, lines) in self.groups.chunks_exact(across).zip(lines).take(rows) {
+        for (groups, lines) in self.groups.chunks_exact(across).zip(lines) {
             transform(groups, steps, self.side, lines);
         }
     }
