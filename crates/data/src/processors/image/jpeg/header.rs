@@ -91,18 +91,14 @@ impl<'a> Markers<'a> {
 
     /// The next marker; bytes before it that belong to nothing are passed over.
     pub fn marker(&mut self) -> Result<u8, Fault> {
-        loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let place = rest
-                .windows(2)
-                .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));
-            let Some(place) = place else {
-                self.at = self.bytes.len();
-                return Err(Fault("its end is missing"));
-            };
-            self.at += place + 2;
-            return Ok(rest[place + 1]);
-        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff);
+        let Some(place) = rest.windows(2).position(is_marker) else {
+            self.at = self.bytes.len();
+            return Err(Fault("its end is missing"));
+        };
+        self.at += place + 2;
+        Ok(rest[place + 1])
     }
 
     fn parameters(&mut self) -> Result<&'a [u8], Fault> {

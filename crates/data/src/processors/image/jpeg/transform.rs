@@ -102,6 +102,7 @@ fn block<const SIDE: usize, K: Kind<SIDE>>(group: &Group, steps: &[i16; 64]) -> 
 
 /// The first pass, down each column; its results stand line by line.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "the column is an index of all three arrays")]
 fn columns<const SIDE: usize, K: Kind<SIDE>>(group: &Group, steps: &[i16; 64]) -> [[[i32; LANES]; BLOCK]; SIDE] {
     let mut result = [[[0; LANES]; BLOCK]; SIDE];
     for column in 0..BLOCK {
