@@ -8,7 +8,7 @@ mod store;
 mod text;
 pub mod video;
 
-pub use image::{Augment, ImageConfig, Picture, Resize, Size};
+pub use image::{Augment, Decode, ImageConfig, Picture, Resize, Size};
 pub use text::{Normalization, TextConfig, TokenizerConfig};
 
 use crate::random::Key;

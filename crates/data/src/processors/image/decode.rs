@@ -2,11 +2,13 @@
 //! white.
 
 use super::super::read;
-use super::{CHANNELS, Picture, complete};
+use super::jpeg::Jpeg;
+use super::part::{Part, upright};
+use super::{CHANNELS, Decode, ImageConfig, Picture, complete, resize};
 use crate::{DataError, ErrorKind, Result};
 use image::error::{ImageError, LimitErrorKind};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,17 +19,19 @@ const MAX_PIXELS: u64 = 128 << 20;
 /// What a decoder may allocate, in bytes: the largest area at eight bytes a pixel.
 const MAX_ALLOCATION: u64 = 8 * MAX_PIXELS;
 
+const NEEDS_MEMORY: &str = "one that needs more memory";
+
 /// Decodes a PNG, JPEG, WebP, GIF, BMP or TIFF to RGB, turned as its EXIF orientation says; of an
-/// animation the first picture.
+/// animation the first picture, and of a JPEG only what is needed for the configured size.
 ///
 /// # Errors
 /// [`ErrorKind::Damaged`] for cut or altered bytes, [`ErrorKind::Unsupported`] for another format,
 /// [`ErrorKind::TooLarge`] beyond 16,384 pixels a side or 128 Mi pixels in all.
-pub fn decode(bytes: &[u8]) -> Result<Picture> {
+pub fn decode(bytes: &[u8], config: &ImageConfig) -> Result<Part> {
     read::check_length(bytes, "a picture")?;
     let format = image::guess_format(bytes).map_err(|_| unknown(bytes))?;
     // A decoder's fault ends the work on this picture, not the program.
-    catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes)))
+    catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, config)))
         .unwrap_or_else(|_| Err(damaged(format, "the decoder failed on its bytes")))
 }
 
@@ -44,22 +48,74 @@ pub fn name(format: ImageFormat) -> &'static str {
     }
 }
 
-fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<Picture> {
+fn decode_as(format: ImageFormat, bytes: &[u8], config: &ImageConfig) -> Result<Part> {
+    match format {
+        ImageFormat::Jpeg => match Jpeg::open(bytes)? {
+            Some(jpeg) => decode_jpeg(jpeg, config),
+            None => decode_whole(format, bytes),
+        },
+        _ => decode_whole(format, bytes),
+    }
+}
+
+/// Decodes the part that is needed, at the scale that suffices.
+fn decode_jpeg(jpeg: Jpeg, config: &ImageConfig) -> Result<Part> {
+    let (height, width) = jpeg.size(1);
+    check_size(height as u64, width as u64)?;
+    let orientation = jpeg.orientation();
+    let scale = match config.decode {
+        Decode::Exact => 1,
+        Decode::Fast => resize::scale(config, upright(orientation, (height, width))),
+    };
+    let stored = jpeg.size(scale);
+    let (height, width) = upright(orientation, stored);
+    let needed = resize::needed(config, height, width);
+    let part = needed.stored(orientation, stored);
+    if jpeg.memory(scale, part) > MAX_ALLOCATION {
+        return Err(too_large(NEEDS_MEMORY.to_string()));
+    }
+    let picture = turned(jpeg.decode(scale, part)?, orientation);
+    Ok(Part {
+        picture,
+        top: needed.top,
+        left: needed.left,
+        height,
+        width,
+    })
+}
+
+fn turned(picture: Picture, orientation: Orientation) -> Picture {
+    if orientation == Orientation::NoTransforms {
+        return picture;
+    }
+    let Picture { height, width, pixels } = picture;
+    let image = RgbImage::from_raw(width as u32, height as u32, pixels);
+    let mut image = DynamicImage::from(image.expect("a picture holds height × width × 3 bytes"));
+    image.apply_orientation(orientation);
+    opaque(image)
+}
+
+fn decode_whole(format: ImageFormat, bytes: &[u8]) -> Result<Part> {
     let fault = |error: ImageError| explain(format, error);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(too_large(format!("{width} × {height}")));
-    }
+    check_size(height.into(), width.into())?;
     complete::check(format, bytes)?;
     let orientation = decoder.orientation().map_err(fault)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
     if orientation != Orientation::NoTransforms {
         image.apply_orientation(orientation);
     }
-    Ok(opaque(image))
+    Ok(opaque(image).into())
+}
+
+fn check_size(height: u64, width: u64) -> Result<()> {
+    match height.max(width) > MAX_SIDE.into() || height * width > MAX_PIXELS {
+        true => Err(too_large(format!("{width} × {height}"))),
+        false => Ok(()),
+    }
 }
 
 fn limits() -> Limits {
@@ -104,7 +160,7 @@ fn explain(format: ImageFormat, error: ImageError) -> DataError {
     match error {
         ImageError::Limits(limit) => match limit.kind() {
             LimitErrorKind::DimensionError => too_large("a longer side".to_string()),
-            _ => too_large("one that needs more memory".to_string()),
+            _ => too_large(NEEDS_MEMORY.to_string()),
         },
         ImageError::Unsupported(error) => {
             let message = format!(
@@ -117,7 +173,7 @@ fn explain(format: ImageFormat, error: ImageError) -> DataError {
     }
 }
 
-fn damaged(format: ImageFormat, found: &str) -> DataError {
+pub fn damaged(format: ImageFormat, found: &str) -> DataError {
     let message = format!(
         "expected a whole {} picture, found one that is cut or altered: {found}; replace the file",
         name(format)
@@ -145,9 +201,19 @@ fn unknown(bytes: &[u8]) -> DataError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Resize;
     use super::super::samples::{assert_close, encode, golden, golden_picture, pattern};
     use super::*;
     use image::{ImageBuffer, Luma, Rgba};
+
+    /// The whole picture.
+    fn decode(bytes: &[u8]) -> Result<Picture> {
+        let config = ImageConfig {
+            resize: Resize::Stretch,
+            ..Default::default()
+        };
+        super::decode(bytes, &config).map(|part| part.picture)
+    }
 
     const LOSSLESS: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP];
 

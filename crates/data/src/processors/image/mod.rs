@@ -4,10 +4,12 @@ mod augment;
 mod complete;
 mod config;
 pub(super) mod decode;
+mod jpeg;
+mod part;
 pub(super) mod resize;
 
 pub use augment::augment;
-pub use config::{Augment, ImageConfig, Resize, Size};
+pub use config::{Augment, Decode, ImageConfig, Resize, Size};
 
 use super::{Collated, read};
 use crate::Result;
@@ -46,7 +48,7 @@ pub fn prepare_file(config: &ImageConfig, path: &Path) -> Result<Picture> {
 
 /// Decodes and resizes an encoded picture.
 pub fn prepare_bytes(config: &ImageConfig, bytes: &[u8]) -> Result<Picture> {
-    Ok(resize::resize(decode::decode(bytes)?, config))
+    Ok(resize::resize(decode::decode(bytes, config)?, config))
 }
 
 /// Normalises pictures into one batch: (value / 255 − mean) / deviation, by channel.
@@ -95,7 +97,50 @@ pub fn tables(config: &ImageConfig) -> [[f32; 256]; CHANNELS] {
 
 #[cfg(test)]
 mod tests {
+    use super::samples::{assert_close, encode, golden, golden_picture, pattern};
     use super::*;
+
+    #[test]
+    fn a_jpeg_becomes_what_pillow_and_torchvision_make_of_it() {
+        for (decode, expected, tolerance) in [(Decode::Exact, "photo_exact", 1), (Decode::Fast, "photo_fast", 2)] {
+            let config = ImageConfig {
+                size: Size::new(48, 48),
+                decode,
+                ..ImageConfig::default()
+            };
+            let found = prepare_bytes(&config, &golden("photo.jpg")).unwrap();
+            assert_close(&found, &golden_picture(expected, 48, 48), tolerance, expected);
+        }
+    }
+
+    /// A JPEG with an EXIF orientation.
+    fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+        let mut exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        [&jpeg[..2], &exif, &jpeg[2..]].concat()
+    }
+
+    #[test]
+    fn decoding_a_part_changes_no_pixel() {
+        for (height, width) in [(40, 100), (100, 40), (65, 64)] {
+            let jpeg = encode(&pattern(height, width), image::ImageFormat::Jpeg);
+            for orientation in 1..=8 {
+                let bytes = oriented(&jpeg, orientation);
+                let config = |resize| ImageConfig {
+                    size: Size::new(16, 16),
+                    resize,
+                    ..ImageConfig::default()
+                };
+                let whole = decode::decode(&bytes, &config(Resize::Stretch)).unwrap();
+                let crop = config(Resize::Crop);
+                let part = decode::decode(&bytes, &crop).unwrap();
+                assert_eq!((part.height, part.width), (whole.height, whole.width));
+                assert!(part.picture.pixels.len() < whole.picture.pixels.len() || height.abs_diff(width) < 2);
+                let what = format!("{height} × {width}, orientation {orientation}");
+                assert_close(&resize::resize(part, &crop), &resize::resize(whole, &crop), 0, &what);
+            }
+        }
+    }
 
     #[test]
     fn a_batch_is_normalised_by_channel() {

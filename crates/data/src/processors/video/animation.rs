@@ -51,7 +51,7 @@ fn decode_within(config: &VideoConfig, format: Animation, bytes: &[u8]) -> Resul
         if wanted.binary_search(&index).is_ok() {
             let (width, height) = (pixels.width() as usize, pixels.height() as usize);
             let pixels = on_white(pixels.into_raw());
-            kept.push(resize::resize(Picture { height, width, pixels }, &image));
+            kept.push(resize::resize(Picture { height, width, pixels }.into(), &image));
         }
     }
     if times.len() == all && frames.next().is_some() {

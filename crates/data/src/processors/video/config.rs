@@ -77,6 +77,7 @@ impl VideoConfig {
             augment: self.augment.clone(),
             mean: self.mean,
             deviation: self.deviation,
+            ..ImageConfig::default()
         }
     }
 }

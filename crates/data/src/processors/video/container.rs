@@ -161,11 +161,11 @@ fn read_header(output: &mut impl Read) -> Result<Option<[String; 4]>> {
 fn fit(frame: Picture, aspect: f64, image: &ImageConfig) -> Picture {
     const LONGEST: f64 = 16_384.0;
     if (aspect - 1.0).abs() < 1e-3 {
-        return resize::resize(frame, image);
+        return resize::resize(frame.into(), image);
     }
     let width = (frame.width as f64 * aspect.max(1.0)).round().min(LONGEST) as usize;
     let height = (frame.height as f64 / aspect.min(1.0)).round().min(LONGEST) as usize;
-    resize::resize(resize::stretch(&frame, height, width), image)
+    resize::resize(resize::stretch(&frame, height, width).into(), image)
 }
 
 fn damaged(found: &str) -> DataError {
