@@ -3,6 +3,7 @@
 //! Names no tensor type: a batch leaves here as flat vectors with their shapes.
 
 pub mod catalogue;
+pub mod check;
 mod dataset;
 mod error;
 pub mod files;

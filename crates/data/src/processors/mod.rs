@@ -1,7 +1,7 @@
 //! From a value to features, and from features to a padded batch: one path for training, evaluation
 //! and serving.
 
-mod image;
+pub(crate) mod image;
 mod store;
 mod text;
 

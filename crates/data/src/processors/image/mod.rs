@@ -9,6 +9,9 @@ mod resize;
 
 pub use augment::augment;
 pub use config::{Augment, ImageConfig, Resize, Size};
+pub(crate) use decode::decode;
+pub(crate) use read::read;
+pub(crate) use resize::{Area, sample};
 
 use super::Collated;
 use crate::Result;

@@ -1,0 +1,259 @@
+//! A data set looked at as a whole: every medium decoded, every row accounted for, duplicates and
+//! leaks between splits found, and splits without leaks drawn.
+
+mod cells;
+mod columns;
+mod duplicates;
+mod fingerprint;
+mod gate;
+mod loose;
+mod probe;
+mod quarantine;
+mod sets;
+mod sniff;
+mod split;
+mod statistics;
+#[cfg(test)]
+mod testing;
+mod texts;
+
+pub use columns::{Column, Role, columns};
+pub use duplicates::{Duplicate, Leak, Likeness};
+pub use loose::open;
+pub use quarantine::{Quarantined, write_quarantine};
+pub use split::{SplitOptions, SplitReport, write_split};
+pub use statistics::{ColumnStatistics, Histogram};
+
+use crate::split::{Split, SplitConfig};
+use crate::{DataError, ErrorKind, Manifest, Result, Sample, Value};
+use cells::Cells;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// The kinds of medium that lie in files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    Image,
+    Audio,
+    Video,
+}
+
+/// How a manifest is checked.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    /// Media decoded at the same time.
+    pub threads: usize,
+    /// Bytes that decoded media may take together; a medium that alone takes more is decoded alone.
+    pub memory: u64,
+    /// How the rows are divided; without it the column `split` says so, where there is one.
+    pub split: Option<SplitConfig>,
+    /// Decides between equal fractions of `split`.
+    pub seed: u64,
+    /// Rows that are left out on purpose are skipped, not checked.
+    pub only: Option<Only>,
+    /// Whether near copies are looked for beside exact ones.
+    pub near: bool,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self {
+            threads: rayon::current_num_threads(),
+            memory: 2 << 30,
+            split: None,
+            seed: 0,
+            only: None,
+            near: true,
+        }
+    }
+}
+
+/// A filter: the rows whose value in `column` is one of `values`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Only {
+    pub column: String,
+    pub values: Vec<String>,
+}
+
+impl Only {
+    fn keeps(&self, sample: &Sample) -> bool {
+        let label = sample.get(&self.column).label();
+        label.is_some_and(|label| self.values.contains(&label))
+    }
+}
+
+/// What a check found. `rows = good + skipped + quarantined.len()`, three disjoint sets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// All records of the manifest.
+    pub rows: usize,
+    /// Rows all of whose media can be decoded.
+    pub good: usize,
+    /// Rows that the filter leaves out.
+    pub skipped: usize,
+    /// The other rows, each once with the first fault in the order of the columns, by row.
+    pub quarantined: Vec<Quarantined>,
+    /// Groups of rows with the same or nearly the same content; at most 1,000 of them.
+    pub duplicates: Vec<Duplicate>,
+    /// All groups of duplicates, listed or not.
+    pub duplicate_groups: usize,
+    /// Groups of rows in several splits that share content; at most 1,000 of them.
+    pub leaks: Vec<Leak>,
+    /// All leaks, listed or not.
+    pub leak_groups: usize,
+    /// Good rows by split; empty where the rows are not divided.
+    pub splits: BTreeMap<String, usize>,
+    /// Statistics of the good rows, in the order of the columns.
+    pub columns: Vec<ColumnStatistics>,
+    /// Distinct media that were decoded.
+    pub media: usize,
+    /// The bytes of their files.
+    pub bytes: u64,
+    /// The time that the check took.
+    pub seconds: f64,
+}
+
+/// Decodes every medium of `manifest` once and accounts for every row.
+///
+/// The result does not depend on the number of threads, [`Report::seconds`] excepted.
+/// `progress` is told how many of how many media are done, from several threads.
+///
+/// # Errors
+/// What [`crate::split::split`] refuses, [`ErrorKind::Missing`] for a filter's unknown column, and
+/// [`ErrorKind::Invalid`] when `interrupt` was set before the end.
+pub fn check(
+    manifest: &Manifest,
+    options: &CheckOptions,
+    interrupt: &AtomicBool,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Report> {
+    let start = Instant::now();
+    let splits = splits(manifest, options)?;
+    let kept = kept(manifest, options.only.as_ref())?;
+    let columns = roles(manifest, options.split.as_ref());
+    let looked = look(manifest, &columns, &kept, options, interrupt, progress)?;
+    let good: Vec<bool> = kept
+        .iter()
+        .zip(&looked.faults)
+        .map(|(kept, fault)| *kept && fault.is_none())
+        .collect();
+    let groups = duplicates::Groups::find(manifest, &columns, &looked, &good, options.near);
+    let (duplicates, duplicate_groups) = groups.duplicates(&columns);
+    let (leaks, leak_groups) = groups.leaks(&columns, &splits);
+    let quarantined = quarantined(manifest, &looked.faults);
+    let counted = good.iter().filter(|good| **good).count();
+    Ok(Report {
+        rows: manifest.rows(),
+        good: counted,
+        skipped: manifest.rows() - counted - quarantined.len(),
+        quarantined,
+        duplicates,
+        duplicate_groups,
+        leaks,
+        leak_groups,
+        splits: split_sizes(&splits, &good),
+        columns: statistics::statistics(manifest, &columns, &looked, &good, &splits),
+        media: looked.probes.len(),
+        bytes: looked.probes.iter().flatten().map(|probe| probe.bytes).sum(),
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// The media of the kept rows after each was decoded once.
+struct Looked {
+    cells: Cells,
+    /// By medium; `None` for one that cannot be decoded.
+    probes: Vec<Option<probe::Probe>>,
+    /// By sample: the first fault in the order of the columns.
+    faults: Vec<Option<DataError>>,
+}
+
+fn look(
+    manifest: &Manifest,
+    columns: &[Column],
+    kept: &[bool],
+    options: &CheckOptions,
+    interrupt: &AtomicBool,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Looked> {
+    let cells = Cells::collect(manifest, columns, kept);
+    let limits = probe::Limits {
+        threads: options.threads,
+        memory: options.memory,
+    };
+    let results = probe::probe_all(&cells.media, &limits, interrupt, progress)?;
+    let faults = cells.faults(manifest, columns, &results);
+    Ok(Looked {
+        cells,
+        probes: results.into_iter().map(Result::ok).collect(),
+        faults,
+    })
+}
+
+/// The split of each sample; all `None` where nothing divides the rows.
+fn splits(manifest: &Manifest, options: &CheckOptions) -> Result<Vec<Option<Split>>> {
+    let mut of_sample = vec![None; manifest.samples.len()];
+    let known = options
+        .split
+        .clone()
+        .or_else(|| match SplitConfig::for_columns(&manifest.columns) {
+            SplitConfig::Ratio { .. } => None,
+            column => Some(column),
+        });
+    if let Some(config) = known {
+        let divided = crate::split::split(&manifest.samples, &config, options.seed)?;
+        for split in [Split::Train, Split::Validation, Split::Test] {
+            divided
+                .get(split)
+                .iter()
+                .for_each(|index| of_sample[*index] = Some(split));
+        }
+    }
+    Ok(of_sample)
+}
+
+fn split_sizes(splits: &[Option<Split>], good: &[bool]) -> BTreeMap<String, usize> {
+    let mut sizes = BTreeMap::new();
+    for (split, _) in splits.iter().zip(good).filter(|(_, good)| **good) {
+        if let Some(split) = split {
+            *sizes.entry(split.to_string()).or_default() += 1;
+        }
+    }
+    sizes
+}
+
+fn roles(manifest: &Manifest, split: Option<&SplitConfig>) -> Vec<Column> {
+    match split {
+        Some(SplitConfig::Column { column }) => columns(manifest, Some(column), None),
+        Some(SplitConfig::Ratio { group, .. }) => columns(manifest, Some("split"), group.as_deref()),
+        None => columns(manifest, Some("split"), None),
+    }
+}
+
+fn kept(manifest: &Manifest, only: Option<&Only>) -> Result<Vec<bool>> {
+    if let Some(only) = only.filter(|only| !manifest.columns.contains(&only.column)) {
+        let known = manifest.columns.join(", ");
+        let message = format!("expected a column to choose rows by, found the columns {known}; name one of them");
+        return Err(DataError::new(ErrorKind::Missing, message).in_field(&only.column));
+    }
+    let keeps = |sample: &Sample| only.is_none_or(|only| only.keeps(sample));
+    Ok(manifest.samples.iter().map(keeps).collect())
+}
+
+fn quarantined(manifest: &Manifest, faults: &[Option<DataError>]) -> Vec<Quarantined> {
+    let errors = manifest.broken.iter().chain(faults.iter().flatten());
+    let mut rows: Vec<Quarantined> = errors.filter_map(Quarantined::of).collect();
+    rows.sort_unstable_by_key(|row| row.row);
+    rows
+}
+
+/// Visits a value, or each value in a list, however deep.
+fn each<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a Value)) {
+    match value {
+        Value::List(items) => items.iter().for_each(|item| each(item, visit)),
+        value => visit(value),
+    }
+}

@@ -1,0 +1,358 @@
+//! A split without leaks: rows that share content, nearly or exactly, are drawn together.
+
+use super::duplicates::Groups;
+use super::sets::DisjointSets;
+use super::{CheckOptions, Column, Looked, MediaKind, each, look};
+use crate::random::Key;
+use crate::split::{Fractions, Split};
+use crate::{DataError, ErrorKind, Manifest, Result, Sample, Value, files};
+use rand::RngExt;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// The column that is written.
+const COLUMN: &str = "split";
+const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
+
+/// How rows are divided.
+#[derive(Debug, Clone)]
+pub struct SplitOptions {
+    /// The fractions of the whole; they sum to 1.
+    pub train: f64,
+    pub validation: f64,
+    pub test: f64,
+    /// The column whose equal values stay together, beside what shares content.
+    pub group: Option<String>,
+    /// The column whose labels get the same fractions each. Without it each group is drawn by a
+    /// hash, so that rows added later move no other row; with it they may.
+    pub stratify: Option<String>,
+    /// Decides between equal fractions.
+    pub seed: u64,
+    /// The manifest to write; `rows.split.jsonl` beside the one that is read where none is named.
+    pub out: Option<PathBuf>,
+    /// How media are read and near copies looked for; its split and filter are not used.
+    pub check: CheckOptions,
+}
+
+impl Default for SplitOptions {
+    fn default() -> Self {
+        Self {
+            train: 0.9,
+            validation: 0.05,
+            test: 0.05,
+            group: None,
+            stratify: None,
+            seed: 0,
+            out: None,
+            check: CheckOptions::default(),
+        }
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SplitReport {
+    pub path: PathBuf,
+    /// Rows written, each in one split.
+    pub rows: usize,
+    /// Records that cannot be read, which have no row in the new manifest.
+    pub left_out: usize,
+    /// Rows with a medium that cannot be decoded; they are written, and stay with the rows that
+    /// name the same file.
+    pub undecodable: usize,
+    /// The groups that were drawn, and the rows of the largest.
+    pub groups: usize,
+    pub largest_group: usize,
+    pub splits: BTreeMap<String, SplitSize>,
+}
+
+/// The rows of one split.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SplitSize {
+    pub rows: usize,
+    /// Of all rows written.
+    pub fraction: f64,
+    /// Rows by label, where a column stratifies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, usize>,
+}
+
+/// Divides the rows so that no two that share a medium, a near copy of one, a main text (see
+/// [`Column::main`]) or a value of the group column are in different splits, and writes them with
+/// the column `split`, in their order. Paths stay as they are where the new manifest lies in the
+/// same folder, and become absolute elsewhere.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for fractions that are no division, and when `interrupt` was set before
+/// the end; [`ErrorKind::Missing`] for an unknown column; [`ErrorKind::Unsupported`] for media
+/// embedded in the manifest, which a table of lines cannot hold; [`ErrorKind::Io`].
+pub fn write_split(
+    manifest: &Manifest,
+    options: &SplitOptions,
+    interrupt: &AtomicBool,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<SplitReport> {
+    let fractions = Fractions::new(options.train, options.validation, options.test)?;
+    options
+        .group
+        .iter()
+        .chain(&options.stratify)
+        .try_for_each(|column| require(manifest, column))?;
+    let path = options
+        .out
+        .clone()
+        .unwrap_or_else(|| manifest.root.join("rows.split.jsonl"));
+    let columns = super::columns(manifest, Some(COLUMN), options.group.as_deref());
+    let all = vec![true; manifest.samples.len()];
+    let looked = look(manifest, &columns, &all, &options.check, interrupt, progress)?;
+    let groups = connected(manifest, &columns, &looked, options);
+    let labels = options
+        .stratify
+        .as_ref()
+        .map(|column| majority(manifest, column, &groups));
+    let drawn = match &labels {
+        None => groups.iter().map(|group| fractions.draw(&group.key)).collect(),
+        Some(labels) => stratified(&groups, labels, [options.train, options.validation, options.test]),
+    };
+    let mut splits = vec![Split::Train; manifest.samples.len()];
+    for (group, split) in groups.iter().zip(&drawn) {
+        group.samples.iter().for_each(|sample| splits[*sample] = *split);
+    }
+    write(manifest, &columns, &splits, &path)?;
+    Ok(SplitReport {
+        path,
+        rows: splits.len(),
+        left_out: manifest.broken.len(),
+        undecodable: looked.faults.iter().flatten().count(),
+        groups: groups.len(),
+        largest_group: groups.iter().map(|group| group.samples.len()).max().unwrap_or(0),
+        splits: sizes(manifest, &splits, options.stratify.as_deref()),
+    })
+}
+
+fn require(manifest: &Manifest, column: &String) -> Result<()> {
+    if manifest.columns.contains(column) {
+        return Ok(());
+    }
+    let known = manifest.columns.join(", ");
+    let message = format!("expected a column to divide by, found the columns {known}; name one of them");
+    Err(DataError::new(ErrorKind::Missing, message).in_field(column))
+}
+
+/// Rows that are drawn together.
+struct Group {
+    samples: Vec<usize>,
+    /// Follows from what the rows share, not from where they stand.
+    key: Key,
+}
+
+/// The groups in the order of their first rows.
+fn connected(manifest: &Manifest, columns: &[Column], looked: &Looked, options: &SplitOptions) -> Vec<Group> {
+    let all = vec![true; manifest.samples.len()];
+    let alike = Groups::find(manifest, columns, looked, &all, options.check.near);
+    let mut links = Links::new(manifest.samples.len());
+    for (sample, digest) in alike.shared() {
+        links.add(sample, digest);
+    }
+    // What cannot be decoded is known by its file.
+    for cell in &looked.cells.list {
+        let medium = cell.medium.filter(|medium| looked.probes[*medium].is_none());
+        if let Some(medium) = medium {
+            links.add(
+                cell.sample,
+                blake3::hash(format!("{:?}", looked.cells.media[medium].source).as_bytes()),
+            );
+        }
+    }
+    for (place, sample) in manifest.samples.iter().enumerate() {
+        let column = options.group.as_ref();
+        let value = column.map_or(&Value::Absent, |column| sample.get(column));
+        if *value != Value::Absent {
+            links.add(place, blake3::hash(format!("group {value:?}").as_bytes()));
+        }
+    }
+    links.groups(manifest, &Key::new(options.seed).with("split"))
+}
+
+/// What ties rows together: digests of what they share.
+struct Links {
+    rows: DisjointSets,
+    first: HashMap<blake3::Hash, usize>,
+    digests: Vec<Vec<blake3::Hash>>,
+}
+
+impl Links {
+    fn new(rows: usize) -> Self {
+        Self {
+            rows: DisjointSets::new(rows),
+            first: HashMap::new(),
+            digests: vec![Vec::new(); rows],
+        }
+    }
+
+    fn add(&mut self, row: usize, digest: blake3::Hash) {
+        let first = *self.first.entry(digest).or_insert(row);
+        self.rows.join(first, row);
+        self.digests[row].push(digest);
+    }
+
+    /// A group is known by the smallest of its digests; a row that shares nothing by its number.
+    fn groups(mut self, manifest: &Manifest, key: &Key) -> Vec<Group> {
+        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for row in 0..self.digests.len() {
+            members.entry(self.rows.find(row)).or_default().push(row);
+        }
+        let name = |samples: &[usize]| {
+            let digests = samples.iter().flat_map(|row| &self.digests[*row]);
+            match digests.map(|digest| digest.as_bytes()).min() {
+                Some(digest) => key
+                    .with("group")
+                    .with(blake3::Hash::from_bytes(*digest).to_hex().as_str()),
+                None => key.with("row").at(manifest.samples[samples[0]].row as u64),
+            }
+        };
+        let group = |samples: Vec<usize>| Group {
+            key: name(&samples),
+            samples,
+        };
+        members.into_values().map(group).collect()
+    }
+}
+
+/// The label of each group: of its rows' labels the most frequent, and of equals the first by name.
+fn majority(manifest: &Manifest, column: &str, groups: &[Group]) -> Vec<String> {
+    let label = |group: &Group| {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for sample in &group.samples {
+            each(manifest.samples[*sample].get(column), &mut |value| {
+                *counts.entry(value.label().unwrap_or_default()).or_default() += 1;
+            });
+        }
+        let most = counts.values().copied().max();
+        counts
+            .into_iter()
+            .find(|(_, count)| Some(*count) == most)
+            .map_or_else(String::new, |(label, _)| label)
+    };
+    groups.iter().map(label).collect()
+}
+
+/// Gives each group, the largest first and equals in drawn order, to the split of its label that is
+/// furthest below its share.
+fn stratified(groups: &[Group], labels: &[String], fractions: [f64; 3]) -> Vec<Split> {
+    let mut strata: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, label) in labels.iter().enumerate() {
+        strata.entry(label).or_default().push(place);
+    }
+    let mut drawn = vec![Split::Train; groups.len()];
+    for places in strata.values_mut() {
+        let total: usize = places.iter().map(|place| groups[*place].samples.len()).sum();
+        let mut wanting = fractions.map(|fraction| fraction * total as f64);
+        places.sort_by_cached_key(|place| {
+            let number: u64 = groups[*place].key.generator().random();
+            (std::cmp::Reverse(groups[*place].samples.len()), number)
+        });
+        for place in places.iter() {
+            let furthest = (1..3).fold(
+                0,
+                |best, split| if wanting[split] > wanting[best] { split } else { best },
+            );
+            wanting[furthest] -= groups[*place].samples.len() as f64;
+            drawn[*place] = SPLITS[furthest];
+        }
+    }
+    drawn
+}
+
+fn sizes(manifest: &Manifest, splits: &[Split], stratify: Option<&str>) -> BTreeMap<String, SplitSize> {
+    let mut sizes: BTreeMap<String, SplitSize> = SPLITS
+        .iter()
+        .map(|split| (split.to_string(), SplitSize::default()))
+        .collect();
+    for (sample, split) in manifest.samples.iter().zip(splits) {
+        let size = sizes.entry(split.to_string()).or_default();
+        size.rows += 1;
+        if let Some(column) = stratify {
+            each(sample.get(column), &mut |value| {
+                value
+                    .label()
+                    .into_iter()
+                    .for_each(|label| *size.labels.entry(label).or_default() += 1);
+            });
+        }
+    }
+    sizes
+        .values_mut()
+        .for_each(|size| size.fraction = size.rows as f64 / splits.len().max(1) as f64);
+    sizes
+}
+
+fn write(manifest: &Manifest, columns: &[Column], splits: &[Split], path: &Path) -> Result<()> {
+    let moved = moved_root(manifest, path)?;
+    let mut text = String::new();
+    for (sample, split) in manifest.samples.iter().zip(splits) {
+        let mut line = serde_json::Map::new();
+        for column in columns.iter().filter(|column| column.name != COLUMN) {
+            let root = column.role.media().and(moved.as_deref());
+            let value = json(sample.get(&column.name), root).ok_or_else(|| embedded(manifest, sample, column))?;
+            line.insert(column.name.clone(), value);
+        }
+        line.insert(COLUMN.to_string(), split.to_string().into());
+        text += &serde_json::Value::Object(line).to_string();
+        text.push('\n');
+    }
+    files::write_atomically(path, text.as_bytes())
+}
+
+/// The absolute folder of the media, where the new manifest lies in another one.
+fn moved_root(manifest: &Manifest, path: &Path) -> Result<Option<PathBuf>> {
+    let absolute = |folder: &Path| {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        folder.canonicalize().map_err(|error| DataError::io(&error, folder))
+    };
+    let (root, target) = (
+        absolute(&manifest.root)?,
+        absolute(path.parent().unwrap_or(Path::new(".")))?,
+    );
+    Ok((root != target).then_some(root))
+}
+
+/// The value as a table of lines writes it, paths below `root` where it is given; `None` for bytes.
+fn json(value: &Value, root: Option<&Path>) -> Option<serde_json::Value> {
+    Some(match (value, root) {
+        (Value::Absent, _) => serde_json::Value::Null,
+        (Value::Text(name), Some(root)) => root.join(name).to_string_lossy().into(),
+        (Value::Text(text), None) => text.as_str().into(),
+        (Value::Number(number), _) => whole(*number),
+        (Value::List(items), _) => items
+            .iter()
+            .map(|item| json(item, root))
+            .collect::<Option<Vec<_>>>()?
+            .into(),
+        (Value::Bytes(_), _) => return None,
+    })
+}
+
+/// A whole number without a fraction, as it was most likely read.
+fn whole(number: f64) -> serde_json::Value {
+    match number.fract() == 0.0 && number.abs() < 9e15 {
+        true => (number as i64).into(),
+        false => number.into(),
+    }
+}
+
+fn embedded(manifest: &Manifest, sample: &Sample, column: &Column) -> DataError {
+    let kind = column.role.media().unwrap_or(MediaKind::Image);
+    let message = format!(
+        "expected the path of a file ({kind:?}) to write into a table of lines, found a file embedded in the \
+         manifest; store the media as files first"
+    );
+    let error = DataError::new(ErrorKind::Unsupported, message);
+    error.at_path(&manifest.path).at_row(sample.row).in_field(&column.name)
+}
