@@ -257,3 +257,188 @@ fn each<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a Value)) {
         value => visit(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{folder, jpeg, photo, png, shape};
+    use super::*;
+    use serde_json::json;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn report(manifest: &Manifest, options: &CheckOptions) -> Report {
+        let mut report = check(manifest, options, &AtomicBool::new(false), &|_, _| {}).unwrap();
+        assert_eq!(report.rows, report.good + report.skipped + report.quarantined.len());
+        report.seconds = 0.0;
+        report
+    }
+
+    /// A JPEG whose header claims 60,000 rows of pixels.
+    fn forged_jpeg(mut bytes: Vec<u8>) -> Vec<u8> {
+        let frame = bytes.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        bytes[frame + 5..frame + 7].copy_from_slice(&60_000u16.to_be_bytes());
+        bytes
+    }
+
+    /// A PNG whose header claims another height, with the checksum that belongs to it.
+    fn forged_png(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes[22] += 1;
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&checksum.sum().to_be_bytes());
+        bytes
+    }
+
+    /// A whole picture, or one that is damaged in one of seven ways.
+    fn file(number: usize) -> (String, Vec<u8>) {
+        let (png, jpeg) = (png(&photo(number)), jpeg(&photo(number), 90));
+        let name = format!("{number}.{}", ["png", "jpg"][number % 2]);
+        if number % 10 != 9 {
+            return (name, if number % 2 == 0 { png } else { jpeg });
+        }
+        let bytes = match number / 10 % 7 {
+            0 => jpeg[..jpeg.len() / 2].to_vec(),
+            1 => vec![0; jpeg.len()],
+            2 => b"a text that was given the name of a picture".to_vec(),
+            3 => forged_jpeg(jpeg),
+            4 => forged_png(png),
+            5 => b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec(),
+            _ => Vec::new(),
+        };
+        (name, bytes)
+    }
+
+    #[test]
+    fn exactly_the_damaged_files_of_a_set_are_listed() {
+        let files: Vec<_> = (0..100).map(file).collect();
+        let borrowed: Vec<_> = files
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.clone()))
+            .collect();
+        let rows: Vec<_> = files
+            .iter()
+            .map(|(name, _)| json!({"image": name, "caption": "a picture"}))
+            .collect();
+        let (folder, manifest) = folder(&rows, &borrowed);
+        let one = report(
+            &manifest,
+            &CheckOptions {
+                threads: 1,
+                ..CheckOptions::default()
+            },
+        );
+        let found: Vec<_> = one
+            .quarantined
+            .iter()
+            .map(|row| (row.row, row.path.clone().unwrap()))
+            .collect();
+        let expected: Vec<_> = (9..100)
+            .step_by(10)
+            .map(|row| (row, folder.path().join(&files[row].0)))
+            .collect();
+        assert_eq!(found, expected);
+        assert_eq!((one.good, one.duplicate_groups, one.leak_groups), (90, 0, 0));
+        assert!(
+            one.quarantined
+                .iter()
+                .all(|row| row.field.as_deref() == Some("image") && !row.reason.is_empty())
+        );
+        let four = CheckOptions {
+            threads: 4,
+            memory: 1,
+            ..CheckOptions::default()
+        };
+        assert_eq!(report(&manifest, &four), one);
+    }
+
+    /// Rows of `(image, note)`, and the fields and codes of the rows that cannot be used.
+    fn check_rows(lines: &str, expected: &[(usize, Option<&str>, &str)]) {
+        let (folder, _) = folder(&[json!({})], &[("a.png", png(&shape(1)))]);
+        std::fs::write(folder.path().join("rows.jsonl"), lines).unwrap();
+        let manifest = Manifest::open(&folder.path().join("rows.jsonl")).unwrap();
+        let found = report(&manifest, &CheckOptions::default());
+        let bad: Vec<_> = found
+            .quarantined
+            .iter()
+            .map(|row| (row.row, row.field.as_deref(), row.code))
+            .collect();
+        assert_eq!(bad, expected, "{lines}");
+    }
+
+    #[test]
+    fn every_row_is_good_skipped_or_bad_once() {
+        check_rows("{\"image\":\"a.png\"}\n{\"image\":null}\n{}\n", &[]);
+        check_rows(
+            "{\"image\":7}\n{\"image\":\"\"}\n",
+            &[(0, Some("image"), "invalid"), (1, Some("image"), "invalid")],
+        );
+        check_rows(
+            "{\"image\":\"no.png\"}\n[]\n{\"image\":\"a.png\"}",
+            &[(0, Some("image"), "missing"), (1, None, "damaged")],
+        );
+        let lists =
+            "{\"image\":[\"a.png\",\"no.png\",\"no.jpg\"]}\n{\"image\":[\"a.png\",null,\"a.png\"]}\n{\"image\":[]}";
+        check_rows(lists, &[(0, Some("image"), "missing")]);
+        let two = "{\"audio\":\"no.wav\",\"image\":\"no.png\"}\n{\"audio\":\"a.png\",\"image\":\"a.png\"}\n";
+        check_rows(two, &[(0, Some("audio"), "missing")]);
+    }
+
+    #[test]
+    fn a_medium_is_decoded_once_and_a_filter_skips_rows() {
+        let row = |image: &str, kind: &str| json!({"image": image, "kind": kind});
+        let rows = [
+            row("a.png", "x"),
+            row("a.png", "x"),
+            row("no.png", "y"),
+            row("a.png", "y"),
+        ];
+        let (_folder, manifest) = folder(&rows, &[("a.png", png(&shape(1)))]);
+        let calls = AtomicUsize::new(0);
+        let count = |_, total| {
+            assert_eq!(total, 2);
+            calls.fetch_add(1, Ordering::SeqCst);
+        };
+        check(&manifest, &CheckOptions::default(), &AtomicBool::new(false), &count).unwrap();
+        assert_eq!(calls.into_inner(), 2);
+        let only = |column: &str| CheckOptions {
+            only: Some(Only {
+                column: column.into(),
+                values: vec!["x".into()],
+            }),
+            ..CheckOptions::default()
+        };
+        let found = report(&manifest, &only("kind"));
+        assert_eq!(
+            (found.good, found.skipped, found.quarantined.len(), found.media),
+            (2, 2, 0, 1)
+        );
+        let error = check(&manifest, &only("sort"), &AtomicBool::new(false), &|_, _| {}).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Missing);
+    }
+
+    #[test]
+    fn an_interrupt_ends_a_check_with_an_error() {
+        let rows: Vec<_> = (0..50)
+            .map(|number| json!({"image": format!("{number}.png")}))
+            .collect();
+        let (_folder, manifest) = folder(&rows, &[]);
+        let interrupt = AtomicBool::new(false);
+        let stop = |done, _| interrupt.store(done >= 3, Ordering::SeqCst);
+        let error = check(&manifest, &CheckOptions::default(), &interrupt, &stop).unwrap_err();
+        assert!(error.message.contains("interrupted"), "{error}");
+    }
+
+    #[test]
+    fn the_report_has_the_names_that_scripts_read() {
+        let (_folder, manifest) = folder(&[json!({"image": "no.png"})], &[]);
+        let found = serde_json::to_value(report(&manifest, &CheckOptions::default())).unwrap();
+        let expected = json!({"rows": 1, "good": 0, "skipped": 0, "duplicates": [], "leaks": []});
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&found[name], value, "{name}");
+        }
+        let bad = &found["quarantined"][0];
+        assert_eq!(
+            (&bad["row"], bad["path"].is_string(), bad["reason"].is_string()),
+            (&json!(0), true, true)
+        );
+    }
+}

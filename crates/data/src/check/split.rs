@@ -356,3 +356,153 @@ fn embedded(manifest: &Manifest, sample: &Sample, column: &Column) -> DataError 
     let error = DataError::new(ErrorKind::Unsupported, message);
     error.at_path(&manifest.path).at_row(sample.row).in_field(&column.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::check;
+    use crate::check::testing::{folder, jpeg, photo, png, table};
+    use serde_json::{Value as Json, json};
+
+    fn divide(manifest: &Manifest, options: &SplitOptions) -> (SplitReport, Manifest) {
+        let report = write_split(manifest, options, &AtomicBool::new(false), &|_, _| {}).unwrap();
+        let written = Manifest::open(&report.path).unwrap();
+        assert_eq!(report.rows, written.rows());
+        (report, written)
+    }
+
+    fn halves() -> SplitOptions {
+        SplitOptions {
+            train: 0.5,
+            validation: 0.25,
+            test: 0.25,
+            ..SplitOptions::default()
+        }
+    }
+
+    fn drawn(manifest: &Manifest) -> Vec<String> {
+        manifest
+            .samples
+            .iter()
+            .map(|sample| sample.get("split").label().unwrap())
+            .collect()
+    }
+
+    /// Twelve pictures, each also as a JPEG and twice by name, in a split that leaks.
+    fn copies() -> (tempfile::TempDir, Manifest) {
+        let names: Vec<String> = (0..12)
+            .flat_map(|number| [format!("{number}.png"), format!("{number}.jpg")])
+            .collect();
+        let bytes = |place: usize| match place % 2 {
+            0 => png(&photo(place / 2)),
+            _ => jpeg(&photo(place / 2), 80),
+        };
+        let files: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(place, name)| (name.as_str(), bytes(place)))
+            .collect();
+        let row =
+            |place: usize| json!({"image": names[place % 24], "n": place, "split": (["train", "test"][place % 2])});
+        folder(&(0..48).map(row).collect::<Vec<_>>(), &files)
+    }
+
+    #[test]
+    fn copies_stay_together_and_the_rows_in_their_order() {
+        let (_folder, manifest) = copies();
+        let (report, written) = divide(&manifest, &halves());
+        assert_eq!((report.groups, report.largest_group, report.undecodable), (12, 4, 0));
+        let numbers = written.samples.iter().map(|sample| sample.get("n").clone());
+        assert!(numbers.eq((0..48).map(|number| Value::Number(f64::from(number)))));
+        let leaks = |manifest| {
+            let report = check(manifest, &CheckOptions::default(), &AtomicBool::new(false), &|_, _| {});
+            report.unwrap().leak_groups
+        };
+        assert!(leaks(&manifest) > 0);
+        assert_eq!(leaks(&written), 0);
+        assert!(
+            report.splits.values().all(|size| size.rows > 0 && size.rows % 4 == 0),
+            "{report:?}"
+        );
+    }
+
+    #[test]
+    fn rows_that_are_added_or_moved_change_no_other_row() {
+        let (_folder, manifest) = copies();
+        let (_, whole) = divide(&manifest, &halves());
+        let mut part = manifest.clone();
+        part.samples.reverse();
+        part.samples.truncate(20);
+        let (_, again) = divide(&part, &halves());
+        let expected: Vec<String> = drawn(&whole).into_iter().rev().take(20).collect();
+        assert_eq!(drawn(&again), expected);
+        let other = SplitOptions { seed: 1, ..halves() };
+        assert_ne!(drawn(&divide(&manifest, &other).1), drawn(&whole));
+    }
+
+    #[test]
+    fn a_group_column_and_broken_media_tie_rows_too() {
+        let rows: Vec<Json> = (0..60)
+            .map(|n| json!({"image": format!("no{}.png", n % 30), "scene": n % 30 / 2}))
+            .collect();
+        let (_folder, manifest) = folder(&rows, &[]);
+        let (report, _) = divide(&manifest, &halves());
+        assert_eq!((report.groups, report.undecodable), (30, 60));
+        let scenes = SplitOptions {
+            group: Some("scene".into()),
+            ..halves()
+        };
+        assert_eq!(divide(&manifest, &scenes).0.groups, 15);
+        let unknown = SplitOptions {
+            group: Some("room".into()),
+            ..halves()
+        };
+        let error = write_split(&manifest, &unknown, &AtomicBool::new(false), &|_, _| {}).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Missing);
+    }
+
+    #[test]
+    fn each_label_gets_its_fractions() {
+        let folder = tempfile::tempdir().unwrap();
+        let label = |number: usize| if number < 40 { "rare" } else { "common" };
+        let rows: Vec<Json> = (0..400)
+            .map(|number| json!({"n": number, "label": label(number)}))
+            .collect();
+        let options = SplitOptions {
+            stratify: Some("label".into()),
+            ..halves()
+        };
+        let (report, _) = divide(&table(folder.path(), &rows), &options);
+        for (split, rare, common) in [("train", 20, 180), ("validation", 10, 90), ("test", 10, 90)] {
+            let expected = [("common".to_string(), common), ("rare".to_string(), rare)].into();
+            assert_eq!(report.splits[split].labels, expected, "{split}");
+        }
+    }
+
+    #[test]
+    fn in_another_folder_the_paths_still_lead_to_the_files() {
+        let (_folder, manifest) = copies();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let options = SplitOptions {
+            out: Some(elsewhere.path().join("new.jsonl")),
+            ..halves()
+        };
+        let (_, written) = divide(&manifest, &options);
+        let report = check(&written, &CheckOptions::default(), &AtomicBool::new(false), &|_, _| {}).unwrap();
+        assert_eq!((report.good, report.media), (48, 24));
+    }
+
+    #[test]
+    fn embedded_media_are_refused() {
+        let bytes = Value::Bytes(png(&photo(1)).into());
+        let mut manifest = crate::check::testing::manifest(&["image"], vec![vec![bytes]]);
+        let folder = tempfile::tempdir().unwrap();
+        manifest.root = folder.path().to_path_buf();
+        let error = write_split(&manifest, &halves(), &AtomicBool::new(false), &|_, _| {}).unwrap_err();
+        assert_eq!(
+            (error.kind, error.field.as_deref()),
+            (ErrorKind::Unsupported, Some("image"))
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
