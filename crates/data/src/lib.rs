@@ -15,6 +15,7 @@ pub mod processors;
 pub mod random;
 mod sample;
 mod sampler;
+mod shield;
 pub mod split;
 
 pub use dataset::{Batch, Dataset, Draw, InputBatch, InputColumn};

@@ -1,5 +1,6 @@
 //! The cells that hold media, and the distinct media in them.
 
+use super::columns::kind_of_path;
 use super::probe::{Medium, Probe, Source};
 use super::{Column, MediaKind, each};
 use crate::{DataError, ErrorKind, Manifest, Result, Value};
@@ -40,8 +41,11 @@ impl Cells {
         for (sample, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
             for (column, kind) in kinds.iter().enumerate() {
                 let Some(kind) = *kind else { continue };
-                each(manifest.samples[sample].get(&columns[column].name), &mut |value| {
+                let cell = manifest.samples[sample].get(&columns[column].name);
+                let listed = matches!(cell, Value::List(_));
+                each(cell, &mut |value| {
                     if *value != Value::Absent {
+                        let kind = if listed { kind_of_item(kind, value) } else { kind };
                         let medium = cells.medium(manifest, kind, value, &mut known);
                         cells.list.push(Cell { sample, column, medium });
                     }
@@ -61,7 +65,7 @@ impl Cells {
         let (identity, source) = match value {
             Value::Text(name) => (Identity::File(name), Source::File(manifest.root.join(name))),
             Value::Bytes(bytes) => (Identity::Bytes(blake3::hash(bytes)), Source::Bytes(bytes.clone())),
-            _ => return None,
+            Value::Absent | Value::Number(_) | Value::List(_) => return None,
         };
         Some(*known.entry((kind, identity)).or_insert_with(|| {
             self.media.push(Medium { kind, source });
@@ -85,6 +89,14 @@ impl Cells {
             });
         }
         faults
+    }
+}
+
+/// A list in a column of videos may be the frames of one, which are pictures.
+fn kind_of_item(kind: MediaKind, value: &Value) -> MediaKind {
+    match value {
+        Value::Text(name) if kind == MediaKind::Video => kind_of_path(name).unwrap_or(kind),
+        _ => kind,
     }
 }
 

@@ -380,6 +380,10 @@ mod tests {
         check_rows(lists, &[(0, Some("image"), "missing")]);
         let two = "{\"audio\":\"no.wav\",\"image\":\"no.png\"}\n{\"audio\":\"a.png\",\"image\":\"a.png\"}\n";
         check_rows(two, &[(0, Some("audio"), "missing")]);
+        check_rows(
+            "{\"video\":[\"a.png\",\"rows.jsonl\"]}\n{\"video\":[\"a.png\",\"no.png\"]}",
+            &[(1, Some("video"), "missing")],
+        );
     }
 
     #[test]

@@ -6,10 +6,10 @@ use crate::check::fingerprint::Fingerprint;
 use crate::check::gate::Gate;
 use crate::processors::Picture;
 use crate::processors::image::{Area, CHANNELS, decode, read, sample};
+use crate::shield::shielded;
 use fast_image_resize::FilterType;
 use image::ImageReader;
 use std::io::Cursor;
-use std::panic::catch_unwind;
 use std::sync::Arc;
 
 /// The side of a thumbnail, in pixels.
@@ -40,11 +40,11 @@ pub(super) fn probe(source: &Source, gate: &Gate) -> Result<Probe> {
 /// The memory that the picture's header asks for; none where it cannot be read, because then
 /// nothing will be decoded.
 fn claimed_memory(bytes: &[u8]) -> u64 {
-    let size = catch_unwind(|| {
+    let size = shielded(|| {
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
         reader.into_dimensions().ok()
     });
-    let (width, height) = size.ok().flatten().unwrap_or((0, 0));
+    let (width, height) = size.flatten().unwrap_or((0, 0));
     u64::from(width) * u64::from(height) * PIXEL
 }
 

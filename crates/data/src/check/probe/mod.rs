@@ -7,9 +7,9 @@ mod video;
 use super::MediaKind;
 use super::fingerprint::Fingerprint;
 use super::gate::Gate;
+use crate::shield::shielded;
 use crate::{DataError, ErrorKind, Result};
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -106,8 +106,7 @@ fn probe(medium: &Medium, gate: &Gate) -> Result<Probe> {
         MediaKind::Audio => audio::probe,
         MediaKind::Video => video::probe,
     };
-    // The decoders catch their own faults; this is for what is computed from the decoded medium.
-    let result = catch_unwind(AssertUnwindSafe(|| read(&medium.source, gate))).unwrap_or_else(|_| {
+    let result = shielded(|| read(&medium.source, gate)).unwrap_or_else(|| {
         let message = "expected a readable medium, found one on which its reader failed; replace the file";
         Err(DataError::new(ErrorKind::Damaged, message))
     });
