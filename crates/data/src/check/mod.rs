@@ -9,6 +9,7 @@ mod gate;
 mod loose;
 mod probe;
 mod quarantine;
+mod rewrite;
 mod sets;
 mod sniff;
 mod split;
@@ -44,7 +45,7 @@ pub enum MediaKind {
 /// How a manifest is checked.
 #[derive(Debug, Clone)]
 pub struct CheckOptions {
-    /// Media decoded at the same time.
+    /// Media decoded at the same time; at least one is.
     pub threads: usize,
     /// Bytes that decoded media may take together; a medium that alone takes more is decoded alone.
     pub memory: u64,
@@ -293,7 +294,8 @@ mod tests {
         let (png, jpeg) = (png(&photo(number)), jpeg(&photo(number), 90));
         let name = format!("{number}.{}", ["png", "jpg"][number % 2]);
         if number % 10 != 9 {
-            return (name, if number % 2 == 0 { png } else { jpeg });
+            let whole = if name.ends_with("png") { png } else { jpeg };
+            return (name, whole);
         }
         let bytes = match number / 10 % 7 {
             0 => jpeg[..jpeg.len() / 2].to_vec(),

@@ -1,19 +1,18 @@
 //! A split without leaks: rows that share content, nearly or exactly, are drawn together.
 
 use super::duplicates::Groups;
+use super::rewrite::rewrite;
 use super::sets::DisjointSets;
-use super::{CheckOptions, Column, Looked, MediaKind, each, look};
+use super::{CheckOptions, Column, Looked, each, look};
 use crate::random::Key;
 use crate::split::{Fractions, Split};
-use crate::{DataError, ErrorKind, Manifest, Result, Sample, Value, files};
+use crate::{DataError, ErrorKind, Manifest, Result, Value};
 use rand::RngExt;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-/// The column that is written.
-const COLUMN: &str = "split";
 const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 
 /// How rows are divided.
@@ -87,7 +86,8 @@ pub struct SplitSize {
 /// # Errors
 /// [`ErrorKind::Invalid`] for fractions that are no division, and when `interrupt` was set before
 /// the end; [`ErrorKind::Missing`] for an unknown column; [`ErrorKind::Unsupported`] for media
-/// embedded in the manifest, which a table of lines cannot hold; [`ErrorKind::Io`].
+/// embedded in the manifest, which a table of lines cannot hold; [`ErrorKind::Io`]. A manifest with
+/// records that cannot be read is not written over ([`ErrorKind::Invalid`]).
 pub fn write_split(
     manifest: &Manifest,
     options: &SplitOptions,
@@ -104,7 +104,7 @@ pub fn write_split(
         .out
         .clone()
         .unwrap_or_else(|| manifest.root.join("rows.split.jsonl"));
-    let columns = super::columns(manifest, Some(COLUMN), options.group.as_deref());
+    let columns = super::columns(manifest, Some(super::rewrite::COLUMN), options.group.as_deref());
     let all = vec![true; manifest.samples.len()];
     let looked = look(manifest, &columns, &all, &options.check, interrupt, progress)?;
     let groups = connected(manifest, &columns, &looked, options);
@@ -120,7 +120,7 @@ pub fn write_split(
     for (group, split) in groups.iter().zip(&drawn) {
         group.samples.iter().for_each(|sample| splits[*sample] = *split);
     }
-    write(manifest, &columns, &splits, &path)?;
+    rewrite(manifest, &columns, &splits, &path)?;
     Ok(SplitReport {
         path,
         rows: splits.len(),
@@ -289,74 +289,6 @@ fn sizes(manifest: &Manifest, splits: &[Split], stratify: Option<&str>) -> BTree
     sizes
 }
 
-fn write(manifest: &Manifest, columns: &[Column], splits: &[Split], path: &Path) -> Result<()> {
-    let moved = moved_root(manifest, path)?;
-    let mut text = String::new();
-    for (sample, split) in manifest.samples.iter().zip(splits) {
-        let mut line = serde_json::Map::new();
-        for column in columns.iter().filter(|column| column.name != COLUMN) {
-            let root = column.role.media().and(moved.as_deref());
-            let value = json(sample.get(&column.name), root).ok_or_else(|| embedded(manifest, sample, column))?;
-            line.insert(column.name.clone(), value);
-        }
-        line.insert(COLUMN.to_string(), split.to_string().into());
-        text += &serde_json::Value::Object(line).to_string();
-        text.push('\n');
-    }
-    files::write_atomically(path, text.as_bytes())
-}
-
-/// The absolute folder of the media, where the new manifest lies in another one.
-fn moved_root(manifest: &Manifest, path: &Path) -> Result<Option<PathBuf>> {
-    let absolute = |folder: &Path| {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        folder.canonicalize().map_err(|error| DataError::io(&error, folder))
-    };
-    let (root, target) = (
-        absolute(&manifest.root)?,
-        absolute(path.parent().unwrap_or(Path::new(".")))?,
-    );
-    Ok((root != target).then_some(root))
-}
-
-/// The value as a table of lines writes it, paths below `root` where it is given; `None` for bytes.
-fn json(value: &Value, root: Option<&Path>) -> Option<serde_json::Value> {
-    Some(match (value, root) {
-        (Value::Absent, _) => serde_json::Value::Null,
-        (Value::Text(name), Some(root)) => root.join(name).to_string_lossy().into(),
-        (Value::Text(text), None) => text.as_str().into(),
-        (Value::Number(number), _) => whole(*number),
-        (Value::List(items), _) => items
-            .iter()
-            .map(|item| json(item, root))
-            .collect::<Option<Vec<_>>>()?
-            .into(),
-        (Value::Bytes(_), _) => return None,
-    })
-}
-
-/// A whole number without a fraction, as it was most likely read.
-fn whole(number: f64) -> serde_json::Value {
-    match number.fract() == 0.0 && number.abs() < 9e15 {
-        true => (number as i64).into(),
-        false => number.into(),
-    }
-}
-
-fn embedded(manifest: &Manifest, sample: &Sample, column: &Column) -> DataError {
-    let kind = column.role.media().unwrap_or(MediaKind::Image);
-    let message = format!(
-        "expected the path of a file ({kind:?}) to write into a table of lines, found a file embedded in the \
-         manifest; store the media as files first"
-    );
-    let error = DataError::new(ErrorKind::Unsupported, message);
-    error.at_path(&manifest.path).at_row(sample.row).in_field(&column.name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -490,6 +422,33 @@ mod tests {
         let (_, written) = divide(&manifest, &options);
         let report = check(&written, &CheckOptions::default(), &AtomicBool::new(false), &|_, _| {}).unwrap();
         assert_eq!((report.good, report.media), (48, 24));
+    }
+
+    #[test]
+    fn records_that_cannot_be_read_are_left_out_but_never_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        let lines = "{\"n\":1.5,\"split\":\"dev\"}\n[]\n{\"n\":[2,null],\"m\":\"x\"}\n";
+        std::fs::write(&path, lines).unwrap();
+        let manifest = Manifest::open(&path).unwrap();
+        let all = SplitOptions {
+            train: 1.0,
+            validation: 0.0,
+            test: 0.0,
+            ..SplitOptions::default()
+        };
+        let (report, _) = divide(&manifest, &all);
+        assert_eq!((report.rows, report.left_out), (2, 1));
+        let written = std::fs::read_to_string(folder.path().join("rows.split.jsonl")).unwrap();
+        let expected = "{\"n\":1.5,\"m\":null,\"split\":\"train\"}\n{\"n\":[2,null],\"m\":\"x\",\"split\":\"train\"}\n";
+        assert_eq!(written, expected);
+        let over = SplitOptions {
+            out: Some(path.clone()),
+            ..all
+        };
+        let error = write_split(&manifest, &over, &AtomicBool::new(false), &|_, _| {}).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), lines);
     }
 
     #[test]
