@@ -3,6 +3,7 @@
 //! Names no tensor type: a batch leaves here as flat vectors with their shapes.
 
 pub mod catalogue;
+pub mod check;
 mod dataset;
 mod error;
 pub mod ffmpeg;
@@ -15,6 +16,7 @@ pub mod processors;
 pub mod random;
 mod sample;
 mod sampler;
+mod shield;
 pub mod split;
 
 pub use dataset::{Batch, Dataset, Draw, InputBatch, InputColumn};

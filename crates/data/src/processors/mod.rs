@@ -2,8 +2,8 @@
 //! and serving.
 
 pub mod audio;
-mod image;
-mod read;
+pub(crate) mod image;
+pub(crate) mod read;
 mod store;
 mod text;
 pub mod video;

@@ -10,6 +10,7 @@ pub(super) mod resize;
 
 pub use augment::augment;
 pub use config::{Augment, Decode, ImageConfig, Resize, Size};
+pub(crate) use resize::{Area, sample};
 
 use super::{Collated, read};
 use crate::Result;
@@ -44,6 +45,15 @@ pub fn prepare_file(config: &ImageConfig, path: &Path) -> Result<Picture> {
     read::read(path, "a picture")
         .and_then(|bytes| prepare_bytes(config, &bytes))
         .map_err(|error| error.at_path(path))
+}
+
+/// Decodes a whole picture at its own size.
+pub(crate) fn decode_whole(bytes: &[u8]) -> Result<Picture> {
+    let config = ImageConfig {
+        resize: Resize::Stretch,
+        ..ImageConfig::default()
+    };
+    Ok(decode::decode(bytes, &config)?.picture)
 }
 
 /// Decodes and resizes an encoded picture.
