@@ -2,6 +2,7 @@
 //!
 //! Names no tensor type: a batch leaves here as flat vectors with their shapes.
 
+mod archive;
 pub mod catalogue;
 mod dataset;
 mod error;
@@ -14,7 +15,11 @@ pub mod processors;
 pub mod random;
 mod sample;
 mod sampler;
+pub mod shards;
 pub mod split;
+pub mod storage;
+#[cfg(test)]
+mod testing;
 
 pub use dataset::{Batch, Dataset, Draw, InputBatch, InputColumn};
 pub use error::{DataError, ErrorKind, Result};
@@ -25,3 +30,5 @@ pub use modality::Modality;
 pub use processors::{Collated, Feature, Processor, ProcessorConfig};
 pub use sample::{Sample, Value};
 pub use sampler::Sampler;
+pub use shards::{ShardIndex, ShardSet, ShardStream};
+pub use storage::Stored;
