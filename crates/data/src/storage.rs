@@ -84,11 +84,17 @@ impl ReadAt for Unpacked {
 }
 
 /// A part of a larger file that is held in memory, its positions those of that file.
-#[derive(Debug)]
 pub struct Part {
     pub path: PathBuf,
     pub start: u64,
     pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, start) = (self.path.display(), self.start);
+        write!(out, "Part({path}, {} bytes from {start} on)", self.bytes.len())
+    }
 }
 
 impl ReadAt for Part {

@@ -106,8 +106,9 @@ impl Mix {
     }
 
     /// The samples of an epoch of `rows` rows, as indices into the manifest's. Every beginning of it
-    /// has the shares of the weights within one row for each set. A set gives all of its samples
-    /// before it gives one again, from one epoch to the next; each pass has its own random order.
+    /// has the shares of the weights: of two sets within one row, of n within n - 1. A set gives all of
+    /// its samples before it gives one again, from one epoch to the next; each pass has its own random
+    /// order.
     pub fn epoch(&self, key: &Key, epoch: u64, rows: usize) -> Vec<usize> {
         let counts = self.counts(rows);
         let numbered = self.parts.iter().zip(&counts).enumerate();

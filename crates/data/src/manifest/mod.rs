@@ -14,7 +14,7 @@ mod mix;
 pub(crate) mod parquet;
 pub(crate) mod pattern;
 mod records;
-mod several;
+pub(crate) mod several;
 mod spill;
 mod tree;
 

@@ -18,9 +18,7 @@ const TABLES: [&str; 5] = ["csv", "jsonl", "ndjson", "parquet", "tsv"];
 /// Reads the rows of all files in their order. Where every name starts with a split, as in
 /// `train-00000-of-00002.parquet`, it becomes the column `split`.
 pub(super) fn open(files: &[PathBuf], path: &Path, root: &Path) -> Result<Manifest> {
-    let splits: Option<Vec<Split>> = files.iter().map(|file| split_of(file)).collect();
-    // One file's name says too little: `test.csv` may be all that there is.
-    let splits = splits.filter(|_| files.len() > 1);
+    let splits = splits(files);
     let mut spill = Spill::new(path);
     let mut all = Records::default();
     for (place, file) in files.iter().enumerate() {
@@ -55,6 +53,13 @@ pub(super) fn of_folder(folder: &Path, names: &[std::ffi::OsString]) -> Vec<Path
         .into_iter()
         .find(|files: &Vec<PathBuf>| !files.is_empty())
         .unwrap_or_default()
+}
+
+/// The splits of files whose names all start with one; one file's name says too little, since
+/// `test.csv` may be all that there is.
+pub(crate) fn splits(files: &[PathBuf]) -> Option<Vec<Split>> {
+    let splits: Option<Vec<Split>> = files.iter().map(|file| split_of(file)).collect();
+    splits.filter(|_| files.len() > 1)
 }
 
 /// The split that a file's name starts with.

@@ -79,13 +79,7 @@ impl ShardIndex {
             length => Ok(place.offset..place.offset + u64::from(length)),
         };
         let cells = span.and_then(|span| cells(&shard.source, shard.format, span));
-        match cells {
-            Ok(cells) => Ok(Sample {
-                row,
-                values: cells.into_iter().collect(),
-            }),
-            Err(error) => Err(error.at_row(row)),
-        }
+        shard.sample(row, cells)
     }
 }
 

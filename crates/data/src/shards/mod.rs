@@ -12,11 +12,13 @@ mod stream;
 pub use index::ShardIndex;
 pub use stream::{LanePosition, Position, ShardStream, Shuffle};
 
-use crate::manifest::{extension, pattern};
+use crate::manifest::{Cells, extension, pattern, several};
+use crate::split::Split;
 use crate::storage::{LocalFile, ReadAt};
-use crate::{DataError, ErrorKind, Result};
+use crate::{DataError, ErrorKind, Result, Sample, Value};
 use rayon::prelude::*;
 use rows::Rows;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub(crate) struct Shard {
     /// The number of its first row in the whole set.
     pub first_row: usize,
     pub rows: usize,
+    /// The split that the names of the set's shards say, as a manifest of them has it.
+    pub split: Option<Split>,
 }
 
 /// The shards of a set in the order of their names, and how many rows each has.
@@ -55,8 +59,10 @@ impl ShardSet {
         let files = pattern::expand(path, |file| format(file).is_ok())?;
         let shards: Result<Vec<Shard>> = files.par_iter().map(|file| Shard::open(file)).collect();
         let mut shards = shards?;
+        let splits = several::splits(&files);
         let mut rows = 0;
-        for shard in &mut shards {
+        for (place, shard) in shards.iter_mut().enumerate() {
+            shard.split = splits.as_ref().map(|splits| splits[place]);
             shard.first_row = rows;
             rows += shard.rows;
         }
@@ -89,7 +95,18 @@ impl Shard {
             source,
             format,
             first_row: 0,
+            split: None,
         })
+    }
+
+    /// The sample of row `row` of the set, which lies in this shard.
+    fn sample(&self, row: usize, cells: Result<Cells>) -> Result<Sample> {
+        let mut values: BTreeMap<String, Value> = cells.map_err(|error| error.at_row(row))?.into_iter().collect();
+        if let Some(split) = self.split {
+            let split = || Value::Text(split.to_string());
+            values.entry("split".to_string()).or_insert_with(split);
+        }
+        Ok(Sample { row, values })
     }
 }
 
@@ -108,6 +125,7 @@ fn format(path: &Path) -> Result<Format> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::Manifest;
     use crate::archive::tar::archive;
 
     /// A folder of `shards` WebDataset shards, the samples numbered in `id` members and their
@@ -154,5 +172,48 @@ pub(crate) mod tests {
         assert_eq!(missing.unwrap_err().kind, ErrorKind::Missing);
         let packed = ShardSet::open(&folder.path().join("train.tar.gz"));
         assert!(packed.is_err());
+    }
+
+    /// Row by row what a manifest, an index and a stream read; of broken rows the place.
+    fn check_agreement(folder: &Path) {
+        let Ok(manifest) = Manifest::open(folder) else {
+            return;
+        };
+        let set = ShardSet::open(folder).unwrap();
+        let index = ShardIndex::open(&set, None).unwrap();
+        let samples = manifest
+            .samples
+            .iter()
+            .map(|sample| (sample.row, Ok(sample.values.clone())));
+        let broken = manifest
+            .broken
+            .iter()
+            .map(|error| (error.row.unwrap(), Err(error.offset)));
+        let listed: BTreeMap<_, _> = samples.chain(broken).collect();
+        assert_eq!((listed.len(), index.rows()), (set.rows(), set.rows()));
+        let stream = ShardStream::new(set, Some(Shuffle::new(1, 0)));
+        let by_number = (0..index.rows()).map(|row| index.sample(row));
+        let mut seen = 0;
+        for sample in stream.chain(by_number) {
+            let (row, found) = match sample {
+                Ok(sample) => (sample.row, Ok(sample.values)),
+                Err(error) => (error.row.unwrap(), Err(error.offset)),
+            };
+            assert_eq!(listed[&row], found);
+            seen += 1;
+        }
+        assert_eq!(seen, 2 * listed.len());
+    }
+
+    proptest::proptest! {
+        #![proptest_config(crate::testing::cases(500))]
+        #[test]
+        fn manifest_index_and_stream_agree_on_damaged_shards(changes in crate::testing::mutations()) {
+            let folder = folder(2, 3);
+            let path = folder.path().join("train-0000.tar");
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, crate::testing::mutate(bytes, &changes)).unwrap();
+            check_agreement(folder.path());
+        }
     }
 }

@@ -183,14 +183,11 @@ impl ShardStream {
             let Some(row) = lane.rows.next() else {
                 continue;
             };
-            let number = self.set.shards[lane.shard].first_row + lane.row;
+            let shard = &self.set.shards[lane.shard];
+            let sample = shard.sample(shard.first_row + lane.row, row.cells);
             lane.row += 1;
             self.lanes.push_back(lane);
-            let sample = row.cells.map(|cells| Sample {
-                row: number,
-                values: cells.into_iter().collect(),
-            });
-            return Some((sample.map_err(|error| error.at_row(number)), row.bytes));
+            return Some((sample, row.bytes));
         }
     }
 }

@@ -139,4 +139,56 @@ mod tests {
         let chain: Vec<i64> = std::iter::repeat_n(1, 40).chain([0]).collect();
         assert!(!is_tree(&chain));
     }
+
+    /// A number as Thrift writes it.
+    fn number(value: i64) -> Vec<u8> {
+        let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+        let mut bytes = Vec::new();
+        while rest > 0x7f {
+            bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    }
+
+    /// A page header: the type, the unpacked and the packed size, and in field 5 the count of values.
+    fn header(unpacked: i64, packed: i64, values: i64) -> Vec<u8> {
+        let fields: [&[u8]; 5] = [
+            &[0x15, 0, 0x15],
+            &number(unpacked),
+            &[0x15],
+            &number(packed),
+            &[0x2c, 0x15],
+        ];
+        [fields.concat(), number(values), vec![0, 0]].concat()
+    }
+
+    fn check(unpacked: i64, packed: i64, values: i64, expected: Result<(), ErrorKind>) {
+        let mut bytes = header(unpacked, packed, values);
+        bytes.extend([0; 100]);
+        let length = bytes.len() as u64;
+        let part = storage::Part {
+            path: "a.parquet".into(),
+            start: 0,
+            bytes,
+        };
+        let found = check_pages(&part, 0, length - 100 + packed.clamp(0, 100) as u64);
+        assert_eq!(
+            found.map_err(|error| error.kind),
+            expected,
+            "{unpacked} {packed} {values}"
+        );
+    }
+
+    #[test]
+    fn the_sizes_of_a_page_are_claims() {
+        check(1000, 100, 100, Ok(()));
+        check(1000, 101, 100, Err(ErrorKind::Damaged));
+        check(-1, 100, 100, Err(ErrorKind::Damaged));
+        check(1000, -1, 100, Err(ErrorKind::Damaged));
+        check(1000, 100, -5, Err(ErrorKind::Damaged));
+        check(100 << 20, 100, 100, Err(ErrorKind::TooLarge));
+        check(1000, 100, 1 << 30, Err(ErrorKind::TooLarge));
+    }
 }

@@ -2,7 +2,9 @@
 
 use super::super::{Cells, whole_number};
 use crate::{Result, Value};
+use parquet::basic::{ConvertedType, Repetition};
 use parquet::record::{Field, Row};
+use parquet::schema::types::Type;
 
 /// The cells of a row: one for each column, and one named `COLUMN.FIELD` for each field of a
 /// structure. A structure of `bytes` and `path`, which is how Hugging Face stores media, is one
@@ -26,9 +28,31 @@ fn add(cells: &mut Cells, name: String, field: Field) {
     }
 }
 
+/// Adds the names of the columns that `field` becomes.
+pub(super) fn name_columns(name: &str, field: &Type, columns: &mut Vec<String>) {
+    let info = field.get_basic_info();
+    let is_value = field.is_primitive()
+        || info.repetition() == Repetition::REPEATED
+        || info.converted_type() != ConvertedType::NONE
+        || is_pair(field.get_fields().iter().map(|inner| inner.name()));
+    match is_value {
+        true => columns.push(name.to_string()),
+        false => {
+            let inner = field.get_fields().iter();
+            inner.for_each(|inner| name_columns(&format!("{name}.{}", inner.name()), inner, columns));
+        }
+    }
+}
+
 fn is_medium(row: &Row) -> bool {
-    let has = |name: &str| row.get_column_iter().any(|(column, _)| column == name);
-    row.len() == 2 && has("bytes") && has("path")
+    is_pair(row.get_column_iter().map(|(name, _)| name.as_str()))
+}
+
+/// Whether the fields are `bytes` and `path`, in either order.
+fn is_pair<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names == ["bytes", "path"]
 }
 
 /// One value. Times are text; a structure in a list is the list of its fields, a map the list of its

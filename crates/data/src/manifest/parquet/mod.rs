@@ -63,11 +63,14 @@ impl Table {
         self.groups.iter().sum()
     }
 
-    /// The columns of the table itself; those of structures are named by [`Rows`].
+    /// The columns that the rows have, in the order of the file.
     pub fn columns(&self) -> Vec<String> {
         let schema = self.reader.metadata().file_metadata().schema();
-        let plain = schema.get_fields().iter().filter(|field| field.is_primitive());
-        plain.map(|field| field.name().to_string()).collect()
+        let mut columns = Vec::new();
+        for field in schema.get_fields() {
+            fields::name_columns(field.name(), field, &mut columns);
+        }
+        columns
     }
 
     /// The rows from number `row` on.
