@@ -183,11 +183,13 @@ struct Medium {
     feature: Arc<Feature>,
 }
 
-/// Equal values are one medium: a path or a text is its own name, bytes are named by their hash.
+/// Equal values are one medium: a path or a text is its own name, bytes are named by their hash, and
+/// what is stored elsewhere by its place.
 pub(crate) fn identity(value: &Value) -> Arc<str> {
     match value {
         Value::Text(text) => text.as_str().into(),
         Value::Bytes(bytes) => blake3::hash(bytes).to_hex().as_str().into(),
+        Value::Stored(stored) => stored.place().into(),
         other => format!("{other:?}").into(),
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Names no tensor type: a batch leaves here as flat vectors with their shapes.
 
+mod archive;
 pub mod catalogue;
 pub mod check;
 mod dataset;
 mod error;
-pub mod ffmpeg;
+mod ffmpeg;
 pub mod files;
 mod home;
 mod loader;
@@ -16,8 +17,12 @@ pub mod processors;
 pub mod random;
 mod sample;
 mod sampler;
+pub mod shards;
 mod shield;
 pub mod split;
+pub mod storage;
+#[cfg(test)]
+mod testing;
 
 pub use dataset::{Batch, Dataset, Draw, InputBatch, InputColumn};
 pub use error::{DataError, ErrorKind, Result};
@@ -28,3 +33,5 @@ pub use modality::Modality;
 pub use processors::{Collated, Feature, Processor, ProcessorConfig};
 pub use sample::{Sample, Value};
 pub use sampler::Sampler;
+pub use shards::{ShardIndex, ShardSet, ShardStream};
+pub use storage::Stored;

@@ -1,5 +1,6 @@
 //! One row of a data set: named values, none of them decoded yet.
 
+use crate::storage::Stored;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub enum Value {
     Number(f64),
     /// An encoded medium that came without a file: an upload, or a table with embedded bytes.
     Bytes(Arc<[u8]>),
+    /// An encoded medium inside of an archive, a shard or a table, read when it is needed.
+    Stored(Arc<Stored>),
     /// Several labels, references, candidates or turns.
     List(Vec<Value>),
 }

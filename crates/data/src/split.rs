@@ -237,6 +237,7 @@ fn identify(value: &Value, out: &mut Vec<u8>) {
         Value::Text(text) => part(b't', text.as_bytes()),
         Value::Number(number) => part(b't', number.to_string().as_bytes()),
         Value::Bytes(bytes) => part(b'b', bytes),
+        Value::Stored(stored) => part(b's', stored.place().as_bytes()),
         Value::List(items) => {
             part(b'[', &(items.len() as u64).to_le_bytes());
             items.iter().for_each(|item| identify(item, out));

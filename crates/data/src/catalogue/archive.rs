@@ -1,6 +1,6 @@
 //! Zip archives from elsewhere: confined paths, bounded sizes.
 
-use crate::{DataError, ErrorKind, Result};
+use crate::{DataError, ErrorKind, Result, archive};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -64,15 +64,14 @@ pub(super) fn each_file(archive: &Path, limits: Limits, visit: &mut dyn FnMut(Me
 
 /// The path of an entry, unless it would lead out of the folder it is unpacked into.
 fn confined<R: Read>(file: &ZipFile<'_, R>) -> Result<PathBuf> {
-    let climbs = file.name().split(['/', '\\']).any(|part| part == "..");
-    let plain = !climbs && !file.name().starts_with(['/', '\\']);
-    match file.enclosed_name().filter(|_| plain && !file.is_symlink()) {
-        Some(path) => Ok(path),
-        None => Err(damaged(format!(
-            "expected paths inside the archive, found `{}`, which leads out of it; do not use this \
-             package",
+    let is_link = file.is_symlink() || file.enclosed_name().is_none();
+    match archive::confined(file.name()) {
+        Ok(path) if !is_link => Ok(path),
+        Ok(_) => Err(damaged(format!(
+            "expected files, found the link `{}`; do not use this package",
             file.name()
         ))),
+        Err(error) => Err(error),
     }
 }
 

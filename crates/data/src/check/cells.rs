@@ -26,6 +26,7 @@ pub(super) struct Cells {
 #[derive(PartialEq, Eq, Hash)]
 enum Identity<'a> {
     File(&'a str),
+    Stored(String),
     Bytes(blake3::Hash),
 }
 
@@ -64,6 +65,7 @@ impl Cells {
     ) -> Option<usize> {
         let (identity, source) = match value {
             Value::Text(name) => (Identity::File(name), Source::File(manifest.root.join(name))),
+            Value::Stored(stored) => (Identity::Stored(stored.place()), Source::Stored(stored.clone())),
             Value::Bytes(bytes) => (Identity::Bytes(blake3::hash(bytes)), Source::Bytes(bytes.clone())),
             Value::Absent | Value::Number(_) | Value::List(_) => return None,
         };

@@ -145,6 +145,7 @@ impl Profile {
                 None
             }
             Value::Bytes(bytes) => Some(super::sniff::kind(bytes).unwrap_or(MediaKind::Image)),
+            Value::Stored(stored) => Some(kind_of_path(&stored.place()).unwrap_or(MediaKind::Image)),
             Value::Absent | Value::List(_) => return,
         };
         self.present += 1;

@@ -78,7 +78,7 @@ fn json(value: &Value, root: Option<&Path>) -> Option<serde_json::Value> {
             .map(|item| json(item, root))
             .collect::<Option<Vec<_>>>()?
             .into(),
-        (Value::Bytes(_), _) => return None,
+        (Value::Bytes(_) | Value::Stored(_), _) => return None,
     })
 }
 

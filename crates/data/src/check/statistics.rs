@@ -194,6 +194,7 @@ fn digest(value: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     match value {
         Value::Bytes(bytes) => bytes.hash(&mut hasher),
+        Value::Stored(stored) => stored.place().hash(&mut hasher),
         value => value.label().hash(&mut hasher),
     }
     hasher.finish()

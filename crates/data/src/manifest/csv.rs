@@ -1,6 +1,6 @@
 //! Tables with a header row, their cells apart by a comma or a tab.
 
-use super::{Records, without_mark};
+use super::records::{Cells, Records, without_mark};
 use crate::{DataError, ErrorKind, Result, Value};
 use csv::ByteRecord;
 use std::collections::HashSet;
@@ -111,7 +111,7 @@ fn header(row: &Row) -> Result<Vec<String>> {
     }
 }
 
-fn cells(row: &Row, header: &[String]) -> Result<Vec<(String, Value)>> {
+fn cells(row: &Row, header: &[String]) -> Result<Cells> {
     if row.unclosed {
         return Err(not_closed());
     }

@@ -1,61 +1,65 @@
-//! A folder as a manifest: a table inside it, or one sub-folder of pictures per class.
+//! A folder as a manifest: a table inside it, several tables or shards, or one sub-folder of media
+//! per class.
 //!
-//! The layouts are those of the Hugging Face `imagefolder` loader: a `metadata` table whose
-//! `file_name` column names the pictures, or class folders, themselves in `train`, `validation`
-//! and `test` folders or not.
+//! The layouts are those of the Hugging Face `imagefolder`, `audiofolder` and `videofolder` loaders:
+//! a `metadata` table whose `file_name` column names the media, or class folders; either of them in
+//! folders named after splits or not.
 
-use super::{Manifest, Records};
+use super::described::describe;
+use super::records::{Cells, Records};
+use super::spill::Spill;
+use super::tree::{Entries, Tree};
+use super::{Manifest, media, several};
 use crate::split::Split;
 use crate::{DataError, ErrorKind, Result, Value};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-const TABLES: [&str; 3] = ["rows.jsonl", "metadata.jsonl", "metadata.csv"];
-const PICTURES: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-/// Files that desktops leave in folders, beside those whose names start with a dot.
-const DESKTOP: [&str; 2] = ["desktop.ini", "thumbs.db"];
 /// Deeper folders are taken for a link that leads back to one of its parents.
 const DEPTH: usize = 16;
 
-pub(super) fn open(folder: &Path) -> Result<Manifest> {
-    if let Some(table) = table_in(folder) {
-        let mut manifest = Manifest::open_file(&table)?;
-        name_images(&mut manifest);
+pub(super) fn open(tree: &Tree) -> Result<Manifest> {
+    let mut listing = Listing {
+        tree,
+        records: Records::default(),
+        spill: Spill::new(tree.path()),
+    };
+    let top = Path::new("");
+    if let Some(table) = tree.table_in(top) {
+        listing.table(&table, None)?;
+        let mut manifest = listing.records.into_manifest(&tree.full(&table), tree.path());
+        manifest.path = tree.full(&table);
         return Ok(manifest);
     }
-    let mut listing = Listing {
-        root: folder,
-        records: Records::default(),
-    };
-    let entries = entries(folder)?;
+    let entries = tree.entries(top)?;
+    if let Some(manifest) = together(tree, &entries)? {
+        return Ok(manifest);
+    }
     let splits = entries.folders.iter().map(split_of).collect::<Option<Vec<_>>>();
     match splits {
         Some(splits) if !splits.is_empty() => {
-            listing.outside(Path::new(""), &entries.files);
+            listing.outside(top, &entries.files);
             for (name, split) in entries.folders.iter().zip(splits) {
                 listing.split(name, split)?;
             }
         }
-        _ => listing.classes(Path::new(""), entries, None)?,
+        _ => listing.classes(top, entries, None)?,
     }
-    Ok(listing.records.into_manifest(folder, folder))
+    Ok(listing.records.into_manifest(tree.path(), tree.path()))
 }
 
-fn table_in(folder: &Path) -> Option<PathBuf> {
-    let mut tables = TABLES.iter().map(|name| folder.join(name));
-    tables.find(|path| path.is_file())
-}
-
-/// Adds the column `image` to a table that names its pictures in `file_name`.
-fn name_images(manifest: &mut Manifest) {
-    let has = |name: &str| manifest.columns.iter().any(|column| column == name);
-    if !has("file_name") || has("image") {
-        return;
+/// Tables or shards that are one set, beside each other or in the folder `data`.
+fn together(tree: &Tree, entries: &Entries) -> Result<Option<Manifest>> {
+    let Tree::Folder(root) = tree else {
+        return Ok(None);
+    };
+    let mut files = several::of_folder(root, &entries.files);
+    if files.is_empty() && entries.folders.iter().any(|name| name == "data") {
+        files = several::of_folder(&root.join("data"), &tree.entries(Path::new("data"))?.files);
     }
-    manifest.columns.push("image".to_string());
-    for sample in &mut manifest.samples {
-        let file = sample.get("file_name").clone();
-        sample.values.insert("image".to_string(), file);
+    match files.is_empty() {
+        true => Ok(None),
+        false => several::open(&files, root, root).map(Some),
     }
 }
 
@@ -63,21 +67,34 @@ fn split_of(name: &OsString) -> Option<Split> {
     name.to_str()?.parse().ok()
 }
 
-/// The rows of a folder without a table, by sorted path.
+/// The rows of a folder, by sorted path.
 struct Listing<'a> {
-    root: &'a Path,
+    tree: &'a Tree,
     records: Records,
+    spill: Spill,
 }
 
 impl Listing<'_> {
+    /// The rows that a table in some folder describes.
+    fn table(&mut self, table: &Path, split: Option<Split>) -> Result<()> {
+        let full = self.tree.full(table);
+        let source = self.tree.source(table)?;
+        let records = Records::read(&source, table, &mut self.spill).map_err(|error| error.at_path(&full))?;
+        let folder = table.parent().unwrap_or(Path::new(""));
+        let mut records = describe(records, self.tree, folder)?;
+        if let Some(split) = split {
+            records.fill("split", &Value::Text(split.to_string()));
+        }
+        self.records.extend(records, &full);
+        Ok(())
+    }
+
     fn split(&mut self, name: &OsString, split: Split) -> Result<()> {
         let folder = Path::new(name);
-        if let Some(table) = table_in(&self.root.join(folder)) {
-            let message = "expected the table of a data set in its outermost folder, found one per \
-                split; join the tables, or name one of these folders as the manifest";
-            return Err(DataError::new(ErrorKind::Unsupported, message).at_path(&table));
+        if let Some(table) = self.tree.table_in(folder) {
+            return self.table(&table, Some(split));
         }
-        let entries = entries(&self.root.join(folder))?;
+        let entries = self.tree.entries(folder)?;
         self.classes(folder, entries, Some(split))
     }
 
@@ -85,99 +102,62 @@ impl Listing<'_> {
         self.outside(folder, &entries.files);
         for name in &entries.folders {
             let label = name.to_string_lossy().into_owned();
-            self.pictures(&folder.join(name), &label, split, 0)?;
+            self.media(&folder.join(name), &label, split, 0)?;
         }
         Ok(())
     }
 
-    fn pictures(&mut self, folder: &Path, label: &str, split: Option<Split>, depth: usize) -> Result<()> {
-        let full = self.root.join(folder);
+    fn media(&mut self, folder: &Path, label: &str, split: Option<Split>, depth: usize) -> Result<()> {
         if depth > DEPTH {
             let message = format!("expected folders at most {DEPTH} deep; look for a looping link");
-            return Err(DataError::new(ErrorKind::TooLarge, message).at_path(&full));
+            return Err(DataError::new(ErrorKind::TooLarge, message).at_path(&self.tree.full(folder)));
         }
-        let entries = entries(&full)?;
+        let entries = self.tree.entries(folder)?;
         for name in &entries.files {
-            let picture = picture(&folder.join(name)).map(|image| {
-                let mut cells = vec![
-                    ("image".to_string(), Value::Text(image)),
-                    ("label".to_string(), Value::Text(label.to_string())),
-                ];
+            let medium = self.medium(&folder.join(name)).map(|medium| {
+                let mut cells = vec![medium, ("label".to_string(), Value::Text(label.to_string()))];
                 cells.extend(split.map(|s| ("split".to_string(), Value::Text(s.to_string()))));
                 cells
             });
-            self.push(&folder.join(name), picture);
+            self.push(&folder.join(name), medium);
         }
         for name in &entries.folders {
-            self.pictures(&folder.join(name), label, split, depth + 1)?;
+            self.media(&folder.join(name), label, split, depth + 1)?;
         }
         Ok(())
     }
 
-    /// Pictures beside the class folders have no class; other files there are notes for people.
+    /// Media beside the class folders have no class; other files there are notes for people.
     fn outside(&mut self, folder: &Path, files: &[OsString]) {
         for file in files.iter().map(|name| folder.join(name)) {
-            if is_picture(&file) {
-                let message = "expected the picture in the folder of its class, found it beside \
-                    the class folders; move it";
+            if let Some(kind) = media::column_of_file(&file) {
+                let message = format!(
+                    "expected the {kind} in the folder of its class, found it beside the class folders; move it"
+                );
                 self.push(&file, Err(DataError::new(ErrorKind::Invalid, message)));
             }
         }
     }
 
-    fn push(&mut self, file: &Path, record: Result<Vec<(String, Value)>>) {
-        let full = self.root.join(file);
+    /// The column and the value of a medium.
+    fn medium(&self, file: &Path) -> Result<(String, Value)> {
+        let Some(text) = file.to_str() else {
+            let message = "expected a file name in UTF-8, found other bytes; rename the file";
+            return Err(DataError::new(ErrorKind::Invalid, message));
+        };
+        let Some(column) = media::column_of_file(file) else {
+            let known = media::known();
+            let message = format!("expected a picture, sound or video ({known}); convert the file or move it away");
+            return Err(DataError::new(ErrorKind::Unsupported, message));
+        };
+        Ok((column.to_string(), self.tree.medium(text)?))
+    }
+
+    fn push(&mut self, file: &Path, record: Result<Cells>) {
+        let full = self.tree.full(file);
         self.records
             .push(record.map_err(|error| error.at_path(&full).at_offset(0)));
     }
-}
-
-fn is_picture(file: &Path) -> bool {
-    PICTURES.contains(&super::extension(file).as_str())
-}
-
-/// The path of a picture as a manifest would write it.
-fn picture(file: &Path) -> Result<String> {
-    let Some(text) = file.to_str() else {
-        let message = "expected a file name in UTF-8, found other bytes; rename the file";
-        return Err(DataError::new(ErrorKind::Invalid, message));
-    };
-    match is_picture(file) {
-        true => Ok(text.to_string()),
-        false => {
-            let known = PICTURES.join(", ");
-            let message = format!("expected a picture ({known}); convert the file or move it away");
-            Err(DataError::new(ErrorKind::Unsupported, message))
-        }
-    }
-}
-
-/// The names in a folder, sorted, without those that only a desktop cares about.
-struct Entries {
-    files: Vec<OsString>,
-    folders: Vec<OsString>,
-}
-
-fn entries(folder: &Path) -> Result<Entries> {
-    let refused = |error: std::io::Error| DataError::io(&error, folder);
-    let mut found = Entries {
-        files: Vec::new(),
-        folders: Vec::new(),
-    };
-    for entry in std::fs::read_dir(folder).map_err(refused)? {
-        let name = entry.map_err(refused)?.file_name();
-        let shown = name.to_string_lossy().to_lowercase();
-        if shown.starts_with('.') || DESKTOP.contains(&shown.as_str()) {
-            continue;
-        }
-        match folder.join(&name).is_dir() {
-            true => found.folders.push(name),
-            false => found.files.push(name),
-        }
-    }
-    found.files.sort_unstable();
-    found.folders.sort_unstable();
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -279,7 +259,55 @@ mod tests {
             ],
             &[1],
         );
-        let error = open_with(&[("train/metadata.csv", "file_name\na.png\n")]).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn each_kind_of_medium_has_its_column() {
+        check(
+            &[("cat/a.svg", ""), ("cat/b.flac", ""), ("dog/c.MP4", "")],
+            &["image", "label", "audio", "video"],
+            &[
+                &["cat/a.svg", "cat", "", ""],
+                &["", "cat", "cat/b.flac", ""],
+                &["", "dog", "", "dog/c.MP4"],
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn each_split_may_have_its_own_table() {
+        check(
+            &[
+                (
+                    "test/metadata.jsonl",
+                    "{\"file_name\":\"deep/b.wav\",\"text\":\"t\"}\n[]\n",
+                ),
+                ("train/metadata.csv", "file_name,text\na.wav,u\n"),
+                ("validation/cat/c.wav", ""),
+            ],
+            &["file_name", "text", "audio", "split", "label"],
+            &[
+                &["deep/b.wav", "t", "test/deep/b.wav", "test", ""],
+                &["a.wav", "u", "train/a.wav", "train", ""],
+                &["", "", "validation/cat/c.wav", "validation", "cat"],
+            ],
+            &[1],
+        );
+    }
+
+    #[test]
+    fn tables_named_after_splits_are_one_set() {
+        check(
+            &[
+                ("test.csv", "a\n1\n"),
+                ("train-0.csv", "a\n2\n"),
+                ("notes.csv", "b\n3\n"),
+            ],
+            &["a", "split"],
+            &[&["1", "test"], &["2", "train"]],
+            &[],
+        );
+        check(&[("data/train.jsonl", "{\"a\":1}\n[]")], &["a"], &[&["1"]], &[1]);
     }
 }

@@ -1,6 +1,6 @@
 //! JSON lines: one object per line, its keys the columns.
 
-use super::{Records, without_mark};
+use super::records::{Cells, Records, text_of, without_mark};
 use crate::{DataError, ErrorKind, Result, Value};
 
 /// The largest magnitude up to which every whole number has its own `f64`.
@@ -19,15 +19,13 @@ pub(super) fn parse(bytes: &[u8]) -> Records {
     records
 }
 
-fn record(line: &[u8], offset: u64) -> Result<Vec<(String, Value)>> {
+/// Reads one line that starts at byte `offset` of its file.
+pub(crate) fn record(line: &[u8], offset: u64) -> Result<Cells> {
     let damaged = |message, within| Err(DataError::new(ErrorKind::Damaged, message).at_offset(offset + within as u64));
-    let text = match std::str::from_utf8(line) {
-        Ok(text) => text,
-        Err(error) => {
-            let message = "expected UTF-8 text, found other bytes; save the file as UTF-8";
-            return damaged(message.to_string(), error.valid_up_to());
-        }
-    };
+    let text = text_of(line).map_err(|error| {
+        let within = error.offset.unwrap_or(0);
+        DataError { offset: None, ..error }.at_offset(offset + within)
+    })?;
     match serde_json::from_str(text) {
         Ok(serde_json::Value::Object(object)) => cells(object, offset),
         Ok(other) => damaged(format!("expected a JSON object, found {}", kind(&other)), 0),
@@ -38,7 +36,7 @@ fn record(line: &[u8], offset: u64) -> Result<Vec<(String, Value)>> {
     }
 }
 
-fn cells(object: serde_json::Map<String, serde_json::Value>, offset: u64) -> Result<Vec<(String, Value)>> {
+fn cells(object: serde_json::Map<String, serde_json::Value>, offset: u64) -> Result<Cells> {
     let cell = |(column, json): (String, serde_json::Value)| match value(json) {
         Some(value) => Ok((column, value)),
         None => Err(DataError::new(
@@ -72,6 +70,20 @@ fn numeric(number: &serde_json::Number) -> Value {
         (_, Some(float)) => Value::Number(float),
         (_, None) => Value::Text(number.to_string()),
     }
+}
+
+/// A whole number of a table with types, by the same rule.
+pub(crate) fn whole_number(number: i128) -> Value {
+    match number.unsigned_abs() > u128::from(EXACT) {
+        true => Value::Text(number.to_string()),
+        false => Value::Number(number as f64),
+    }
+}
+
+/// The value of any JSON; an object, and a list with one in it, stays JSON text.
+pub(crate) fn parse_json(json: serde_json::Value) -> Value {
+    let text = json.to_string();
+    value(json).unwrap_or(Value::Text(text))
 }
 
 fn kind(json: &serde_json::Value) -> &'static str {

@@ -1,19 +1,38 @@
-//! A manifest: the list of rows that a data set is, read from a table file or a folder.
+//! A manifest: the list of rows that a data set is, read from a table, a folder, an archive or shards.
 //!
 //! Formats live in one file each. A record that cannot be read keeps its row number and is
 //! reported in [`Manifest::broken`]; the records around it are not disturbed.
 
+#[cfg(test)]
+mod archived;
 mod csv;
+mod described;
 mod folder;
-mod jsonl;
+pub(crate) mod jsonl;
+pub(crate) mod media;
+mod mix;
+pub(crate) mod parquet;
+pub(crate) mod pattern;
+mod records;
+pub(crate) mod several;
+mod spill;
+mod tree;
 
-use crate::{DataError, ErrorKind, Result, Sample, Value, files};
-use std::collections::{BTreeMap, HashSet};
+pub use mix::{Mix, MixSource};
+
+pub(crate) use jsonl::{parse_json, whole_number};
+pub(crate) use records::{Cells, text_of};
+
+use crate::archive;
+use crate::{DataError, ErrorKind, Result, Sample};
 use std::path::{Path, PathBuf};
+use tree::Tree;
 
 const ACCEPTED: &str = "a .jsonl or .ndjson file (one JSON object per line), a .csv or .tsv file \
-    with a header row, or a folder with rows.jsonl, metadata.jsonl, metadata.csv or one sub-folder \
-    of pictures per class";
+    with a header row, a .parquet file, a .zip, .tar, .tar.gz or .tgz archive of a folder, WebDataset \
+    shards such as shards/train-{000000..000099}.tar or shards/*.tar, or a folder with rows.jsonl, \
+    metadata.jsonl, metadata.csv or metadata.parquet, with .parquet files, with shards, or with one \
+    sub-folder of media per class";
 
 /// The rows of a data set, in order.
 #[derive(Debug, Clone)]
@@ -36,10 +55,13 @@ impl Manifest {
     /// Fails with `Missing` where there is nothing, `Unsupported` for another type of file,
     /// `Damaged` for an unreadable header and `Invalid` for a manifest without a record.
     pub fn open(path: &Path) -> Result<Self> {
-        let metadata = std::fs::metadata(path).map_err(|error| not_found(&error, path))?;
-        let manifest = match metadata.is_dir() {
-            true => folder::open(path)?,
-            false => Self::open_file(path)?,
+        let manifest = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => folder::open(&Tree::Folder(path.to_path_buf()))?,
+            Ok(_) => Self::open_file(path)?,
+            Err(_) if pattern::is_pattern(path) => {
+                several::open(&pattern::expand(path, |_| true)?, path, parent(path))?
+            }
+            Err(error) => return Err(not_found(&error, path)),
         };
         match manifest.rows() {
             0 => Err(DataError::new(
@@ -57,73 +79,25 @@ impl Manifest {
     }
 
     fn open_file(path: &Path) -> Result<Self> {
-        let extension = extension(path);
-        let parse: fn(&[u8]) -> Result<Records> = match extension.as_str() {
-            "jsonl" | "ndjson" => |bytes| Ok(jsonl::parse(bytes)),
-            "csv" => |bytes| csv::parse(bytes, b','),
-            "tsv" => |bytes| csv::parse(bytes, b'\t'),
-            _ => return Err(unsupported(path)),
-        };
-        let bytes = files::read(path)?;
-        let records = parse(&bytes).map_err(|error| error.at_path(path))?;
-        let root = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        Ok(records.into_manifest(path, root))
-    }
-}
-
-/// Records as they are read: each takes the next row number, whether it is readable or not.
-#[derive(Debug, Default)]
-struct Records {
-    columns: Vec<String>,
-    known: HashSet<String>,
-    samples: Vec<Sample>,
-    broken: Vec<DataError>,
-}
-
-impl Records {
-    fn push(&mut self, record: Result<Vec<(String, Value)>>) {
-        let row = self.samples.len() + self.broken.len();
-        match record {
-            Err(error) => self.broken.push(error.at_row(row)),
-            Ok(cells) => {
-                cells.iter().for_each(|(column, _)| self.declare(column));
-                let values: BTreeMap<String, Value> = cells.into_iter().collect();
-                self.samples.push(Sample { row, values });
-            }
+        if !archive::is_archive(path) {
+            return several::open(&[path.to_path_buf()], path, parent(path));
         }
-    }
-
-    fn declare(&mut self, column: &str) {
-        if !self.known.contains(column) {
-            self.known.insert(column.to_string());
-            self.columns.push(column.to_string());
+        let source = archive::open(path)?;
+        if archive::is_tar(path) && several::is_shard(&source)? {
+            return several::open_shard(&source, path, parent(path));
         }
-    }
-
-    fn into_manifest(self, path: &Path, root: &Path) -> Manifest {
-        let broken = self.broken.into_iter();
-        Manifest {
-            path: path.to_path_buf(),
-            root: root.to_path_buf(),
-            columns: self.columns,
-            samples: self.samples,
-            broken: broken.map(|error| error.at_path(path)).collect(),
-        }
+        folder::open(&Tree::archive(path, archive::members(path, &source)?))
     }
 }
 
-/// The text after the byte order mark that some editors write, with the number of bytes left out.
-fn without_mark(bytes: &[u8]) -> (&[u8], usize) {
-    match bytes.strip_prefix(b"\xef\xbb\xbf") {
-        Some(rest) => (rest, 3),
-        None => (bytes, 0),
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
     }
 }
 
-fn extension(path: &Path) -> String {
+pub(crate) fn extension(path: &Path) -> String {
     let extension = path.extension().unwrap_or_default();
     extension.to_string_lossy().to_lowercase()
 }
@@ -150,7 +124,9 @@ fn unsupported(path: &Path) -> DataError {
 
 #[cfg(test)]
 mod tests {
+    use super::records::Records;
     use super::*;
+    use crate::Value;
     use proptest::prelude::*;
 
     fn write(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -170,7 +146,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_manifest_is_refused_with_what_could() {
-        check_error("rows.parquet", "PAR1", ErrorKind::Unsupported, "found a .parquet file");
+        check_error("rows.xlsx", "PK", ErrorKind::Unsupported, "found a .xlsx file");
+        check_error("rows.parquet", "PAR1", ErrorKind::Damaged, "fewer than 12 bytes");
+        check_error("rows.zip", "PK", ErrorKind::Damaged, "zip");
+        check_error("rows.tar.gz", "PK", ErrorKind::Damaged, "gzip");
         check_error("rows", "{}", ErrorKind::Unsupported, ".jsonl");
         check_error("rows.jsonl", "\n \n", ErrorKind::Invalid, "found none");
         check_error("rows.csv", "a,b\n", ErrorKind::Invalid, "found none");
@@ -231,6 +210,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::testing::cases(1_000))]
         #[test]
         fn any_bytes_give_rows_that_are_exactly_accounted_for(bytes in table_bytes()) {
             check_coverage(&jsonl::parse(&bytes), bytes.len());

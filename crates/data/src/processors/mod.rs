@@ -171,7 +171,8 @@ impl Processor {
     /// text.
     ///
     /// A picture is [`Value::Text`], a path relative to `root` that is opened as it stands, so a
-    /// server must refuse such values from its clients; or [`Value::Bytes`], an encoded file.
+    /// server must refuse such values from its clients; or [`Value::Bytes`] or [`Value::Stored`],
+    /// an encoded file.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for an absent value or one of another type; for pictures also what
@@ -182,6 +183,10 @@ impl Processor {
                 image::prepare_file(config, &root.join(name)).map(Feature::Image)
             }
             (Fitted::Image(config), Value::Bytes(bytes)) => image::prepare_bytes(config, bytes).map(Feature::Image),
+            (Fitted::Image(_), Value::Stored(stored)) => {
+                let prepared = self.prepare(&Value::Bytes(stored.read()?), root);
+                prepared.map_err(|error| error.at_path(stored.source.path()).at_offset(stored.offset))
+            }
             (Fitted::Text(text), Value::Text(value)) => text.encode(value).map(Feature::Text),
             (_, value) => Err(wrong_type(self.modality(), value)),
         }
@@ -236,7 +241,7 @@ fn wrong_type(modality: Modality, value: &Value) -> DataError {
         Value::Absent => "nothing",
         Value::Text(_) => "a text",
         Value::Number(_) => "a number",
-        Value::Bytes(_) => "an encoded file",
+        Value::Bytes(_) | Value::Stored(_) => "an encoded file",
         Value::List(_) => "a list",
     };
     invalid(format!(

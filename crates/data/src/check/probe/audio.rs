@@ -46,6 +46,7 @@ pub(super) fn probe(source: &Source, gate: &Gate) -> Result<Probe> {
 fn bytes(source: &Source) -> Result<Arc<[u8]>> {
     let path = match source {
         Source::Bytes(bytes) => return Ok(bytes.clone()),
+        Source::Stored(stored) => return stored.read(),
         Source::File(path) => path,
     };
     super::require_file(path)?;

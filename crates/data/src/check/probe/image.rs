@@ -22,6 +22,7 @@ pub(super) fn probe(source: &Source, gate: &Gate) -> Result<Probe> {
     let bytes: Arc<[u8]> = match source {
         Source::File(path) => read(path, "a picture")?.into(),
         Source::Bytes(bytes) => bytes.clone(),
+        Source::Stored(stored) => stored.read()?,
     };
     let _pass = gate.enter(claimed_memory(&bytes));
     let picture = decode_whole(&bytes)?;

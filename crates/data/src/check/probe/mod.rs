@@ -8,7 +8,7 @@ use super::MediaKind;
 use super::fingerprint::Fingerprint;
 use super::gate::Gate;
 use crate::shield::shielded;
-use crate::{DataError, ErrorKind, Result};
+use crate::{DataError, ErrorKind, Result, Stored};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(super) enum Source {
     File(PathBuf),
     Bytes(Arc<[u8]>),
+    Stored(Arc<Stored>),
 }
 
 /// One distinct medium.
@@ -106,12 +107,19 @@ fn probe(medium: &Medium, gate: &Gate) -> Result<Probe> {
         MediaKind::Audio => audio::probe,
         MediaKind::Video => video::probe,
     };
-    let result = shielded(|| read(&medium.source, gate)).unwrap_or_else(|| {
+    let source = match &medium.source {
+        Source::Stored(stored) => &Source::Bytes(stored.read()?),
+        source => source,
+    };
+    let result = shielded(|| read(source, gate)).unwrap_or_else(|| {
         let message = "expected a readable medium, found one on which its reader failed; replace the file";
         Err(DataError::new(ErrorKind::Damaged, message))
     });
     match &medium.source {
         Source::File(path) => result.map_err(|error| error.at_path(path)),
+        Source::Stored(stored) => {
+            result.map_err(|error| error.at_path(stored.source.path()).at_offset(stored.offset))
+        }
         Source::Bytes(_) => result,
     }
 }
@@ -120,6 +128,7 @@ fn probe(medium: &Medium, gate: &Gate) -> Result<Probe> {
 fn hash(source: &Source) -> Result<(blake3::Hash, u64)> {
     let path = match source {
         Source::Bytes(bytes) => return Ok((blake3::hash(bytes), bytes.len() as u64)),
+        Source::Stored(stored) => return hash(&Source::Bytes(stored.read()?)),
         Source::File(path) => path,
     };
     require_file(path)?;
@@ -153,6 +162,6 @@ fn require_file(path: &Path) -> Result<()> {
 fn extension(source: &Source) -> Option<String> {
     match source {
         Source::File(path) => Some(path.extension()?.to_str()?.to_lowercase()),
-        Source::Bytes(_) => None,
+        Source::Bytes(_) | Source::Stored(_) => None,
     }
 }

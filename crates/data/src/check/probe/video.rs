@@ -24,6 +24,7 @@ pub(super) fn probe(source: &Source, gate: &Gate) -> Result<Probe> {
     let clip = match source {
         Source::File(path) => prepare_file(&config, path)?,
         Source::Bytes(bytes) => prepare_bytes(&config, bytes)?,
+        Source::Stored(stored) => prepare_bytes(&config, &stored.read()?)?,
     };
     let values = values(&clip);
     // A folder of frames is no file: it is known by what it shows.

@@ -1,0 +1,301 @@
+//! Several sets as one, each with its share of an epoch.
+
+use super::Manifest;
+use super::described::is_media;
+use crate::random::Key;
+use crate::{DataError, ErrorKind, Result, Sample, Value};
+use rand::seq::SliceRandom;
+use std::collections::HashMap;
+
+/// A set and its weight beside the others.
+#[derive(Debug, Clone)]
+pub struct MixSource {
+    pub manifest: Manifest,
+    /// Above 0; an epoch has rows of each set in proportion to the weights.
+    pub weight: f64,
+}
+
+/// Several sets mixed by weight.
+#[derive(Debug, Clone)]
+pub struct Mix {
+    manifest: Manifest,
+    parts: Vec<Part>,
+}
+
+/// The samples of one set in the joined manifest.
+#[derive(Debug, Clone)]
+struct Part {
+    samples: Vec<usize>,
+    weight: f64,
+}
+
+impl Mix {
+    /// Joins the sets in their order. Where they lie in different folders, the paths in columns of
+    /// media become whole ones.
+    ///
+    /// Fails with `Invalid` without a set, for a weight that is not above 0, and for a set without a
+    /// readable row.
+    pub fn new(sources: Vec<MixSource>) -> Result<Self> {
+        let Some(first) = sources.first() else {
+            return Err(DataError::new(
+                ErrorKind::Invalid,
+                "expected at least one set to mix, found none",
+            ));
+        };
+        let same_root = sources.iter().all(|source| source.manifest.root == first.manifest.root);
+        let mut manifest = Manifest {
+            path: first.manifest.path.clone(),
+            root: if same_root {
+                first.manifest.root.clone()
+            } else {
+                Default::default()
+            },
+            columns: Vec::new(),
+            samples: Vec::new(),
+            broken: Vec::new(),
+        };
+        let mut parts = Vec::new();
+        for MixSource { manifest: set, weight } in sources {
+            check(&set, weight)?;
+            let samples = manifest.samples.len()..manifest.samples.len() + set.samples.len();
+            parts.push(Part {
+                samples: samples.collect(),
+                weight,
+            });
+            join(&mut manifest, if same_root { set } else { with_whole_paths(set) });
+        }
+        Ok(Self { manifest, parts })
+    }
+
+    /// The rows of all sets, one set behind the other.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The same mixture of some of the samples: those at `indices` of the manifest's, such as the
+    /// training split. A set without any of them is left out.
+    pub fn of(&self, indices: &[usize]) -> Self {
+        let chosen: std::collections::HashSet<usize> = indices.iter().copied().collect();
+        let mut mix = self.clone();
+        for part in &mut mix.parts {
+            part.samples.retain(|sample| chosen.contains(sample));
+        }
+        mix.parts.retain(|part| !part.samples.is_empty());
+        mix
+    }
+
+    /// How many of an epoch's `rows` come from each set: the shares of the weights, rounded so that
+    /// their sum is `rows` (largest remainders first, equal ones in the order of the sets).
+    pub fn counts(&self, rows: usize) -> Vec<usize> {
+        let total: f64 = self.parts.iter().map(|part| part.weight).sum();
+        let shares: Vec<f64> = self
+            .parts
+            .iter()
+            .map(|part| rows as f64 * (part.weight / total))
+            .collect();
+        let mut counts: Vec<usize> = shares.iter().map(|share| share.floor() as usize).collect();
+        let mut places: Vec<usize> = (0..shares.len()).collect();
+        places.sort_by(|a, b| shares[*b].fract().total_cmp(&shares[*a].fract()));
+        let missing = rows.saturating_sub(counts.iter().sum());
+        places
+            .iter()
+            .cycle()
+            .take(missing)
+            .for_each(|place| counts[*place] += 1);
+        counts
+    }
+
+    /// The samples of an epoch of `rows` rows, as indices into the manifest's. Every beginning of it
+    /// has the shares of the weights: of two sets within one row, of n within n - 1. A set gives all of
+    /// its samples before it gives one again, from one epoch to the next; each pass has its own random
+    /// order.
+    pub fn epoch(&self, key: &Key, epoch: u64, rows: usize) -> Vec<usize> {
+        let counts = self.counts(rows);
+        let numbered = self.parts.iter().zip(&counts).enumerate();
+        let mut draws: Vec<_> = numbered
+            .map(|(place, (part, count))| part.draws(&key.with("mix").at(place as u64), epoch, *count).into_iter())
+            .collect();
+        let mut given = vec![0usize; counts.len()];
+        let mut order = Vec::with_capacity(rows);
+        for row in 1..=rows {
+            // The set that is furthest behind its share, of those that have rows left.
+            let behind = |place: &usize| (counts[*place] * row) as f64 / rows as f64 - given[*place] as f64;
+            let open = (0..counts.len()).filter(|place| given[*place] < counts[*place]);
+            let Some(next) = open.max_by(|a, b| behind(a).total_cmp(&behind(b)).then(b.cmp(a))) else {
+                break;
+            };
+            given[next] += 1;
+            order.extend(draws[next].next());
+        }
+        order
+    }
+}
+
+impl Part {
+    /// The next `count` samples of the endless row of passes, when each earlier epoch took as many.
+    fn draws(&self, key: &Key, epoch: u64, count: usize) -> Vec<usize> {
+        let mut passes: HashMap<u64, Vec<usize>> = HashMap::new();
+        let size = self.samples.len() as u64;
+        let start = epoch.wrapping_mul(count as u64);
+        let draw = |at: u64| {
+            let pass = passes.entry(at / size).or_insert_with(|| {
+                let mut order = self.samples.clone();
+                order.shuffle(&mut key.at(at / size).generator());
+                order
+            });
+            pass[(at % size) as usize]
+        };
+        (0..count as u64).map(|at| start.wrapping_add(at)).map(draw).collect()
+    }
+}
+
+fn check(set: &Manifest, weight: f64) -> Result<()> {
+    if !(weight > 0.0 && weight.is_finite()) {
+        let message = format!("expected a weight above 0, found {weight}; leave out a set that is not wanted");
+        return Err(DataError::new(ErrorKind::Invalid, message)
+            .at_path(&set.path)
+            .in_field("weight"));
+    }
+    match set.samples.is_empty() {
+        true => Err(set.broken.first().cloned().unwrap_or_else(|| {
+            DataError::new(ErrorKind::Invalid, "expected a set with a readable row, found none").at_path(&set.path)
+        })),
+        false => Ok(()),
+    }
+}
+
+fn join(all: &mut Manifest, set: Manifest) {
+    let before = all.rows();
+    for column in set.columns {
+        if !all.columns.contains(&column) {
+            all.columns.push(column);
+        }
+    }
+    all.samples.extend(set.samples.into_iter().map(|sample| Sample {
+        row: sample.row + before,
+        ..sample
+    }));
+    all.broken.extend(set.broken.into_iter().map(|mut error| {
+        error.row = error.row.map(|row| row + before);
+        error
+    }));
+}
+
+fn with_whole_paths(mut set: Manifest) -> Manifest {
+    let media: Vec<String> = set
+        .columns
+        .iter()
+        .filter(|column| is_media(column, &set.samples))
+        .cloned()
+        .collect();
+    for sample in &mut set.samples {
+        for column in &media {
+            if let Some(value) = sample.values.get_mut(column) {
+                make_whole(value, &set.root);
+            }
+        }
+    }
+    set
+}
+
+fn make_whole(value: &mut Value, root: &std::path::Path) {
+    match value {
+        Value::Text(file) => *file = root.join(&*file).to_string_lossy().into_owned(),
+        Value::List(files) => files.iter_mut().for_each(|file| make_whole(file, root)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn set(name: &str, rows: usize) -> Manifest {
+        let sample = |row| Sample {
+            row,
+            values: BTreeMap::from([("image".to_string(), Value::Text(format!("{row}.png")))]),
+        };
+        Manifest {
+            path: format!("{name}/rows.jsonl").into(),
+            root: name.into(),
+            columns: vec!["image".into()],
+            samples: (0..rows).map(sample).collect(),
+            broken: vec![DataError::new(ErrorKind::Damaged, "cut").at_row(rows)],
+        }
+    }
+
+    fn mix(sets: &[(usize, f64)]) -> Result<Mix> {
+        let source = |(place, (rows, weight)): (usize, &(usize, f64))| MixSource {
+            manifest: set(&format!("set{place}"), *rows),
+            weight: *weight,
+        };
+        Mix::new(sets.iter().enumerate().map(source).collect())
+    }
+
+    #[test]
+    fn the_joined_manifest_accounts_for_every_row_and_names_whole_paths() {
+        let mix = mix(&[(2, 1.0), (1, 1.0)]).unwrap();
+        let manifest = mix.manifest();
+        let rows: Vec<usize> = manifest.samples.iter().map(|sample| sample.row).collect();
+        assert_eq!((rows, manifest.rows()), (vec![0, 1, 3], 5));
+        assert_eq!(manifest.broken[1].row, Some(4));
+        assert_eq!(manifest.samples[2].get("image"), &Value::Text("set1/0.png".into()));
+    }
+
+    #[test]
+    fn weights_and_sets_that_cannot_be_mixed_are_refused() {
+        for sets in [&[][..], &[(3, 0.0)], &[(3, f64::NAN)], &[(3, -1.0)], &[(0, 1.0)]] {
+            assert!(mix(sets).is_err(), "{sets:?}");
+        }
+    }
+
+    #[test]
+    fn counts_sum_to_the_rows_of_the_epoch() {
+        let counts = |sets: &[(usize, f64)], rows| mix(sets).unwrap().counts(rows);
+        assert_eq!(counts(&[(5, 2.0), (5, 1.0)], 9), [6, 3]);
+        assert_eq!(counts(&[(5, 1.0), (5, 1.0), (5, 1.0)], 10), [4, 3, 3]);
+        assert_eq!(counts(&[(5, 1e-9), (5, 1.0)], 7), [0, 7]);
+    }
+
+    #[test]
+    fn a_split_keeps_the_weights_of_the_sets_that_have_rows_in_it() {
+        let mix = mix(&[(4, 1.0), (4, 3.0), (4, 1.0)]).unwrap().of(&[0, 1, 5]);
+        assert_eq!(mix.counts(8), [2, 6]);
+        let mut rows = mix.epoch(&Key::new(0), 0, 8);
+        rows.sort_unstable();
+        assert_eq!(rows, [0, 1, 5, 5, 5, 5, 5, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_beginning_has_the_shares_and_every_sample_its_turn(
+            sets in proptest::collection::vec((1usize..20, 0.1f64..5.0), 1..4),
+            rows in 1usize..60,
+        ) {
+            let mix = mix(&sets).unwrap();
+            let counts = mix.counts(rows);
+            let mut uses = vec![0usize; mix.manifest.samples.len()];
+            for epoch in 0..4 {
+                let order = mix.epoch(&Key::new(7), epoch, rows);
+                prop_assert_eq!(&order, &mix.epoch(&Key::new(7), epoch, rows));
+                prop_assert_eq!(order.len(), rows);
+                let mut given = vec![0f64; counts.len()];
+                for (at, sample) in order.iter().enumerate() {
+                    uses[*sample] += 1;
+                    let place = mix.parts.iter().position(|part| part.samples.contains(sample)).unwrap();
+                    given[place] += 1.0;
+                    for (given, count) in given.iter().zip(&counts) {
+                        let share = (count * (at + 1)) as f64 / rows as f64;
+                        prop_assert!((given - share).abs() <= counts.len().max(2) as f64 - 1.0);
+                    }
+                }
+            }
+            for part in &mix.parts {
+                let uses: Vec<usize> = part.samples.iter().map(|sample| uses[*sample]).collect();
+                prop_assert!(uses.iter().max().unwrap() - uses.iter().min().unwrap() <= 1);
+            }
+        }
+    }
+}
