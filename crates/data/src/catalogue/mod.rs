@@ -5,10 +5,18 @@
 
 mod archives;
 mod easy_vqa;
+mod emoji;
+mod emoji_animated;
+mod emojibase;
 mod fetch;
+mod fillets;
+mod folder;
 mod lock;
 mod motion;
+mod openclipart;
 mod packages;
+mod stamps;
+mod syllables_zh;
 
 use crate::{DataError, ErrorKind, Home, Result};
 use packages::Package;
@@ -16,7 +24,16 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Every set, by name. A new one adds its line here.
-static ENTRIES: [Entry; 2] = [easy_vqa::ENTRY, motion::ENTRY];
+static ENTRIES: [Entry; 8] = [
+    easy_vqa::ENTRY,
+    motion::ENTRY,
+    stamps::ENTRY,
+    fillets::ENTRY,
+    syllables_zh::ENTRY,
+    openclipart::ENTRY,
+    emoji::ENTRY,
+    emoji_animated::ENTRY,
+];
 
 /// A data set of the catalogue.
 #[derive(Debug, Clone, Copy, Serialize)]
