@@ -10,7 +10,7 @@ use crate::split::Split;
 use crate::{DataError, ErrorKind, Result};
 use image::{ImageFormat, ImageReader, RgbaImage, imageops};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -106,7 +106,6 @@ fn build(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)
             ));
         }
     }
-    files.keep(&rows.iter().map(|row| row.image.as_str()).collect::<BTreeSet<_>>())?;
     write_rows(folder, &rows)
 }
 

@@ -24,7 +24,7 @@ const PACKAGES: [Package; 2] = [
 
 pub(super) const ENTRY: Entry = Entry {
     name: "emoji-animated",
-    description: "animated emoji, mostly of 72 frames, with their names, skin tones and tags",
+    description: "477 animated emoji, mostly of 72 frames, with their names, skin tones and tags",
     licence: "MIT",
     bytes: packages::bytes(&PACKAGES),
     rows: 477,

@@ -4,6 +4,7 @@
 //! the program: each is fetched with the user's own package client, or generated.
 
 mod archives;
+mod child;
 mod easy_vqa;
 mod emoji;
 mod emoji_animated;

@@ -21,7 +21,7 @@ const PACKAGES: [Package; 1] = [Package {
 
 pub(super) const ENTRY: Entry = Entry {
     name: "stamps",
-    description: "pictures of things, animals and signs with captions in 25 languages, spoken in \
+    description: "950 pictures of things, animals and signs with captions in 25 languages, spoken in \
                   Spanish, French, Russian and Bulgarian",
     licence: "GPL-2",
     bytes: packages::bytes(&PACKAGES),
@@ -166,6 +166,7 @@ mod tests {
     use super::super::archives::write_tar_gz;
     use super::*;
     use crate::{Manifest, Value};
+    use proptest::prelude::*;
 
     fn check(path: &str, expected: Option<Content>) {
         let path = format!("usr/share/tuxpaint/stamps/{path}");
@@ -250,6 +251,16 @@ mod tests {
             "speech/es/animals/lone.ogg",
         ] {
             assert!(!folder.path().join(gone).exists(), "{gone}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_caption_file_is_read_without_a_panic(text in "\\PC{0,9}\n?((es|xx)\\.utf8=\\PC{0,9}\n){0,4}") {
+            if let Ok((english, others)) = captions(text.as_bytes(), "x.txt") {
+                prop_assert!(!english.is_empty());
+                prop_assert!(others.keys().all(|column| column == "caption_es"));
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tar archives: gzipped ones, and those inside Debian packages.
 
+use super::super::child::Running;
 use super::{Limits, Member, Visit, confined, damaged, read, too_many};
 use crate::{DataError, ErrorKind, Result};
 use flate2::read::GzDecoder;
@@ -20,7 +21,7 @@ pub(super) fn each_file_of_gzip(archive: &Path, limits: Limits, visit: Visit) ->
 /// See [`super::each_file`]. The program that unpacks Debian packages writes the tar archive of
 /// the installed files to a pipe; it never touches the disk.
 pub(super) fn each_file_of_debian(archive: &Path, limits: Limits, visit: Visit) -> Result<()> {
-    let mut unpacking = Unpacking(unpack(archive)?);
+    let mut unpacking = Running(unpack(archive)?);
     let mut out = unpacking.0.stdout.take().expect("the output is a pipe");
     each_file(&mut out, limits, visit)?;
     let status = unpacking.0.wait().map_err(|error| DataError::io(&error, archive))?;
@@ -29,17 +30,6 @@ pub(super) fn each_file_of_debian(archive: &Path, limits: Limits, visit: Visit) 
         false => Err(damaged(format!(
             "expected a Debian package, found that `dpkg-deb` ended with {status}"
         ))),
-    }
-}
-
-/// A child that does not outlive its handle.
-struct Unpacking(Child);
-
-impl Drop for Unpacking {
-    fn drop(&mut self) {
-        // A child that has ended cannot be stopped, and need not be.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -151,6 +141,7 @@ pub(super) fn write_debian(path: &Path, files: &[(&str, &[u8])]) {
 #[cfg(test)]
 mod tests {
     use super::super::{Limits, each_file};
+    use proptest::prelude::*;
 
     #[test]
     fn links_are_left_out() {
@@ -170,5 +161,34 @@ mod tests {
             total_bytes: 1,
         };
         each_file(&path, limits, &mut |member| panic!("{:?}", member.path)).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn an_altered_archive_stays_within_its_limits(changes: Vec<(u16, u8)>) {
+            let mut bytes = super::tar_bytes(&[("a/b", &[1; 300]), ("c", &[2; 10])]);
+            for (at, value) in changes {
+                let place = usize::from(at) % bytes.len();
+                bytes[place] = value;
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("archive");
+            std::fs::write(&path, super::gzip(&bytes)).unwrap();
+            let limits = Limits {
+                files: 4,
+                file_bytes: 400,
+                total_bytes: 1000,
+            };
+            let mut seen = 0;
+            let result = each_file(&path, limits, &mut |member| {
+                assert!(member.path.is_relative());
+                seen += member.bytes.len();
+                Ok(())
+            });
+            prop_assert!(seen <= 1000);
+            if let Err(error) = result {
+                prop_assert_eq!(error.path, Some(path));
+            }
+        }
     }
 }

@@ -45,11 +45,6 @@ impl Client {
         }
     }
 
-    /// Whether the client goes on with what an interrupted call has left in its folder.
-    pub fn resumes(self) -> bool {
-        self == Self::Debian
-    }
-
     /// What to do where no such client is installed.
     pub fn absent(self) -> &'static str {
         match self {
@@ -82,7 +77,8 @@ impl Client {
         command.current_dir(folder);
         // The messages that are looked for are the untranslated ones; pip writes what has arrived
         // so far into the temporary folder, where it can be measured.
-        command.env("LC_ALL", "C").env("TMPDIR", folder);
+        let temporary = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        command.env("LC_ALL", "C").env("TMPDIR", temporary);
         command
     }
 

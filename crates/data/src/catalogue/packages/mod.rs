@@ -106,23 +106,29 @@ impl Package {
                 0,
                 None,
             ));
-            return self.check(&target);
+            return self.check(&target).map_err(|mut error| {
+                error.message.push_str(", or remove this one and fetch again");
+                error.at_path(&target)
+            });
         }
         let aside = folder.join(format!("{}.partial", self.sha256));
-        if !self.client.resumes() && aside.exists() {
+        // None of the clients goes on within a file that an interrupted call has left.
+        if aside.exists() {
             fs::remove_dir_all(&aside).map_err(|error| DataError::io(&error, &aside))?;
         }
         files::create_folder(&aside)?;
-        self.ask(programs, &aside, patience, progress)
-            .map_err(|error| self.or_by_hand(error, &target))?;
-        let file = self.find(&aside)?;
-        if let Err(error) = self.check(&file) {
-            // Else a client that resumes would offer the same file again.
-            let _ = fs::remove_dir_all(&aside);
-            return Err(self.or_by_hand(error, &target));
-        }
-        fs::rename(&file, &target).map_err(|error| DataError::io(&error, &target))?;
-        fs::remove_dir_all(&aside).map_err(|error| DataError::io(&error, &aside))
+        let arrived = self.ask(programs, &aside, patience, progress).and_then(|()| {
+            let file = self.find(&aside)?;
+            self.check(&file)?;
+            Ok(file)
+        });
+        let result = match arrived {
+            Ok(file) => fs::rename(&file, &target).map_err(|error| DataError::io(&error, &target)),
+            Err(error) => Err(self.or_by_hand(error, &target)),
+        };
+        // What stays behind is removed by the next fetch.
+        let _ = fs::remove_dir_all(&aside);
+        result
     }
 
     /// Lets the first client that works on this machine download into `folder`.
@@ -214,7 +220,7 @@ impl Package {
             self.name,
             self.version
         );
-        Err(DataError::new(ErrorKind::Fetch, message).at_path(folder))
+        Err(DataError::new(ErrorKind::Fetch, message))
     }
 
     fn check(&self, file: &Path) -> Result<()> {
@@ -227,7 +233,7 @@ impl Package {
              official index",
             self.name, self.version, self.sha256
         );
-        Err(DataError::new(ErrorKind::Fetch, message).at_path(file))
+        Err(DataError::new(ErrorKind::Fetch, message))
     }
 }
 
@@ -336,18 +342,21 @@ mod tests {
         fs::write(&target, "whee1").unwrap();
         let error = obtain(&WHEEL, &[], folder.path(), PATIENCE).unwrap_err();
         assert_eq!(error.path, Some(target));
+        assert!(error.message.contains("remove this one"), "{error}");
     }
 
     #[test]
-    fn only_a_client_that_resumes_finds_what_it_left() {
-        for (package, expected) in [(DEBIAN, true), (WHEEL, false)] {
-            let folder = tempfile::tempdir().unwrap();
-            let script = "test -e half && printf wheel > tiny.deb && exit 0; touch half; exit 1";
-            for attempt in 0..2 {
-                let result = obtain(&package, &[script], folder.path(), PATIENCE);
-                assert_eq!(result.is_ok(), expected && attempt == 1);
-            }
-        }
+    fn what_an_interrupted_call_has_left_is_no_download() {
+        let folder = tempfile::tempdir().unwrap();
+        let aside = folder.path().join(format!("{}.partial", WHEEL.sha256));
+        fs::create_dir(&aside).unwrap();
+        fs::write(aside.join("tiny.whl"), "whe").unwrap();
+        let script = "test -e tiny.whl && exit 2; printf whe > tiny.whl; exit 1";
+        let error = obtain(&WHEEL, &[script], folder.path(), PATIENCE).unwrap_err();
+        assert!(error.message.contains("exit status: 1"), "{error}");
+        assert!(!aside.exists());
+        obtain(&WHEEL, &["printf wheel > tiny.whl"], folder.path(), PATIENCE).unwrap();
+        assert_eq!(fs::read(folder.path().join(WHEEL.sha256)).unwrap(), b"wheel");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Runs a package client: watched while it works, stopped when it stalls or is no longer wanted.
 
+use super::super::child::Running;
 use crate::{DataError, ErrorKind, Result};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How often a running client is looked at.
@@ -18,17 +19,6 @@ pub(super) enum Outcome {
     Finished(ExitStatus),
     /// Nothing was written for as long as the caller had patience.
     Stalled,
-}
-
-/// A child that does not outlive its handle: an error or a panic on the way ends it too.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // A child that has ended cannot be stopped, and need not be.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Runs a program with its output in the file `log`; a pipe could fill up and stop it.
