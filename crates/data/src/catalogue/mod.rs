@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Every set, by name. A new one adds its line here.
-static ENTRIES: [Entry; 2] = [easy_vqa::ENTRY, motion::ENTRY];
+static ENTRIES: [Entry; 3] = [easy_vqa::ENTRY, easy_vqa::dialogue::ENTRY, motion::ENTRY];
 
 /// A data set of the catalogue.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -128,7 +128,7 @@ mod tests {
         let home = Home::new("never-made");
         let error = fetch(name, &home, &mut |_| {}).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Missing);
-        assert!(error.message.contains("easy-vqa, motion"), "{error}");
+        assert!(error.message.contains("(easy-vqa, "), "{error}");
         assert!(error.message.contains(part), "{error}");
         assert!(!home.path().exists());
     }
