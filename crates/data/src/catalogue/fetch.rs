@@ -1,10 +1,12 @@
 //! From nothing to a complete folder in one step: lock, build aside, make durable, rename.
 
+use super::lock::lock;
+use super::packages::Downloads;
 use super::{Entry, Progress};
 use crate::{DataError, ErrorKind, Home, Result, files};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,7 @@ const SYNCED: usize = 256;
 #[serde(deny_unknown_fields)]
 struct Complete {
     name: String,
-    /// The checksum of the package, or the version of the generator.
+    /// What the set was made from; see [`Entry::origin`].
     package: String,
     /// The blake3 of `rows.jsonl`, in hexadecimal.
     rows: String,
@@ -32,7 +34,8 @@ pub(super) fn fetch(entry: &Entry, home: &Home, progress: &mut dyn FnMut(Progres
     }
     let data = home.data();
     files::create_folder(&data)?;
-    let _lock = lock(entry, &data, progress)?;
+    let path = data.join(format!(".{}.lock", entry.name));
+    let _lock = lock(&path, "waiting for another fetch of the same set", progress)?;
     // Another process may have fetched the set while this one waited for the lock.
     if !is_complete(entry, &folder)? {
         sweep(entry, &data)?;
@@ -47,11 +50,12 @@ fn is_complete(entry: &Entry, folder: &Path) -> Result<bool> {
     if !folder.try_exists().map_err(|error| DataError::io(&error, folder))? {
         return Ok(false);
     }
+    let origin = entry.origin();
     let stale = |found: String| {
         let message = format!(
             "expected the complete set `{}` of version {}, found {found}; move this folder away \
              and fetch again",
-            entry.name, entry.version
+            entry.name, origin
         );
         DataError::new(ErrorKind::Damaged, message).at_path(folder)
     };
@@ -60,31 +64,13 @@ fn is_complete(entry: &Entry, folder: &Path) -> Result<bool> {
     };
     let marker: Complete =
         serde_json::from_slice(&marker).map_err(|error| stale(format!("an unreadable {COMPLETE} ({error})")))?;
-    if marker.name != entry.name || marker.package != entry.version {
+    if marker.name != entry.name || marker.package != origin {
         return Err(stale(format!("`{}` of version {}", marker.name, marker.package)));
     }
     let rows = digest(&folder.join(ROWS))?;
     match rows == marker.rows {
         true => Ok(true),
         false => Err(stale(format!("an altered {ROWS} (blake3 {rows}, not {})", marker.rows))),
-    }
-}
-
-/// Keeps other processes from fetching the same set until the file is dropped.
-fn lock(entry: &Entry, data: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File> {
-    let path = data.join(format!(".{}.lock", entry.name));
-    let refused = |error: std::io::Error| DataError::io(&error, &path);
-    let file = File::create(&path).map_err(refused)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            progress(Progress::new("waiting for another fetch of the same set", 0, None));
-            file.lock().map_err(refused)?;
-            Ok(file)
-        }
-        // Some network file systems know no locks; the rename at the end is atomic without one.
-        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(error)) => Err(refused(error)),
     }
 }
 
@@ -105,6 +91,7 @@ fn sweep(entry: &Entry, data: &Path) -> Result<()> {
 }
 
 fn build(entry: &Entry, data: &Path, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    let downloads = Downloads::obtain(entry.packages, data, progress)?;
     let aside = tempfile::Builder::new()
         .prefix(&prefix(entry))
         .tempdir_in(data)
@@ -112,16 +99,18 @@ fn build(entry: &Entry, data: &Path, folder: &Path, progress: &mut dyn FnMut(Pro
     // A folder inside, because the temporary one is closed to other users of the machine.
     let set = aside.path().join(entry.name);
     files::create_folder(&set)?;
-    (entry.build)(&set, progress)?;
+    (entry.build)(downloads.paths(), &set, progress)?;
     let complete = Complete {
         name: entry.name.to_string(),
-        package: entry.version.to_string(),
+        package: entry.origin(),
         rows: digest(&set.join(ROWS))?,
     };
     write_rows_to(&set.join(COMPLETE), [&complete])?;
     sync_tree(&set, progress)?;
     fs::rename(&set, folder).map_err(|error| DataError::io(&error, folder))?;
-    sync(data)
+    sync(data)?;
+    downloads.remove();
+    Ok(())
 }
 
 fn digest(path: &Path) -> Result<String> {
@@ -186,19 +175,20 @@ mod tests {
     fn entry(name: &'static str, build: super::super::Build) -> Entry {
         Entry {
             name,
+            packages: &[],
             version: "one",
             build,
             ..super::super::ENTRIES[0]
         }
     }
 
-    fn write_two(folder: &Path, _: &mut dyn FnMut(Progress)) -> Result<()> {
+    fn write_two(_: &[PathBuf], folder: &Path, _: &mut dyn FnMut(Progress)) -> Result<()> {
         fs::create_dir(folder.join("images")).unwrap();
         fs::write(folder.join("images/0.png"), "picture").unwrap();
         write_rows(folder, ["a", "b"])
     }
 
-    fn fail_half_way(folder: &Path, _: &mut dyn FnMut(Progress)) -> Result<()> {
+    fn fail_half_way(_: &[PathBuf], folder: &Path, _: &mut dyn FnMut(Progress)) -> Result<()> {
         write_rows(folder, ["half"])?;
         Err(DataError::new(ErrorKind::Fetch, "cut"))
     }
@@ -215,9 +205,9 @@ mod tests {
     #[test]
     fn a_set_is_built_once_and_then_returned() {
         static BUILT: AtomicUsize = AtomicUsize::new(0);
-        let counted = entry("counted", |folder, progress| {
+        let counted = entry("counted", |packages, folder, progress| {
             BUILT.fetch_add(1, Ordering::Relaxed);
-            write_two(folder, progress)
+            write_two(packages, folder, progress)
         });
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
@@ -273,9 +263,9 @@ mod tests {
     fn several_fetches_of_one_set_agree() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
-        let slow = entry("slow", |folder, progress| {
+        let slow = entry("slow", |packages, folder, progress| {
             std::thread::sleep(std::time::Duration::from_millis(30));
-            write_two(folder, progress)
+            write_two(packages, folder, progress)
         });
         std::thread::scope(|scope| {
             let run = || fetch(&slow, &home, &mut |_| {}).map(|_| ());

@@ -3,13 +3,15 @@
 //! A set lies in `<home>/data/NAME` with its table in `rows.jsonl`. No copy of one is kept with
 //! the program: each is fetched with the user's own package client, or generated.
 
-mod archive;
+mod archives;
 mod easy_vqa;
 mod fetch;
+mod lock;
 mod motion;
-mod package;
+mod packages;
 
 use crate::{DataError, ErrorKind, Home, Result};
+use packages::Package;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +31,10 @@ pub struct Entry {
     pub tasks: &'static [&'static str],
     /// Where the set comes from.
     pub source: &'static str,
-    /// The checksum of the package, or the version of the generator.
+    /// What is downloaded to make the set; none for a generated one.
+    #[serde(skip)]
+    packages: &'static [Package],
+    /// The version of the generator, or of what is made from the packages where that has changed.
     #[serde(skip)]
     version: &'static str,
     /// Writes the set into an empty folder.
@@ -37,7 +42,17 @@ pub struct Entry {
     build: Build,
 }
 
-type Build = fn(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()>;
+/// Is given the verified files of the packages, in their order.
+type Build = fn(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()>;
+
+impl Entry {
+    /// What the set is made from: the version, and the checksums of the packages.
+    fn origin(&self) -> String {
+        let version = [self.version].into_iter().filter(|version| !version.is_empty());
+        let checksums = self.packages.iter().map(|package| package.sha256);
+        version.chain(checksums).collect::<Vec<_>>().join("+")
+    }
+}
 
 /// How far a fetch has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,7 +88,7 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// Gets the set called `name` into `home` and returns the path of its `rows.jsonl`.
 ///
 /// A set that is already there is returned at once. An interrupted fetch leaves nothing that a
-/// later one would take for a set.
+/// later one would take for a set; packages that had arrived whole need not be downloaded again.
 ///
 /// Fails with `Missing` for an unknown name, `Fetch` where the package cannot be had or is another
 /// one than expected, and `Damaged` where the folder of the set holds something else.

@@ -13,7 +13,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(in super::super) const ENTRY: Entry = Entry {
     name: "easy-vqa-dialogue",
@@ -22,13 +22,13 @@ pub(in super::super) const ENTRY: Entry = Entry {
     rows: 75_044,
     tasks: &["visual dialogue"],
     source: "Python package easy-vqa 1.0",
-    version: "easy-vqa 1.0, dialogue-1",
+    version: "dialogue-1",
     build,
     ..super::ENTRY
 };
 
-fn build(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    write(folder, super::fetch(folder, progress)?)
+fn build(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    write(folder, super::unpack(&packages[0], folder, progress)?)
 }
 
 /// A line of the table: one turn, with all turns before it.

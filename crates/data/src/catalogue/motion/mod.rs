@@ -14,7 +14,7 @@ use crate::split::{Fractions, Split};
 use crate::{DataError, ErrorKind, Result, files};
 use scene::Scene;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const SCENES: usize = 3000;
 /// How many scenes are drawn between two reports of progress.
@@ -29,11 +29,12 @@ pub(super) const ENTRY: Entry = Entry {
     rows: 26_780,
     tasks: &["visual question answering", "image captioning"],
     source: "generated",
+    packages: &[],
     version: "motion-1",
     build,
 };
 
-fn build(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+fn build(_: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
     generate(folder, SCENES, progress)
 }
 
