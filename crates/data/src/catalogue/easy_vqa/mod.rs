@@ -4,6 +4,7 @@
 pub(super) mod dialogue;
 mod facts;
 mod follow_ups;
+pub(super) mod spoken;
 
 use super::archives::{Limits, Member, each_file};
 use super::fetch::write_rows;
@@ -70,7 +71,7 @@ impl Row {
         Ok(Self {
             image: asked.image(),
             split: asked.split()?,
-            scene: format!("{}-{}", asked.part.name(), asked.number),
+            scene: asked.scene(),
             question: asked.question,
             answer: asked.answer,
         })
@@ -95,6 +96,10 @@ impl Asked {
 
     fn split(&self) -> Result<Split> {
         self.part.split(self.number)
+    }
+
+    fn scene(&self) -> String {
+        format!("{}-{}", self.part.name(), self.number)
     }
 }
 

@@ -134,7 +134,11 @@ impl Clip {
         let count = generator.random_range(1..=2);
         let mut steps = State::default();
         let mut motions = Vec::new();
-        for motion in kinds.into_iter().take(count).flat_map(|kind| kind.choose(&mut generator)) {
+        for motion in kinds
+            .into_iter()
+            .take(count)
+            .flat_map(|kind| kind.choose(&mut generator))
+        {
             motions.push(*motion);
         }
         motions.sort();
@@ -205,7 +209,11 @@ mod tests {
                 let places: BTreeSet<i32> = (0..length)
                     .map(|place| {
                         start[circle] = place;
-                        let clip = Clip { start, steps, ..clip.clone() };
+                        let clip = Clip {
+                            start,
+                            steps,
+                            ..clip.clone()
+                        };
                         clip.state(frame)[circle]
                     })
                     .collect();

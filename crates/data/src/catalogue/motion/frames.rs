@@ -142,7 +142,11 @@ mod tests {
     fn hole(clip: &Clip, angle: i32) -> (i32, i32) {
         let there = covered(clip, [128, 128, angle, 23, 0]);
         let empty = |(x, y): &(i32, i32)| {
-            let at = |dx, dy| there.iter().any(|(a, b, n)| (*a, *b) == (x + dx, y + dy) && *n == WHOLE);
+            let at = |dx, dy| {
+                there
+                    .iter()
+                    .any(|(a, b, n)| (*a, *b) == (x + dx, y + dy) && *n == WHOLE)
+            };
             !at(0, 0) && !at(-1, 0) && !at(0, -1) && !at(-1, -1)
         };
         let around = [(0, -6), (6, 0), (0, 6), (-6, 0)];

@@ -93,7 +93,9 @@ impl Tones {
                 if self.is_fast { "short" } else { "long" },
             ),
         ];
-        asked.map(|(question, answer)| (question.to_string(), answer.to_string())).to_vec()
+        asked
+            .map(|(question, answer)| (question.to_string(), answer.to_string()))
+            .to_vec()
     }
 
     /// A WAV file of one second: one channel of unsigned eight-bit samples, 8,000 in a second.
