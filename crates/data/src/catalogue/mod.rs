@@ -11,6 +11,7 @@ mod fetch;
 mod lock;
 mod motion;
 mod packages;
+mod screensavers;
 mod vader;
 mod wordnet;
 
@@ -25,6 +26,7 @@ static ENTRIES: &[Entry] = &[
     easy_vqa::dialogue::ENTRY,
     easy_vqa::spoken::ENTRY,
     motion::ENTRY,
+    screensavers::ENTRY,
     fashion_mnist::ENTRY,
     vader::ENTRY,
     wordnet::ENTRY,

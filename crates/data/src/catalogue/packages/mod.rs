@@ -8,7 +8,7 @@ mod client;
 mod run;
 
 pub(super) use client::Client;
-pub(super) use run::{Outcome, last_lines, run};
+pub(super) use run::{Outcome, Running, last_lines, run};
 
 use super::Progress;
 use super::lock::lock;

@@ -21,7 +21,7 @@ pub(in super::super) enum Outcome {
 }
 
 /// A child that does not outlive its handle: an error or a panic on the way ends it too.
-struct Running(Child);
+pub(in super::super) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
