@@ -6,12 +6,20 @@
 mod archives;
 mod austen;
 mod easy_vqa;
+mod emoji;
+mod emoji_animated;
+mod emojibase;
 mod fashion_mnist;
 mod fetch;
+mod fillets;
+mod folder;
 mod lock;
 mod motion;
+mod openclipart;
 mod packages;
 mod screensavers;
+mod stamps;
+mod syllables_zh;
 mod vader;
 mod wordnet;
 
@@ -26,6 +34,12 @@ static ENTRIES: &[Entry] = &[
     easy_vqa::dialogue::ENTRY,
     easy_vqa::spoken::ENTRY,
     motion::ENTRY,
+    stamps::ENTRY,
+    fillets::ENTRY,
+    syllables_zh::ENTRY,
+    openclipart::ENTRY,
+    emoji::ENTRY,
+    emoji_animated::ENTRY,
     screensavers::ENTRY,
     fashion_mnist::ENTRY,
     vader::ENTRY,
