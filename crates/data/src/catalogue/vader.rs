@@ -234,7 +234,7 @@ mod tests {
         let files = DOMAINS.map(|(_, path)| (path, &b"7_1\t1.5\tgood\r\n"[..]));
         archives::write_tar_gz(&inner, &files);
         archives::write_tar_gz(&outer, &[(INNER, &std::fs::read(&inner).unwrap())]);
-        build(&[outer.clone()], folder.path(), &mut |_| {}).unwrap();
+        build(std::slice::from_ref(&outer), folder.path(), &mut |_| {}).unwrap();
         let manifest = Manifest::open(folder.path()).unwrap();
         assert_eq!(
             manifest.columns,

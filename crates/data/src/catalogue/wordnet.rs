@@ -39,8 +39,8 @@ const LIMITS: Limits = Limits {
 
 const FILES: [&str; 2] = ["usr/share/wordnet/data.noun", "usr/share/wordnet/data.verb"];
 
-/// The number of the first class: those before it are of adjectives and adverbs, of which there are
-/// too few to be told apart.
+/// The number of the first class of nouns; those before it are of adjectives and adverbs, which
+/// WordNet does not sort by topic.
 const FIRST: usize = 3;
 /// The classes by their numbers, from [`FIRST`]; see the manual page lexnames(5WN).
 const CLASSES: [&str; 41] = [

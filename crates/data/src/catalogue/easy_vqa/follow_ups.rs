@@ -20,10 +20,13 @@ pub(super) struct Turn {
 /// How many pairs a picture gets, each of another kind.
 pub(super) const PAIRS: usize = 3;
 
-type Draw = fn(Facts, &mut dyn FnMut(&[&'static str]) -> &'static str) -> [(String, &'static str); 2];
+/// Draws one of some words.
+type Pick<'a> = &'a mut dyn FnMut(&[&'static str]) -> &'static str;
+/// Two questions with their answers.
+type Pair = [(String, &'static str); 2];
 
 /// The kinds of pairs.
-const KINDS: [Draw; 4] = [ellipsis_of_polarity, ellipsis_of_noun, what_else, reference];
+const KINDS: [fn(Facts, Pick) -> Pair; 4] = [ellipsis_of_polarity, ellipsis_of_noun, what_else, reference];
 
 /// [`PAIRS`] pairs about a picture, in the order in which they are to be asked.
 pub(super) fn draw(facts: Facts, generator: &mut impl RngExt) -> Vec<[Turn; 2]> {
@@ -31,10 +34,10 @@ pub(super) fn draw(facts: Facts, generator: &mut impl RngExt) -> Vec<[Turn; 2]> 
     kinds.shuffle(generator);
     let mut pick = |words: &[&'static str]| words.choose(generator).copied().unwrap_or_default();
     let pairs = kinds.iter().take(PAIRS).map(|kind| kind(facts, &mut pick));
-    pairs.map(|pair| turns(pair)).collect()
+    pairs.map(turns).collect()
 }
 
-fn turns([first, second]: [(String, &'static str); 2]) -> [Turn; 2] {
+fn turns([first, second]: Pair) -> [Turn; 2] {
     let turn = |(question, answer): (String, &str), follow_up| Turn {
         question,
         answer: answer.to_string(),
@@ -44,10 +47,7 @@ fn turns([first, second]: [(String, &'static str); 2]) -> [Turn; 2] {
 }
 
 /// "is there no red shape?", "and a blue one?": whether there is one, or whether there is none?
-fn ellipsis_of_polarity(
-    facts: Facts,
-    pick: &mut dyn FnMut(&[&'static str]) -> &'static str,
-) -> [(String, &'static str); 2] {
+fn ellipsis_of_polarity(facts: Facts, pick: Pick) -> Pair {
     let (words, true_word, noun, one) = aspect(facts, pick);
     // The first turn must not tell the second one's answer, so it asks for what is not there.
     let asked = pick(&without(words, &[true_word]));
@@ -64,10 +64,7 @@ fn ellipsis_of_polarity(
 }
 
 /// "is there a red circle?", "and a blue one?": a blue circle. Or with the colour left out.
-fn ellipsis_of_noun(
-    facts: Facts,
-    pick: &mut dyn FnMut(&[&'static str]) -> &'static str,
-) -> [(String, &'static str); 2] {
+fn ellipsis_of_noun(facts: Facts, pick: Pick) -> Pair {
     let colour_changes = pick(&["colour", "shape"]) == "colour";
     let other_colour = pick(&without(&COLOURS, &[facts.colour]));
     let other_shape = pick(&without(&SHAPES, &[facts.shape]));
@@ -86,7 +83,7 @@ fn ellipsis_of_noun(
 }
 
 /// "what color is the shape?", "what else can you say about it?": its shape.
-fn what_else(facts: Facts, pick: &mut dyn FnMut(&[&'static str]) -> &'static str) -> [(String, &'static str); 2] {
+fn what_else(facts: Facts, pick: Pick) -> Pair {
     let second = pick(&["what else can you say about it?", "and what else is it?"]).to_string();
     let colour = pick(&["what color is the shape?", "what is the color of the shape?"]);
     let shape = pick(&["what shape is in the image?", "what shape is present?"]);
@@ -97,7 +94,7 @@ fn what_else(facts: Facts, pick: &mut dyn FnMut(&[&'static str]) -> &'static str
 }
 
 /// "is there no red shape?", "so is it of that color?".
-fn reference(facts: Facts, pick: &mut dyn FnMut(&[&'static str]) -> &'static str) -> [(String, &'static str); 2] {
+fn reference(facts: Facts, pick: Pick) -> Pair {
     let (words, true_word, noun, _) = aspect(facts, pick);
     let other = pick(&without(words, &[true_word]));
     let asked = pick(&[true_word, other]);
@@ -115,10 +112,7 @@ fn reference(facts: Facts, pick: &mut dyn FnMut(&[&'static str]) -> &'static str
 
 /// Colours or shapes: the words, the picture's own, and what follows a word in a full and in a
 /// shortened question.
-fn aspect(
-    facts: Facts,
-    pick: &mut dyn FnMut(&[&'static str]) -> &'static str,
-) -> (&'static [&'static str], &'static str, &'static str, &'static str) {
+fn aspect(facts: Facts, pick: Pick) -> (&'static [&'static str], &'static str, &'static str, &'static str) {
     match pick(&["colour", "shape"]) {
         "colour" => (&COLOURS, facts.colour, " shape", " one"),
         _ => (&SHAPES, facts.shape, "", ""),
@@ -126,7 +120,7 @@ fn aspect(
 }
 
 /// A question for a thing in the package's wordings; of `polarity` no, whether it is missing.
-fn is_there(thing: &str, polarity: &str, pick: &mut dyn FnMut(&[&'static str]) -> &'static str) -> String {
+fn is_there(thing: &str, polarity: &str, pick: Pick) -> String {
     let wordings = match polarity {
         "yes" => ["is there a _?", "does the image contain a _?", "is a _ present?"],
         _ => [

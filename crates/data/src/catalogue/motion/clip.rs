@@ -133,14 +133,8 @@ impl Clip {
         kinds.shuffle(&mut generator);
         let count = generator.random_range(1..=2);
         let mut steps = State::default();
-        let mut motions = Vec::new();
-        for motion in kinds
-            .into_iter()
-            .take(count)
-            .flat_map(|kind| kind.choose(&mut generator))
-        {
-            motions.push(*motion);
-        }
+        let kinds = kinds.into_iter().take(count);
+        let mut motions: Vec<Motion> = kinds.filter_map(|kind| kind.choose(&mut generator).copied()).collect();
         motions.sort();
         for motion in &motions {
             let (circle, shortest, longest) = motion.steps();

@@ -26,26 +26,32 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const TRIES: usize = 3;
 const TICK: Duration = Duration::from_millis(20);
 
-/// Records [`FRAMES`] frames of a fresh run of `program` as an animated PNG; absent where nothing
-/// moves. `folder` is for files of this run.
-pub(super) fn record(program: &Path, folder: &Path) -> Result<Option<Vec<u8>>> {
+/// An animated PNG, or the reason why there is none.
+pub(super) type Recording = std::result::Result<Vec<u8>, String>;
+
+/// Records [`FRAMES`] frames of a fresh run of `program`. `folder` is for files of this run.
+pub(super) fn record(program: &Path, folder: &Path) -> Result<Recording> {
     let screen = Screen::open(folder)?;
     let mut command = Command::new(program);
-    command
-        .arg("--root")
-        .env("DISPLAY", &screen.display)
-        .current_dir(folder);
+    command.arg("--root").env("DISPLAY", &screen.display);
+    command.current_dir(folder);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let name = program.to_string_lossy();
-    let _drawing = Running(command.spawn().map_err(|error| not_run(&name, &error.to_string()))?);
+    let mut drawing = match command.spawn() {
+        Ok(child) => Running(child),
+        Err(error) => return Ok(Err(format!("the program does not start: {error}"))),
+    };
     std::thread::sleep(WARM_UP);
     for _ in 0..TRIES {
-        let bytes = screen.grab(folder)?;
-        if moves(&bytes) {
-            return Ok(Some(bytes));
+        // The screen closes with the program.
+        if let Ok(Some(status)) = drawing.0.try_wait() {
+            return Ok(Err(format!("the program ends with {status}")));
+        }
+        match screen.grab(folder)? {
+            Ok(bytes) if !moves(&bytes) => {}
+            recording => return Ok(recording),
         }
     }
-    Ok(None)
+    Ok(Err("nothing moves".to_string()))
 }
 
 /// A screen that nobody sees.
@@ -80,43 +86,28 @@ impl Screen {
     }
 
     /// What is on the screen from now on.
-    fn grab(&self, folder: &Path) -> Result<Vec<u8>> {
+    fn grab(&self, folder: &Path) -> Result<Recording> {
         let (log, target) = (folder.join("log"), folder.join("take.png"));
-        let mut command = Command::new("ffmpeg");
-        command.args([
-            "-nostdin",
-            "-loglevel",
-            "error",
-            "-y",
+        let (rate, frames) = (RATE.to_string(), FRAMES.to_string());
+        let input = [
             "-f",
             "x11grab",
             "-draw_mouse",
             "0",
-        ]);
-        command.args([
-            "-framerate",
-            &RATE.to_string(),
             "-video_size",
             SCREEN,
-            "-i",
-            &self.display,
-        ]);
-        command.args([
-            "-frames:v",
-            &FRAMES.to_string(),
-            "-vf",
-            SCALED,
-            "-plays",
-            "0",
-            "-f",
-            "apng",
-        ]);
-        command.arg(&target);
+            "-framerate",
+            &rate,
+        ];
+        let output = ["-frames:v", &frames, "-vf", SCALED, "-plays", "0", "-f", "apng", "-y"];
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-loglevel", "error"]).args(input);
+        command.args(["-i", &self.display]).args(output).arg(&target);
         match run(&mut command, &log, PATIENCE, &mut || 0)? {
-            Outcome::Finished(status) if status.success() => files::read(&target),
-            Outcome::Finished(status) => Err(not_run("ffmpeg", &format!("{status}: {}", last_lines(&log)))),
+            Outcome::Finished(status) if status.success() => files::read(&target).map(Ok),
+            Outcome::Finished(status) => Ok(Err(format!("ffmpeg ends with {status}: {}", last_lines(&log)))),
+            Outcome::Stalled => Ok(Err("ffmpeg does not end".to_string())),
             Outcome::Absent => Err(not_run("ffmpeg", "no such program")),
-            Outcome::Stalled => Err(not_run("ffmpeg", "no end")),
         }
     }
 }
