@@ -251,18 +251,11 @@ impl Cache {
         }
         let feature = Arc::new(decode()?);
         let mut held = self.held.write().expect(poisoned);
-        let bytes = size(&feature) + key.1.len();
+        let bytes = feature.size() + key.1.len();
         if held.bytes + bytes <= self.limit && held.features.insert(key, feature.clone()).is_none() {
             held.bytes += bytes;
         }
         Ok(feature)
-    }
-}
-
-fn size(feature: &Feature) -> usize {
-    match feature {
-        Feature::Image(picture) => picture.pixels.len(),
-        Feature::Text(tokens) => tokens.len() * 4,
     }
 }
 

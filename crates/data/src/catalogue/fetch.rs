@@ -127,7 +127,8 @@ pub(super) fn write_rows<R: Serialize>(folder: &Path, rows: impl IntoIterator<It
     write_rows_to(&folder.join(ROWS), rows)
 }
 
-fn write_rows_to<R: Serialize>(path: &Path, rows: impl IntoIterator<Item = R>) -> Result<()> {
+/// Writes a table: one JSON object per line.
+pub(super) fn write_rows_to<R: Serialize>(path: &Path, rows: impl IntoIterator<Item = R>) -> Result<()> {
     let refused = |error: std::io::Error| DataError::io(&error, path);
     let mut out = BufWriter::new(File::create(path).map_err(refused)?);
     for row in rows {

@@ -4,11 +4,13 @@
 //! the program: each is fetched with the user's own package client, or generated.
 
 mod archives;
+mod austen;
 mod child;
 mod easy_vqa;
 mod emoji;
 mod emoji_animated;
 mod emojibase;
+mod fashion_mnist;
 mod fetch;
 mod fillets;
 mod folder;
@@ -16,8 +18,11 @@ mod lock;
 mod motion;
 mod openclipart;
 mod packages;
+mod screensavers;
 mod stamps;
 mod syllables_zh;
+mod vader;
+mod wordnet;
 
 use crate::{DataError, ErrorKind, Home, Result};
 use packages::Package;
@@ -25,8 +30,10 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Every set, by name. A new one adds its line here.
-static ENTRIES: [Entry; 8] = [
+static ENTRIES: &[Entry] = &[
     easy_vqa::ENTRY,
+    easy_vqa::dialogue::ENTRY,
+    easy_vqa::spoken::ENTRY,
     motion::ENTRY,
     stamps::ENTRY,
     fillets::ENTRY,
@@ -34,6 +41,11 @@ static ENTRIES: [Entry; 8] = [
     openclipart::ENTRY,
     emoji::ENTRY,
     emoji_animated::ENTRY,
+    screensavers::ENTRY,
+    fashion_mnist::ENTRY,
+    vader::ENTRY,
+    wordnet::ENTRY,
+    austen::ENTRY,
 ];
 
 /// A data set of the catalogue.
@@ -95,7 +107,7 @@ impl Progress {
 
 /// Every set of the catalogue.
 pub fn entries() -> &'static [Entry] {
-    &ENTRIES
+    ENTRIES
 }
 
 /// The set called `name`.
@@ -161,7 +173,7 @@ mod tests {
         let home = Home::new("never-made");
         let error = fetch(name, &home, &mut |_| {}).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Missing);
-        assert!(error.message.contains("easy-vqa, motion"), "{error}");
+        assert!(error.message.contains("(easy-vqa, "), "{error}");
         assert!(error.message.contains(part), "{error}");
         assert!(!home.path().exists());
     }

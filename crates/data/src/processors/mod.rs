@@ -1,15 +1,20 @@
 //! From a value to features, and from features to a padded batch: one path for training, evaluation
 //! and serving.
 
-pub mod audio;
+pub(crate) mod audio;
 pub(crate) mod image;
 pub(crate) mod read;
 mod store;
 mod text;
-pub mod video;
+pub(crate) mod video;
 
+pub use audio::{
+    AudioAugment, AudioConfig, AudioFeature, AudioFeatures, Channels, Filter, FilterBankConfig, KaldiFrames,
+    LogMelConfig, MfccConfig, Normalize, Spectrogram, SpectrumAugment, WaveAugment, Waveform, WaveformConfig, Window,
+};
 pub use image::{Augment, Decode, ImageConfig, Picture, Resize, Size};
 pub use text::{Normalization, TextConfig, TokenizerConfig};
+pub use video::{Clip, VideoConfig};
 
 use crate::random::Key;
 use crate::{DataError, ErrorKind, Modality, Result, Value};
@@ -25,6 +30,8 @@ use std::sync::Arc;
 pub enum ProcessorConfig {
     Image(ImageConfig),
     Text(TextConfig),
+    Audio(AudioConfig),
+    Video(VideoConfig),
 }
 
 impl ProcessorConfig {
@@ -32,6 +39,8 @@ impl ProcessorConfig {
         match self {
             Self::Image(_) => Modality::Image,
             Self::Text(_) => Modality::Text,
+            Self::Audio(_) => Modality::Audio,
+            Self::Video(_) => Modality::Video,
         }
     }
 
@@ -43,6 +52,8 @@ impl ProcessorConfig {
         match self {
             Self::Image(config) => config.validate(),
             Self::Text(config) => config.validate(),
+            Self::Audio(config) => config.validate(),
+            Self::Video(config) => config.validate(),
         }
     }
 }
@@ -53,6 +64,8 @@ pub enum Feature {
     Image(Picture),
     /// Token identifiers, never empty.
     Text(Vec<u32>),
+    Audio(AudioFeature),
+    Video(Clip),
 }
 
 impl Feature {
@@ -60,6 +73,20 @@ impl Feature {
         match self {
             Self::Image(_) => Modality::Image,
             Self::Text(_) => Modality::Text,
+            Self::Audio(_) => Modality::Audio,
+            Self::Video(_) => Modality::Video,
+        }
+    }
+
+    /// The memory that this feature takes, in bytes.
+    pub fn size(&self) -> usize {
+        let pictures = |pictures: &[Picture]| pictures.iter().map(|picture| picture.pixels.len()).sum();
+        match self {
+            Self::Image(picture) => picture.pixels.len(),
+            Self::Text(tokens) => tokens.len() * 4,
+            Self::Audio(AudioFeature::Waveform(waveform)) => 4 * waveform.channels.len() * waveform.length(),
+            Self::Audio(AudioFeature::Spectrogram(spectrogram)) => 4 * spectrogram.values.len(),
+            Self::Video(clip) => pictures(&clip.frames),
         }
     }
 }
@@ -122,11 +149,13 @@ pub struct Processor {
 enum Fitted {
     Image(Arc<ImageConfig>),
     Text(Arc<text::TextProcessor>),
+    Audio(audio::AudioProcessor),
+    Video(Arc<VideoConfig>),
 }
 
 impl Processor {
-    /// Fits the processor to `texts`, the training texts of its column; an image processor has
-    /// nothing to fit.
+    /// Fits the processor to `texts`, the training texts of its column; processors of other
+    /// modalities have nothing to fit.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a setting out of bounds, or for texts without a single word.
@@ -135,6 +164,8 @@ impl Processor {
         let fitted = match config {
             ProcessorConfig::Image(config) => Fitted::Image(Arc::new(config.clone())),
             ProcessorConfig::Text(config) => Fitted::Text(Arc::new(text::TextProcessor::fit(config, texts)?)),
+            ProcessorConfig::Audio(config) => Fitted::Audio(audio::AudioProcessor::new(config)?),
+            ProcessorConfig::Video(config) => Fitted::Video(Arc::new(config.clone())),
         };
         Ok(Self { fitted })
     }
@@ -143,6 +174,8 @@ impl Processor {
         match &self.fitted {
             Fitted::Image(_) => Modality::Image,
             Fitted::Text(_) => Modality::Text,
+            Fitted::Audio(_) => Modality::Audio,
+            Fitted::Video(_) => Modality::Video,
         }
     }
 
@@ -150,6 +183,8 @@ impl Processor {
         match &self.fitted {
             Fitted::Image(config) => ProcessorConfig::Image((**config).clone()),
             Fitted::Text(text) => ProcessorConfig::Text(text.config().clone()),
+            Fitted::Audio(audio) => ProcessorConfig::Audio(audio.config().clone()),
+            Fitted::Video(config) => ProcessorConfig::Video((**config).clone()),
         }
     }
 
@@ -164,18 +199,29 @@ impl Processor {
                 vocabulary: text.vocabulary(),
                 max_length: text.config().max_length,
             },
+            Fitted::Audio(audio) => {
+                let (max_frames, bins) = audio.shape();
+                FeatureShape::Audio { bins, max_frames }
+            }
+            Fitted::Video(config) => FeatureShape::Video {
+                frames: config.frames as usize,
+                height: config.size.height(),
+                width: config.size.width(),
+                channels: image::CHANNELS,
+            },
         }
     }
 
     /// The deterministic part: decodes, orients and resizes a picture; cleans, tokenises and cuts a
-    /// text.
+    /// text; brings a sound to one rate and computes its spectra; takes frames out of a video.
     ///
-    /// A picture is [`Value::Text`], a path relative to `root` that is opened as it stands, so a
+    /// A medium is [`Value::Text`], a path relative to `root` that is opened as it stands, so a
     /// server must refuse such values from its clients; or [`Value::Bytes`] or [`Value::Stored`],
-    /// an encoded file.
+    /// an encoded file. A video may also be a folder, or a list of pictures; the sound of a video is
+    /// a sound.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an absent value or one of another type; for pictures also what
+    /// [`ErrorKind::Invalid`] for an absent value or one of another type; for media also what
     /// reading and decoding can refuse, with the path.
     pub fn prepare(&self, value: &Value, root: &Path) -> Result<Feature> {
         match (&self.fitted, value) {
@@ -183,7 +229,19 @@ impl Processor {
                 image::prepare_file(config, &root.join(name)).map(Feature::Image)
             }
             (Fitted::Image(config), Value::Bytes(bytes)) => image::prepare_bytes(config, bytes).map(Feature::Image),
-            (Fitted::Image(_), Value::Stored(stored)) => {
+            (Fitted::Audio(audio), Value::Text(name)) => audio.prepare_file(&root.join(name)).map(Feature::Audio),
+            (Fitted::Audio(audio), Value::Bytes(bytes)) => audio.prepare_bytes(bytes).map(Feature::Audio),
+            (Fitted::Video(config), Value::Text(name)) => {
+                video::prepare_file(config, &root.join(name)).map(Feature::Video)
+            }
+            (Fitted::Video(config), Value::Bytes(bytes)) => video::prepare_bytes(config, bytes).map(Feature::Video),
+            (Fitted::Video(config), Value::List(items)) => {
+                let paths = items
+                    .iter()
+                    .map(|item| item.path(root).ok_or_else(|| wrong_type(Modality::Image, item)));
+                video::prepare_frames(config, &paths.collect::<Result<Vec<_>>>()?).map(Feature::Video)
+            }
+            (Fitted::Image(_) | Fitted::Audio(_) | Fitted::Video(_), Value::Stored(stored)) => {
                 let prepared = self.prepare(&Value::Bytes(stored.read()?), root);
                 prepared.map_err(|error| error.at_path(stored.source.path()).at_offset(stored.offset))
             }
@@ -200,6 +258,14 @@ impl Processor {
                 Cow::Borrowed(_) => Cow::Borrowed(feature),
                 Cow::Owned(picture) => Cow::Owned(Feature::Image(picture)),
             },
+            (Fitted::Audio(audio), Feature::Audio(sound)) => match audio.augment(sound, key) {
+                Cow::Borrowed(_) => Cow::Borrowed(feature),
+                Cow::Owned(sound) => Cow::Owned(Feature::Audio(sound)),
+            },
+            (Fitted::Video(config), Feature::Video(clip)) => match video::augment(config, clip, key) {
+                Cow::Borrowed(_) => Cow::Borrowed(feature),
+                Cow::Owned(clip) => Cow::Owned(Feature::Video(clip)),
+            },
             _ => Cow::Borrowed(feature),
         }
     }
@@ -212,7 +278,37 @@ impl Processor {
         match &self.fitted {
             Fitted::Image(config) => image::collate(config, features.iter().map(|it| picture(it))),
             Fitted::Text(_) => text::collate(features.iter().map(|it| tokens(it))),
+            Fitted::Audio(audio) => {
+                let batch = audio.collate(features.iter().map(|it| sound(it)));
+                Collated::Audio {
+                    shape: batch.shape,
+                    values: batch.values,
+                    lengths: batch.lengths,
+                }
+            }
+            Fitted::Video(config) => {
+                let batch = video::collate(config, features.iter().map(|it| clip(it)));
+                Collated::Video {
+                    shape: batch.shape,
+                    pixels: batch.pixels,
+                    lengths: batch.lengths,
+                }
+            }
         }
+    }
+}
+
+fn sound(feature: &Feature) -> &AudioFeature {
+    match feature {
+        Feature::Audio(sound) => sound,
+        other => panic!("an audio processor was given a {} feature", other.modality()),
+    }
+}
+
+fn clip(feature: &Feature) -> &Clip {
+    match feature {
+        Feature::Video(clip) => clip,
+        other => panic!("a video processor was given a {} feature", other.modality()),
     }
 }
 

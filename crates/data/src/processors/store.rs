@@ -1,6 +1,7 @@
 //! A fitted processor on disk: `NAME.json`, for text also `NAME.tokenizer.json`, and the hash of
 //! both.
 
+use super::audio::AudioProcessor;
 use super::text::TextProcessor;
 use super::{Fitted, Processor, ProcessorConfig, invalid};
 use crate::{DataError, ErrorKind, Result, files};
@@ -47,6 +48,8 @@ impl Processor {
         config.validate().map_err(|error| error.at_path(&config_path))?;
         let fitted = match config {
             ProcessorConfig::Image(config) => Fitted::Image(Arc::new(config)),
+            ProcessorConfig::Audio(config) => Fitted::Audio(AudioProcessor::new(&config)?),
+            ProcessorConfig::Video(config) => Fitted::Video(Arc::new(config)),
             ProcessorConfig::Text(config) => Fitted::Text(Arc::new(
                 TextProcessor::from_json(config, &read(&tokenizer_path)?)
                     .map_err(|error| error.at_path(&tokenizer_path))?,
@@ -60,7 +63,7 @@ impl Processor {
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let tokenizer = match &self.fitted {
-            Fitted::Image(_) => "",
+            Fitted::Image(_) | Fitted::Audio(_) | Fitted::Video(_) => "",
             Fitted::Text(text) => text.tokenizer_json(),
         };
         for part in [VERSION, &pretty(&self.config()), tokenizer] {

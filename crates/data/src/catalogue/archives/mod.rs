@@ -62,6 +62,28 @@ pub(super) fn each_file(archive: &Path, limits: Limits, visit: Visit) -> Result<
     result.map_err(|error| error.at_path(archive))
 }
 
+/// The content of the files with these paths, in this order.
+///
+/// Fails as [`each_file`] does, and with `Damaged` where a file is not in the archive.
+pub(super) fn files<const COUNT: usize>(
+    archive: &Path,
+    limits: Limits,
+    paths: [&str; COUNT],
+) -> Result<[Vec<u8>; COUNT]> {
+    let mut found: [Option<Vec<u8>>; COUNT] = std::array::from_fn(|_| None);
+    each_file(archive, limits, &mut |member| {
+        if let Some(place) = paths.iter().position(|path| Path::new(path) == member.path) {
+            found[place] = Some(member.bytes);
+        }
+        Ok(())
+    })?;
+    if let Some(lacking) = found.iter().position(Option::is_none) {
+        let message = format!("expected the file `{}` in the archive, found none", paths[lacking]);
+        return Err(damaged(message).at_path(archive));
+    }
+    Ok(found.map(Option::unwrap_or_default))
+}
+
 fn fill(file: &mut File, bytes: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < bytes.len() {
@@ -116,6 +138,17 @@ mod tests {
             Ok(())
         })?;
         Ok(seen)
+    }
+
+    #[test]
+    fn named_files_come_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archive");
+        write_zip(&path, &[("a/b", b"1"), ("c", b"2"), ("d", b"3")]);
+        assert_eq!(files(&path, LIMITS, ["d", "a/b"]).unwrap(), [b"3", b"1"]);
+        let error = files(&path, LIMITS, ["d", "b"]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Damaged);
+        assert!(error.message.contains("`b`"), "{error}");
     }
 
     fn has_dpkg() -> bool {

@@ -111,7 +111,8 @@ fn one_of(wordings: &[String], generator: &mut impl RngExt) -> String {
     wordings.choose(generator).cloned().unwrap_or_default()
 }
 
-fn with_article(thing: &str) -> String {
+/// "an orange star".
+pub(super) fn with_article(thing: &str) -> String {
     match thing.starts_with(['a', 'e', 'i', 'o', 'u']) {
         true => format!("an {thing}"),
         false => format!("a {thing}"),

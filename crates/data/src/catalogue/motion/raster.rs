@@ -10,7 +10,7 @@ use image::{ExtendedColorType, ImageEncoder, ImageResult, Rgb, RgbImage};
 use rand::RngExt;
 
 /// Each pixel is looked at in a grid of this many points each way.
-const POINTS: u32 = 4;
+pub(super) const POINTS: u32 = 4;
 
 const TRIANGLE: [(f64, f64); 3] = [(0.0, -1.0), (0.866, 0.5), (-0.866, 0.5)];
 /// Ten corners at every 36 degrees, in turns at 1 and 0.45 radii from the centre.
@@ -93,7 +93,7 @@ fn covers(figure: &Figure, x: f64, y: f64) -> bool {
 }
 
 /// Whether a point lies in the shape of radius 1 around the origin, upright.
-fn inside(shape: Shape, x: f64, y: f64) -> bool {
+pub(super) fn inside(shape: Shape, x: f64, y: f64) -> bool {
     match shape {
         Shape::Circle => x * x + y * y <= 1.0,
         Shape::Rectangle => x.abs() <= 1.0 && y.abs() <= 0.6,

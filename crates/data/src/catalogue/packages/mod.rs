@@ -8,11 +8,12 @@ mod client;
 mod run;
 
 pub(super) use client::Client;
+pub(super) use run::{Outcome, last_lines, run};
 
 use super::Progress;
 use super::lock::lock;
 use crate::{DataError, ErrorKind, Result, files};
-use run::{Outcome, last_lines, run, size};
+use run::size;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::Read;

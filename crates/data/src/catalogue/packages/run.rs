@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// How often the files that it writes are measured.
 const MEASURED: Duration = Duration::from_millis(200);
 
-pub(super) enum Outcome {
+pub(in super::super) enum Outcome {
     /// The program is not installed.
     Absent,
     Finished(ExitStatus),
@@ -25,7 +25,7 @@ pub(super) enum Outcome {
 ///
 /// `measure` is asked now and then how many bytes have arrived, until the program ends or the
 /// answer has stayed the same for `patience`.
-pub(super) fn run(
+pub(in super::super) fn run(
     command: &mut Command,
     log: &Path,
     patience: Duration,
@@ -76,7 +76,7 @@ pub(super) fn size(folder: &Path) -> u64 {
 }
 
 /// The end of what a client said, on one line. Of the warnings, which are one per retry, the last.
-pub(super) fn last_lines(log: &Path) -> String {
+pub(in super::super) fn last_lines(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -117,9 +117,7 @@ fn probe(medium: &Medium, gate: &Gate) -> Result<Probe> {
     });
     match &medium.source {
         Source::File(path) => result.map_err(|error| error.at_path(path)),
-        Source::Stored(stored) => {
-            result.map_err(|error| error.at_path(stored.source.path()).at_offset(stored.offset))
-        }
+        Source::Stored(stored) => result.map_err(|error| error.at_path(stored.source.path()).at_offset(stored.offset)),
         Source::Bytes(_) => result,
     }
 }

@@ -21,7 +21,7 @@ mod waveform;
 pub use augment::{WaveAugment, augment};
 pub use config::{AudioAugment, AudioConfig, Channels};
 pub use decode::decode;
-pub use filters::{Filter, apply, integrated_loudness};
+pub use filters::{Filter, apply};
 pub use mask::{FrequencyMask, SpectrumAugment, TimeMask};
 pub use processor::{AudioBatch, AudioFeature, AudioProcessor};
 pub use resample::resample;

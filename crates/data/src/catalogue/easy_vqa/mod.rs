@@ -1,4 +1,10 @@
-//! easy-VQA: questions about pictures of one coloured shape (Victor Zhou, 2019).
+//! easy-VQA: questions about pictures of one coloured shape (Victor Zhou, 2019), and the sets made
+//! from it.
+
+pub(super) mod dialogue;
+mod facts;
+mod follow_ups;
+pub(super) mod spoken;
 
 use super::archives::{Limits, Member, each_file};
 use super::fetch::write_rows;
@@ -42,7 +48,12 @@ const LIMITS: Limits = Limits {
 const VALIDATION: f64 = 0.05;
 
 fn build(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    unpack(&packages[0], folder, progress)
+    write(folder, unpack(&packages[0], folder, progress)?)
+}
+
+fn write(folder: &Path, asked: Vec<Asked>) -> Result<()> {
+    let rows: Vec<Row> = asked.into_iter().map(Row::new).collect::<Result<_>>()?;
+    write_rows(folder, rows)
 }
 
 /// A line of the table. `scene` tells apart the pictures of the package's two parts.
@@ -53,6 +64,43 @@ struct Row {
     answer: String,
     split: Split,
     scene: String,
+}
+
+impl Row {
+    fn new(asked: Asked) -> Result<Self> {
+        Ok(Self {
+            image: asked.image(),
+            split: asked.split()?,
+            scene: asked.scene(),
+            question: asked.question,
+            answer: asked.answer,
+        })
+    }
+}
+
+/// A question of the package with its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    part: Part,
+    /// Of the picture within its part.
+    number: u32,
+    question: String,
+    answer: String,
+}
+
+impl Asked {
+    /// The path of the picture.
+    fn image(&self) -> String {
+        image(self.part, self.number)
+    }
+
+    fn split(&self) -> Result<Split> {
+        self.part.split(self.number)
+    }
+
+    fn scene(&self) -> String {
+        format!("{}-{}", self.part.name(), self.number)
+    }
 }
 
 /// One of the two parts of the package.
@@ -106,8 +154,9 @@ fn content(path: &Path) -> Option<Content> {
 /// Question, answer and the number of the picture.
 type Question = (String, String, u32);
 
-/// Writes the pictures and the table of the set from its wheel into `folder`.
-fn unpack(wheel: &Path, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+/// Puts the package's pictures below `folder` and returns its questions: those of the training part
+/// first, each part in its own order.
+fn unpack(wheel: &Path, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Asked>> {
     let mut pictures = BTreeSet::new();
     let mut questions: Vec<(Part, Vec<Question>)> = Vec::new();
     for part in [Part::Train, Part::Test] {
@@ -128,7 +177,7 @@ fn unpack(wheel: &Path, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Re
         Ok(())
     })?;
     questions.sort_by_key(|(part, _)| *part);
-    write_rows(folder, rows(&pictures, questions)?)
+    asked(&pictures, questions)
 }
 
 fn image(part: Part, number: u32) -> String {
@@ -142,8 +191,8 @@ fn parse(member: &Member) -> Result<Vec<Question>> {
     })
 }
 
-fn rows(pictures: &BTreeSet<(Part, u32)>, questions: Vec<(Part, Vec<Question>)>) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+fn asked(pictures: &BTreeSet<(Part, u32)>, questions: Vec<(Part, Vec<Question>)>) -> Result<Vec<Asked>> {
+    let mut asked = Vec::new();
     for (part, (question, answer, number)) in questions
         .into_iter()
         .flat_map(|(part, questions)| questions.into_iter().map(move |question| (part, question)))
@@ -153,17 +202,16 @@ fn rows(pictures: &BTreeSet<(Part, u32)>, questions: Vec<(Part, Vec<Question>)>)
                 "expected the picture {number} of the {} part in the package, found none",
                 part.name()
             );
-            return Err(DataError::new(ErrorKind::Damaged, message).at_row(rows.len()));
+            return Err(DataError::new(ErrorKind::Damaged, message).at_row(asked.len()));
         }
-        rows.push(Row {
-            image: image(part, number),
+        asked.push(Asked {
+            part,
+            number,
             question,
             answer,
-            split: part.split(number)?,
-            scene: format!("{}-{number}", part.name()),
         });
     }
-    Ok(rows)
+    Ok(asked)
 }
 
 #[cfg(test)]
@@ -200,7 +248,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let wheel = folder.path().join("easy.whl");
         archives::write_zip(&wheel, files);
-        let result = unpack(&wheel, folder.path(), &mut |_| {});
+        let asked = unpack(&wheel, folder.path(), &mut |_| {});
+        let result = asked.and_then(|asked| write(folder.path(), asked));
         (folder, result)
     }
 
