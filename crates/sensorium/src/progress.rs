@@ -64,6 +64,26 @@ impl Drop for FetchProgress {
     }
 }
 
+/// Media that are looked at, reported from several threads.
+pub struct CheckProgress(ProgressBar);
+
+impl CheckProgress {
+    pub fn new(quiet: bool) -> Self {
+        Self(bar(quiet, Some(0)))
+    }
+
+    pub fn update(&self, done: usize, all: usize) {
+        self.0.set_length(all as u64);
+        self.0.set_position(done as u64);
+    }
+}
+
+impl Drop for CheckProgress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// Steps of training, with a line for each evaluation.
 pub struct TrainProgress {
     bar: ProgressBar,

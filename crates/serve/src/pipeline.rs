@@ -72,6 +72,8 @@ fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Des
         modality: match column.processor.modality() {
             DataModality::Text => Modality::Text,
             DataModality::Image => Modality::Image,
+            DataModality::Audio => Modality::Audio,
+            DataModality::Video => Modality::Video,
         },
     };
     let outputs = pipeline.model().tasks().iter().map(|(name, task)| OutputDescription {

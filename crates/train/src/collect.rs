@@ -128,7 +128,11 @@ impl ReportSource<'_> {
                 ..ExampleInput::default()
             };
             match (input.processor.modality(), value) {
-                (_, Value::Absent) | (Modality::Audio | Modality::Video, _) => {}
+                (_, Value::Absent) => {}
+                (Modality::Audio | Modality::Video, value) => {
+                    let feature = input.processor.prepare(value, root)?;
+                    shown.png = feature.preview().map(|picture| picture.to_png());
+                }
                 (Modality::Text, value) => shown.text = value.label(),
                 (Modality::Image, value) => {
                     if let Feature::Image(picture) = input.processor.prepare(value, root)? {

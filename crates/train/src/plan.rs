@@ -226,7 +226,7 @@ fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<V
         let column = column(name, &input.column);
         let texts: Vec<&str> = match input.processor {
             ProcessorConfig::Text(_) => texts(manifest, train, &column),
-            ProcessorConfig::Image(_) => Vec::new(),
+            ProcessorConfig::Image(_) | ProcessorConfig::Audio(_) | ProcessorConfig::Video(_) => Vec::new(),
         };
         let processor =
             Processor::fit(&input.processor, &texts).map_err(|error| error.in_field(&format!("inputs.{name}")))?;

@@ -38,7 +38,8 @@ pub fn open(path: &Path, loose_files: bool) -> Result<Manifest> {
 /// Whether a folder holds files, and neither a table nor a folder.
 fn is_plain(folder: &Path) -> Result<bool> {
     let entries = entries(folder)?;
-    let table = TABLES.iter().any(|name| folder.join(name).is_file());
+    let kept_in_files = |path: &PathBuf| path.extension().is_some_and(|it| it == "tar" || it == "parquet");
+    let table = TABLES.iter().any(|name| folder.join(name).is_file()) || entries.iter().any(kept_in_files);
     Ok(!table && !entries.is_empty() && !entries.iter().any(|path| path.is_dir()))
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod audio;
 pub(crate) mod image;
+mod preview;
 pub(crate) mod read;
 mod store;
 mod text;
@@ -229,8 +230,14 @@ impl Processor {
                 image::prepare_file(config, &root.join(name)).map(Feature::Image)
             }
             (Fitted::Image(config), Value::Bytes(bytes)) => image::prepare_bytes(config, bytes).map(Feature::Image),
-            (Fitted::Audio(audio), Value::Text(name)) => audio.prepare_file(&root.join(name)).map(Feature::Audio),
-            (Fitted::Audio(audio), Value::Bytes(bytes)) => audio.prepare_bytes(bytes).map(Feature::Audio),
+            (Fitted::Audio(audio), Value::Text(name)) => {
+                let path = root.join(name);
+                sound(audio, audio.prepare_file(&path), || video::audio_track(&path))
+                    .map_err(|error| error.at_path(&path))
+            }
+            (Fitted::Audio(audio), Value::Bytes(bytes)) => {
+                sound(audio, audio.prepare_bytes(bytes), || video::audio_track_of_bytes(bytes))
+            }
             (Fitted::Video(config), Value::Text(name)) => {
                 video::prepare_file(config, &root.join(name)).map(Feature::Video)
             }
@@ -279,7 +286,7 @@ impl Processor {
             Fitted::Image(config) => image::collate(config, features.iter().map(|it| picture(it))),
             Fitted::Text(_) => text::collate(features.iter().map(|it| tokens(it))),
             Fitted::Audio(audio) => {
-                let batch = audio.collate(features.iter().map(|it| sound(it)));
+                let batch = audio.collate(features.iter().map(|it| heard(it)));
                 Collated::Audio {
                     shape: batch.shape,
                     values: batch.values,
@@ -298,7 +305,26 @@ impl Processor {
     }
 }
 
-fn sound(feature: &Feature) -> &AudioFeature {
+/// What was read of a sound, or the sound of a video whose container only ffmpeg reads.
+fn sound(
+    audio: &audio::AudioProcessor,
+    read: Result<AudioFeature>,
+    track: impl FnOnce() -> Result<Option<Vec<u8>>>,
+) -> Result<Feature> {
+    let feature = match read {
+        Err(error) if error.kind == ErrorKind::Unsupported => match track() {
+            Ok(Some(track)) => audio.prepare_bytes(&track),
+            Ok(None) => Err(invalid(
+                "expected a sound, found a video without one; choose another file",
+            )),
+            Err(_) => Err(error),
+        },
+        read => read,
+    };
+    feature.map(Feature::Audio)
+}
+
+fn heard(feature: &Feature) -> &AudioFeature {
     match feature {
         Feature::Audio(sound) => sound,
         other => panic!("an audio processor was given a {} feature", other.modality()),

@@ -21,11 +21,17 @@ pub struct Arguments {
     /// A picture for the run's image input
     #[arg(long, value_name = "PATH")]
     image: Option<String>,
+    /// A sound for the run's audio input
+    #[arg(long, value_name = "FILE")]
+    audio: Option<String>,
+    /// A video for the run's video input
+    #[arg(long, value_name = "FILE")]
+    video: Option<String>,
     /// A text for the run's text input
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
     /// A manifest of rows, each of which is answered
-    #[arg(long, value_name = "ROWS", conflicts_with_all = ["inputs", "image", "text"])]
+    #[arg(long, value_name = "ROWS", conflicts_with_all = ["inputs", "image", "audio", "video", "text"])]
     data: Option<PathBuf>,
     /// One JSON object for each row
     #[arg(long)]
@@ -81,6 +87,8 @@ fn collect(pipeline: &Pipeline, arguments: &Arguments) -> anyhow::Result<BTreeMa
     }
     let by_modality = [
         ("--image", Modality::Image, &arguments.image),
+        ("--audio", Modality::Audio, &arguments.audio),
+        ("--video", Modality::Video, &arguments.video),
         ("--text", Modality::Text, &arguments.text),
     ];
     for (flag, modality, value) in by_modality {
@@ -89,7 +97,7 @@ fn collect(pipeline: &Pipeline, arguments: &Arguments) -> anyhow::Result<BTreeMa
         }
     }
     if values.is_empty() {
-        let message = "nothing to answer: give --input NAME=VALUE, --image, --text or --data ROWS";
+        let message = "nothing to answer: give --input NAME=VALUE, --image, --audio, --video, --text or --data ROWS";
         return Err(Usage(message.into()).into());
     }
     Ok(values)

@@ -154,7 +154,8 @@ impl AudioAugment {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FilterBankConfig, FrequencyMask, KaldiFrames, LogMelConfig, MfccConfig, Normalize, TimeMask};
+    use super::super::mask::{FrequencyMask, TimeMask};
+    use super::super::{FilterBankConfig, KaldiFrames, LogMelConfig, MfccConfig, Normalize};
     use super::*;
     use serde_json::{Value, json};
 

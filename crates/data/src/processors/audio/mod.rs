@@ -22,8 +22,8 @@ pub use augment::{WaveAugment, augment};
 pub use config::{AudioAugment, AudioConfig, Channels};
 pub use decode::decode;
 pub use filters::{Filter, apply};
-pub use mask::{FrequencyMask, SpectrumAugment, TimeMask};
-pub use processor::{AudioBatch, AudioFeature, AudioProcessor};
+pub use mask::SpectrumAugment;
+pub use processor::{AudioFeature, AudioProcessor};
 pub use resample::resample;
 pub use spectrum::{
     AudioFeatures, FilterBankConfig, KaldiFrames, LogMelConfig, MfccConfig, Normalize, Spectrogram, WaveformConfig,

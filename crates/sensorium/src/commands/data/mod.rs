@@ -1,8 +1,12 @@
-//! `sensorium data`: the catalogue.
+//! `sensorium data`: the catalogue, and checks of any data set.
+
+mod check;
+mod split;
 
 use crate::Global;
 use crate::progress::FetchProgress;
 use sensorium_data::{Home, catalogue};
+use std::path::PathBuf;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -13,16 +17,38 @@ pub enum Command {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Decode every row, account for bad ones, and find duplicates and leaks between splits
+    Check(check::Arguments),
+    /// Write the manifest again with a split that no copy straddles
+    Split(split::Arguments),
 }
 
 pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
     match command {
         Command::List => list(),
         Command::Fetch { names } => {
-            names.iter().try_for_each(|name| fetch(name, global.quiet))?;
+            names
+                .iter()
+                .try_for_each(|name| fetch(name, global.quiet).map(|path| println!("{}", path.display())))?;
         }
+        Command::Check(arguments) => check::run(&arguments, global)?,
+        Command::Split(arguments) => split::run(arguments, global)?,
     }
     Ok(())
+}
+
+/// The manifest of a catalogue set, which is fetched where it is not on disk, or the path itself.
+fn locate(path: &str, global: &Global) -> anyhow::Result<PathBuf> {
+    match catalogue::find(path) {
+        Some(_) => fetch(path, global.quiet),
+        None => Ok(PathBuf::from(path)),
+    }
+}
+
+/// The word that stands for a plain enum value in JSON.
+fn word(value: &impl serde::Serialize) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    json.as_str().unwrap_or_default().to_string()
 }
 
 /// A table whose columns are as wide as their widest cell; the last one is free.
@@ -53,10 +79,9 @@ fn cells(entry: &catalogue::Entry) -> [String; 6] {
     ]
 }
 
-fn fetch(name: &str, quiet: bool) -> anyhow::Result<()> {
+fn fetch(name: &str, quiet: bool) -> anyhow::Result<PathBuf> {
     let mut progress = FetchProgress::new(quiet);
-    let path = catalogue::fetch(name, &Home::from_environment(), &mut |p| progress.update(p))?;
-    drop(progress);
-    println!("{}", path.display());
-    Ok(())
+    Ok(catalogue::fetch(name, &Home::from_environment(), &mut |p| {
+        progress.update(p)
+    })?)
 }
