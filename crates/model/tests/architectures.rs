@@ -17,7 +17,9 @@ use std::path::Path;
 const SIDE: usize = 16;
 const FRAMES: usize = 4;
 const VOCABULARY: usize = 11;
-const BINS: usize = 5;
+const BINS: usize = 8;
+/// The stem of a sound makes one token of so many frames.
+const SHORTENED: usize = 4;
 const LABELS: [&str; 3] = ["a", "b", "c"];
 
 fn trunks() -> Vec<(&'static str, TrunkConfig)> {
@@ -171,8 +173,8 @@ fn sequences(inputs: Inputs, lengths: &[usize]) -> Collated {
         false => 0,
     };
     let sound = |one: usize| {
-        let mut values = noise("sound", one, lengths[one] * BINS);
-        values.resize(longest * BINS, 0.0);
+        let mut values = noise("sound", one, SHORTENED * lengths[one] * BINS);
+        values.resize(SHORTENED * longest * BINS, 0.0);
         values
     };
     let places = (0..count).flat_map(|one| (0..longest).map(move |place| (one, place)));
@@ -183,9 +185,9 @@ fn sequences(inputs: Inputs, lengths: &[usize]) -> Collated {
             lengths: lengths.to_vec(),
         },
         VideoAndAudio => Collated::Audio {
-            shape: [count, longest, BINS],
+            shape: [count, SHORTENED * longest, BINS],
             values: (0..count).flat_map(sound).collect(),
-            lengths: lengths.to_vec(),
+            lengths: lengths.iter().map(|length| SHORTENED * length).collect(),
         },
     }
 }

@@ -1,10 +1,10 @@
 //! The account of rows that could not be read, held against the failure budget.
 
 use crate::error::{Result, TrainError};
-use sensorium_data::{DataError, files};
-use serde::Serialize;
+use sensorium_data::DataError;
+use sensorium_data::check::{Quarantined, write_quarantine};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Every unreadable row once, by its number.
 pub struct Quarantine {
@@ -12,15 +12,6 @@ pub struct Quarantine {
     /// Rows of the manifest, bad ones included.
     total: usize,
     budget: f64,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    row: usize,
-    path: Option<&'a PathBuf>,
-    field: Option<&'a str>,
-    offset: Option<u64>,
-    reason: String,
 }
 
 impl Quarantine {
@@ -54,19 +45,8 @@ impl Quarantine {
 
     /// One JSON object a line, in the order of the rows; an empty account leaves an empty file.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut text = String::new();
-        for (row, error) in &self.rows {
-            let line = Line {
-                row: *row,
-                path: error.path.as_ref(),
-                field: error.field.as_deref(),
-                offset: error.offset,
-                reason: error.message.clone(),
-            };
-            text += &serde_json::to_string(&line).expect("a quarantine line is plain data");
-            text.push('\n');
-        }
-        Ok(files::write_atomically(path, text.as_bytes())?)
+        let rows: Vec<Quarantined> = self.rows.values().filter_map(Quarantined::of).collect();
+        Ok(write_quarantine(path, &rows)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_runs;
+mod checks;
 mod contract;
 mod fixture;
 mod kills;

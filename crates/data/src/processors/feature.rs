@@ -1,0 +1,113 @@
+//! Features: one decoded medium, and several of them padded to a batch.
+
+use super::{AudioFeature, Clip, Picture};
+use crate::Modality;
+
+/// One decoded medium before augmentation: small enough to be cached, equal for every use.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Feature {
+    Image(Picture),
+    /// Token identifiers, never empty.
+    Text(Vec<u32>),
+    Audio(AudioFeature),
+    Video(Clip),
+}
+
+impl Feature {
+    pub(super) fn modality(&self) -> Modality {
+        match self {
+            Self::Image(_) => Modality::Image,
+            Self::Text(_) => Modality::Text,
+            Self::Audio(_) => Modality::Audio,
+            Self::Video(_) => Modality::Video,
+        }
+    }
+
+    /// The memory that this feature takes, in bytes.
+    pub fn size(&self) -> usize {
+        let pictures = |pictures: &[Picture]| pictures.iter().map(|picture| picture.pixels.len()).sum();
+        match self {
+            Self::Image(picture) => picture.pixels.len(),
+            Self::Text(tokens) => tokens.len() * 4,
+            Self::Audio(AudioFeature::Waveform(waveform)) => 4 * waveform.channels.len() * waveform.length(),
+            Self::Audio(AudioFeature::Spectrogram(spectrogram)) => 4 * spectrogram.values.len(),
+            Self::Video(clip) => pictures(&clip.frames),
+        }
+    }
+}
+
+/// Several features of one input, padded to a common shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Collated {
+    /// Normalised pixels, shape [media, height, width, channels].
+    Image { shape: [usize; 4], pixels: Vec<f32> },
+    /// Token identifiers padded with zero, shape [media, length]; `lengths` counts the real ones of
+    /// each medium.
+    Text {
+        shape: [usize; 2],
+        tokens: Vec<i32>,
+        lengths: Vec<usize>,
+    },
+    /// Spectra or samples padded with zeros, shape [media, frames, bins]; `lengths` counts the real frames of each
+    /// medium.
+    Audio {
+        shape: [usize; 3],
+        values: Vec<f32>,
+        lengths: Vec<usize>,
+    },
+    /// Normalised pixels padded with zeros, shape [media, frames, height, width, channels]; `lengths` counts the real
+    /// frames of each medium.
+    Video {
+        shape: [usize; 5],
+        pixels: Vec<f32>,
+        lengths: Vec<usize>,
+    },
+}
+
+/// What an encoder must know about the features it will read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureShape {
+    Image {
+        height: usize,
+        width: usize,
+        channels: usize,
+    },
+    /// `vocabulary` counts all token identifiers; `max_length` is in tokens.
+    Text { vocabulary: usize, max_length: usize },
+    /// `bins` are numbers of a frame: bands, coefficients or the channels of raw samples.
+    Audio { bins: usize, max_frames: usize },
+    Video {
+        frames: usize,
+        height: usize,
+        width: usize,
+        channels: usize,
+    },
+}
+
+pub(super) fn heard(feature: &Feature) -> &AudioFeature {
+    match feature {
+        Feature::Audio(sound) => sound,
+        other => panic!("an audio processor was given a {} feature", other.modality()),
+    }
+}
+
+pub(super) fn clip(feature: &Feature) -> &Clip {
+    match feature {
+        Feature::Video(clip) => clip,
+        other => panic!("a video processor was given a {} feature", other.modality()),
+    }
+}
+
+pub(super) fn picture(feature: &Feature) -> &Picture {
+    match feature {
+        Feature::Image(picture) => picture,
+        other => panic!("an image processor was given a {} feature", other.modality()),
+    }
+}
+
+pub(super) fn tokens(feature: &Feature) -> &[u32] {
+    match feature {
+        Feature::Text(tokens) => tokens,
+        other => panic!("a text processor was given an {} feature", other.modality()),
+    }
+}

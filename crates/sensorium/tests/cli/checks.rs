@@ -1,0 +1,188 @@
+//! Data sets with bad files: `data check`, training and its budget agree on exactly which rows those are.
+
+use crate::fixture::{Fixture, json_lines};
+
+/// The pictures that [`damaged`] spoils, one in ten.
+const SPOILT: [&str; 3] = ["0.png", "10.png", "20.png"];
+/// The rows that show them, two for each.
+const ROWS: [u64; 6] = [0, 1, 20, 21, 40, 41];
+
+/// A set in which one picture is cut, one is zeroed in the middle, and one is a text.
+fn damaged() -> Fixture {
+    let fixture = Fixture::new();
+    let whole = fixture.read(SPOILT[0]);
+    fixture.write(SPOILT[0], &whole[..whole.len() / 2]);
+    let mut zeroed = fixture.read(SPOILT[1]);
+    let middle = zeroed.len() / 2;
+    zeroed[middle - 8..middle + 8].fill(0);
+    fixture.write(SPOILT[1], zeroed);
+    fixture.write(SPOILT[2], "this is no picture");
+    fixture
+}
+
+fn quarantined(fixture: &Fixture, path: &str) -> Vec<u64> {
+    let text = String::from_utf8(fixture.read(path)).unwrap();
+    json_lines(&text)
+        .iter()
+        .map(|line| line["row"].as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_check_accounts_for_every_row_and_prints_its_report_over_the_budget_too() {
+    let fixture = damaged();
+    let check = ["data", "check", "rows.jsonl", "--json", "--quiet", "--out", "."];
+    let finished = fixture.expect(&check, 3, &["6 of 60 rows", "quarantine.jsonl"]);
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let listed: Vec<u64> = report["quarantined"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["row"].as_u64().unwrap())
+        .collect();
+    assert_eq!(listed, ROWS);
+    assert_eq!(
+        (
+            report["rows"].as_u64(),
+            report["good"].as_u64(),
+            report["skipped"].as_u64()
+        ),
+        (Some(60), Some(54), Some(0))
+    );
+    assert_eq!(quarantined(&fixture, "quarantine.jsonl"), ROWS);
+    fixture.expect(
+        &["data", "check", "rows.jsonl", "--failure-budget", "0.1", "--quiet"],
+        0,
+        &[],
+    );
+    let filtered = [
+        "data",
+        "check",
+        "rows.jsonl",
+        "--json",
+        "--quiet",
+        "--only",
+        "split=test",
+    ];
+    let report: serde_json::Value = serde_json::from_str(&fixture.expect(&filtered, 0, &[]).stdout).unwrap();
+    assert_eq!(
+        (report["good"].as_u64(), report["skipped"].as_u64()),
+        (Some(12), Some(48))
+    );
+}
+
+#[test]
+fn training_goes_on_within_the_budget_and_stops_above_it() {
+    let fixture = damaged();
+    let train = |run: &str, budget: &str, code: i32| {
+        let budget = format!("data.failure_budget={budget}");
+        fixture.expect(
+            &["train", "recipe.toml", "--run", run, "--set", &budget, "--quiet"],
+            code,
+            &[],
+        );
+    };
+    train("within", "0.1", 0);
+    assert_eq!(quarantined(&fixture, "within/quarantine.jsonl"), ROWS);
+    train("above", "0.02", 3);
+}
+
+#[test]
+fn a_split_keeps_copies_together() {
+    let fixture = Fixture::new();
+    let picture = fixture.read("3.png");
+    fixture.write("29.png", picture);
+    fixture.expect(
+        &[
+            "data",
+            "split",
+            "rows.jsonl",
+            "--train",
+            "0.5",
+            "--validation",
+            "0.25",
+            "--test",
+            "0.25",
+            "--quiet",
+        ],
+        0,
+        &[],
+    );
+    let text = String::from_utf8(fixture.read("rows.split.jsonl")).unwrap();
+    let rows = json_lines(&text);
+    let split_of = |name: &str| -> Vec<&serde_json::Value> {
+        rows.iter()
+            .filter(|row| row["image"] == name)
+            .map(|row| &row["split"])
+            .collect()
+    };
+    let together = [split_of("3.png"), split_of("29.png")].concat();
+    assert_eq!(together.len(), 4);
+    assert!(together.iter().all(|split| *split == together[0]), "{together:?}");
+}
+
+/// One second of a tone as a WAV file of 16 bits and 8 kHz.
+fn tone(hertz: f64) -> Vec<u8> {
+    let sample = |at: u32| (8000.0 * (f64::from(at) * hertz * std::f64::consts::TAU / 8000.0).sin()) as i16;
+    let samples: Vec<u8> = (0..8000).flat_map(|at| sample(at).to_le_bytes()).collect();
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + samples.len() as u32).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(8000u32.to_le_bytes());
+    wav.extend(16_000u32.to_le_bytes());
+    wav.extend(b"\x02\0\x10\0data");
+    wav.extend((samples.len() as u32).to_le_bytes());
+    wav.extend(samples);
+    wav
+}
+
+const RECIPE: &str = r#"
+[inputs.audio]
+modality = "audio"
+sample_rate = 8000
+features = { kind = "log_mel" }
+augment = [{ gain = [-3, 3] }, { time_mask = 10 }]
+trunk = { kind = "rnn", width = 16 }
+[inputs.video]
+modality = "video"
+frames = 2
+size = 16
+trunk = { kind = "cnn", stages = [8] }
+[fusion]
+kind = "gated"
+width = 16
+[outputs.answer]
+task = "classify"
+[training]
+batch_size = 8
+max_epochs = 12
+optimizer = { kind = "adamw", learning_rate = 1e-2 }
+"#;
+
+#[test]
+fn sounds_and_videos_are_learnt_measured_and_answered() {
+    let fixture = Fixture::new();
+    let mut rows = String::new();
+    for number in 0..30 {
+        let (answer, hertz) = [("low", 300.0), ("high", 1500.0)][number % 2];
+        let audio = format!("{number}.wav");
+        fixture.write(&audio, tone(hertz + 10.0 * number as f64));
+        let split = ["train", "train", "train", "validation", "test"][number / 6];
+        let video = [format!("{number}.png"), "0.png".to_string()];
+        let row = serde_json::json!({"audio": audio, "video": video, "answer": answer, "split": split});
+        rows += &format!("{row}\n");
+    }
+    fixture.write("moving.jsonl", rows);
+    fixture.write("moving.toml", format!("[data]\nmanifest = \"moving.jsonl\"\n{RECIPE}"));
+    fixture.expect(&["train", "moving.toml", "--run", "run", "--quiet"], 0, &[]);
+    let finished = fixture.expect(&["evaluate", "run", "--json", "--quiet"], 0, &[]);
+    let evaluation: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(evaluation["metrics"]["answer"]["accuracy"], 1.0, "{evaluation}");
+    let finished = fixture.expect(&["predict", "run", "--audio", "25.wav", "--json"], 0, &[]);
+    assert_eq!(json_lines(&finished.stdout)[0]["outputs"]["answer"]["value"], "high");
+    let page = String::from_utf8(fixture.read("run/report.html")).unwrap();
+    assert!(
+        page.contains("data:image/png;base64,"),
+        "the report shows spectra and frames"
+    );
+}
