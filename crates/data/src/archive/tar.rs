@@ -126,9 +126,9 @@ impl Header {
 /// A number in octal digits, or in base 256 as GNU writes large ones.
 fn number(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
-        let (first, rest) = field.split_at(field.len() - 8);
-        let small = first[0] == 0x80 && first[1..].iter().all(|byte| *byte == 0);
-        return small.then(|| rest.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+        let first = u64::from(field[0] & 0x7f);
+        let add = |sum: u64, byte: &u8| sum.checked_mul(256)?.checked_add(u64::from(*byte));
+        return field[1..].iter().try_fold(first, add);
     }
     let digits = std::str::from_utf8(field).ok()?;
     let digits = digits.trim_matches([' ', '\0']);

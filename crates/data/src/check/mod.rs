@@ -381,9 +381,9 @@ mod tests {
             "{\"image\":[\"a.png\",\"no.png\",\"no.jpg\"]}\n{\"image\":[\"a.png\",null,\"a.png\"]}\n{\"image\":[]}";
         check_rows(lists, &[(0, Some("image"), "missing")]);
         let two = "{\"audio\":\"no.wav\",\"image\":\"no.png\"}\n{\"audio\":\"a.png\",\"image\":\"a.png\"}\n";
-        check_rows(two, &[(0, Some("audio"), "missing")]);
+        check_rows(two, &[(0, Some("audio"), "missing"), (1, Some("audio"), "damaged")]);
         check_rows(
-            "{\"video\":[\"a.png\",\"rows.jsonl\"]}\n{\"video\":[\"a.png\",\"no.png\"]}",
+            "{\"video\":[\"a.png\",\"a.png\"]}\n{\"video\":[\"a.png\",\"no.png\"]}",
             &[(1, Some("video"), "missing")],
         );
     }

@@ -71,13 +71,13 @@ fn content(waveform: &Waveform) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Band by band the energies over time, beside the largest, as fourth roots: loudness does not
+/// Band by band the energies over time, beside the largest, as amplitudes: loudness does not
 /// matter, and what is faint counts little.
 fn fingerprint(waveform: Waveform) -> Fingerprint {
     let (seconds, rate) = (waveform.seconds(), f64::from(waveform.sample_rate));
     let energies = energies(&waveform.mono(), rate);
     let largest = energies.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    let value = |energy: &f32| (255.0 * (energy / largest).powf(0.25)).round() as u8;
+    let value = |energy: &f32| (255.0 * (energy / largest).sqrt()).round() as u8;
     Fingerprint::new(seconds, energies.iter().map(value).collect())
 }
 
