@@ -31,7 +31,7 @@ fn quarantined(fixture: &Fixture, path: &str) -> Vec<u64> {
 #[test]
 fn a_check_accounts_for_every_row_and_prints_its_report_over_the_budget_too() {
     let fixture = damaged();
-    let check = ["data", "check", "rows.jsonl", "--json", "--quiet", "--out", "."];
+    let check = ["data", "check", "rows.jsonl", "--json", "--quiet", "--out", "account"];
     let finished = fixture.expect(&check, 3, &["6 of 60 rows", "quarantine.jsonl"]);
     let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
     let listed: Vec<u64> = report["quarantined"]
@@ -49,7 +49,7 @@ fn a_check_accounts_for_every_row_and_prints_its_report_over_the_budget_too() {
         ),
         (Some(60), Some(54), Some(0))
     );
-    assert_eq!(quarantined(&fixture, "quarantine.jsonl"), ROWS);
+    assert_eq!(quarantined(&fixture, "account/quarantine.jsonl"), ROWS);
     fixture.expect(
         &["data", "check", "rows.jsonl", "--failure-budget", "0.1", "--quiet"],
         0,

@@ -3,7 +3,7 @@
 use crate::progress::CheckProgress;
 use crate::{Global, interrupt};
 use sensorium_data::check::{CheckOptions, Only, Report, check, open, write_quarantine};
-use sensorium_data::{DataError, ErrorKind, Manifest};
+use sensorium_data::{DataError, ErrorKind, Manifest, files};
 use std::path::{Path, PathBuf};
 
 /// Lines that people are shown of each list.
@@ -46,6 +46,7 @@ pub fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<()> {
         progress.update(done, all)
     })?;
     drop(progress);
+    arguments.out.as_deref().map(files::create_folder).transpose()?;
     let quarantine = quarantine_path(&manifest, arguments.out.as_deref());
     write_quarantine(&quarantine, &report.quarantined)?;
     match arguments.json {
