@@ -1,10 +1,10 @@
 //! The directory of a zip archive: where each file lies and how it is packed.
 
 use super::{MAX_MEMBERS, Members, confined, damaged, insert};
+use crate::shield::shielded;
 use crate::storage::{Cursor, Packing, ReadAt, Stored};
 use crate::{DataError, ErrorKind, Result};
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use zip::read::ZipFile;
 use zip::{CompressionMethod, ZipArchive};
@@ -12,8 +12,8 @@ use zip::{CompressionMethod, ZipArchive};
 /// Every file of the archive; sizes are claims until a file is read.
 pub(super) fn members(source: &Arc<dyn ReadAt>) -> Result<Members> {
     // A reader's fault ends the work on this archive, not the program.
-    let listed = catch_unwind(AssertUnwindSafe(|| list(source)));
-    listed.unwrap_or_else(|_| Err(damaged("expected a zip archive; the reader failed on its bytes")))
+    let listed = shielded(|| list(source));
+    listed.unwrap_or_else(|| Err(damaged("expected a zip archive; the reader failed on its bytes")))
 }
 
 fn list(source: &Arc<dyn ReadAt>) -> Result<Members> {

@@ -5,6 +5,7 @@ mod fields;
 mod thrift;
 
 use super::Cells;
+use crate::shield::shielded;
 use crate::storage::{self, Cursor, ReadAt};
 use crate::{DataError, ErrorKind, Result};
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::record::reader::{ReaderIter, TreeBuilder};
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The rows that one byte of a file may stand for: equal values take almost no room, but a table of
@@ -188,14 +188,14 @@ impl Iterator for Rows {
 
 /// Runs a part of the library, whose faults end the work on this table, not the program.
 fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(ParquetError::NYI(error))) => {
+    match shielded(work) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(ParquetError::NYI(error))) => {
             let message = format!("expected a common kind of Parquet, found {error}; write the table anew");
             Err(DataError::new(ErrorKind::Unsupported, message))
         }
-        Ok(Err(error)) => Err(damaged(&format!("expected a whole Parquet file, found: {error}"))),
-        Err(_) => Err(damaged("expected a whole Parquet file; the reader failed on its bytes")),
+        Some(Err(error)) => Err(damaged(&format!("expected a whole Parquet file, found: {error}"))),
+        None => Err(damaged("expected a whole Parquet file; the reader failed on its bytes")),
     }
 }
 

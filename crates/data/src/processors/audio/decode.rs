@@ -5,9 +5,9 @@ use super::complete::{self, Promise};
 use super::probe::{Container, probe};
 use super::wave::Wave;
 use super::waveform::Waveform;
+use crate::shield::shielded;
 use crate::{DataError, ErrorKind, Result};
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 
@@ -41,8 +41,8 @@ pub fn decode(bytes: &[u8]) -> Result<Waveform> {
     }
     let (container, start) = probe(bytes)?;
     // A decoder's fault ends the work on this sound, not the program.
-    let waveform = catch_unwind(AssertUnwindSafe(|| decode_as(container, bytes, start)))
-        .unwrap_or_else(|_| Err(damaged(container, "bytes on which the decoder failed")))?;
+    let waveform = shielded(|| decode_as(container, bytes, start))
+        .unwrap_or_else(|| Err(damaged(container, "bytes on which the decoder failed")))?;
     if waveform.length() == 0 {
         return Err(damaged(container, "no samples"));
     }

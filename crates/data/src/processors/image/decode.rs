@@ -5,12 +5,12 @@ use super::super::read;
 use super::jpeg::Jpeg;
 use super::part::{Part, upright};
 use super::{CHANNELS, Decode, ImageConfig, Picture, complete, resize};
+use crate::shield::shielded;
 use crate::{DataError, ErrorKind, Result};
 use image::error::{ImageError, LimitErrorKind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The longest side of a picture, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -31,8 +31,8 @@ pub fn decode(bytes: &[u8], config: &ImageConfig) -> Result<Part> {
     read::check_length(bytes, "a picture")?;
     let format = image::guess_format(bytes).map_err(|_| unknown(bytes))?;
     // A decoder's fault ends the work on this picture, not the program.
-    catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, config)))
-        .unwrap_or_else(|_| Err(damaged(format, "the decoder failed on its bytes")))
+    shielded(|| decode_as(format, bytes, config))
+        .unwrap_or_else(|| Err(damaged(format, "the decoder failed on its bytes")))
 }
 
 /// The name of a format in messages.

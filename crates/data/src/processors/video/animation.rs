@@ -4,13 +4,13 @@ use super::super::image::{Picture, decode::on_white, resize};
 use super::format::Animation;
 use super::sampling::candidates;
 use super::{Clip, VideoConfig, source, timeline};
+use crate::shield::shielded;
 use crate::{DataError, ErrorKind, Result};
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, Frames, ImageDecoder, ImageError, ImageResult, Limits};
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The longest side of an animation, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -30,8 +30,8 @@ const MAX_ALLOCATION: u64 = 512 << 20;
 pub fn decode(config: &VideoConfig, format: Animation, bytes: &[u8]) -> Result<Clip> {
     source::check_length(bytes.len() as u64)?;
     // A decoder's fault ends the work on this animation, not the program.
-    catch_unwind(AssertUnwindSafe(|| decode_within(config, format, bytes)))
-        .unwrap_or_else(|_| Err(damaged(format, "the decoder failed on its bytes")))
+    shielded(|| decode_within(config, format, bytes))
+        .unwrap_or_else(|| Err(damaged(format, "the decoder failed on its bytes")))
 }
 
 fn decode_within(config: &VideoConfig, format: Animation, bytes: &[u8]) -> Result<Clip> {
