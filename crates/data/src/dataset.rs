@@ -1,11 +1,12 @@
 //! Rows with their fitted processors: any list of row indices becomes a padded batch.
 
+use crate::cache::FeatureCache;
 use crate::random::Key;
 use crate::{Collated, DataError, Feature, Modality, Processor, Result, Sample, Value};
 use rand::RngExt;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 /// One input of the model: its name, the column it reads and the processor that reads it.
 #[derive(Debug, Clone)]
@@ -49,26 +50,25 @@ pub struct Dataset {
     inputs: Vec<InputColumn>,
     /// (output name, column) pairs.
     outputs: Vec<(String, String)>,
-    cache: Arc<Cache>,
+    cache: Arc<FeatureCache>,
 }
 
 impl Dataset {
-    /// `cache_bytes` bounds the memory that decoded media may take.
-    pub fn new(
-        samples: Vec<Sample>,
-        root: PathBuf,
-        inputs: Vec<InputColumn>,
-        outputs: Vec<(String, String)>,
-        cache_bytes: usize,
-    ) -> Self {
-        let cache = Arc::new(Cache::new(cache_bytes));
+    /// Without a medium in memory: [`with_cache`](Self::with_cache) keeps some.
+    pub fn new(samples: Vec<Sample>, root: PathBuf, inputs: Vec<InputColumn>, outputs: Vec<(String, String)>) -> Self {
         Self {
             samples,
             root,
             inputs,
             outputs,
-            cache,
+            cache: Arc::new(FeatureCache::in_memory(0)),
         }
+    }
+
+    /// The same rows, their prepared media kept in `cache`.
+    pub fn with_cache(mut self, cache: FeatureCache) -> Self {
+        self.cache = Arc::new(cache);
+        self
     }
 
     /// Other rows with the same processors and the same cache.
@@ -98,29 +98,38 @@ impl Dataset {
     /// Decodes and pads the samples at `indices`. Rows that cannot be read are left out of the batch and returned
     /// beside it, each with its row, field and path.
     pub fn batch(&self, indices: &[usize], draw: Option<&Draw>) -> (Batch, Vec<DataError>) {
+        self.batch_of(indices.iter().map(|&index| &self.samples[index]), draw)
+    }
+
+    /// The same for samples that are not held here, such as those of a stream.
+    pub fn batch_of<'a>(
+        &self,
+        samples: impl Iterator<Item = &'a Sample>,
+        draw: Option<&Draw>,
+    ) -> (Batch, Vec<DataError>) {
         let mut failed = Vec::new();
-        let mut rows = Vec::with_capacity(indices.len());
-        for &index in indices {
-            match self.features(&self.samples[index], draw) {
-                Ok(features) => rows.push((index, features)),
+        let mut rows = Vec::new();
+        for sample in samples {
+            match self.features(sample, draw) {
+                Ok(features) => rows.push((sample, features)),
                 Err(error) => failed.push(error),
             }
         }
         (self.assemble(&rows, draw), failed)
     }
 
-    fn assemble(&self, rows: &[(usize, Vec<Option<Medium>>)], draw: Option<&Draw>) -> Batch {
+    fn assemble(&self, rows: &[(&Sample, Vec<Option<Medium>>)], draw: Option<&Draw>) -> Batch {
         let input = |place: usize| {
             let media = rows.iter().map(|(_, features)| features[place].as_ref());
             collate(&self.inputs[place].processor, media, draw)
         };
         let names = self.inputs.iter().enumerate();
         let column = |column: &str| {
-            let value = |(index, _): &(usize, _)| self.samples[*index].get(column).clone();
+            let value = |(sample, _): &(&Sample, _)| sample.get(column).clone();
             rows.iter().map(value).collect()
         };
         Batch {
-            rows: rows.iter().map(|(index, _)| self.samples[*index].row).collect(),
+            rows: rows.iter().map(|(sample, _)| sample.row).collect(),
             inputs: names.map(|(place, one)| (one.name.clone(), input(place))).collect(),
             targets: self
                 .outputs
@@ -165,10 +174,30 @@ impl Dataset {
 
     fn medium(&self, input: &InputColumn, value: &Value) -> Result<Medium> {
         let identity = identity(value);
-        let feature = self
-            .cache
-            .get_or_decode(&input.name, &identity, || input.processor.prepare(value, &self.root))?;
+        let feature = self.cache.prepare(input, &identity, value, &self.root)?;
         Ok(Medium { identity, feature })
+    }
+
+    /// The input whose rows differ most in length: the first sound, or the first text where there is no other medium.
+    pub fn length_input(&self) -> Option<&InputColumn> {
+        let of = |modality: Modality| move |input: &&InputColumn| input.processor.modality() == modality;
+        let texts_only = self.shared_column().is_none();
+        let sound = self.inputs.iter().find(of(Modality::Audio));
+        sound.or_else(|| self.inputs.iter().find(of(Modality::Text)).filter(|_| texts_only))
+    }
+
+    /// About how long the [`length_input`](Self::length_input) of a sample is, in bytes as it is stored: what could not
+    /// be read, or is absent, has none.
+    pub(crate) fn length(&self, index: usize) -> u64 {
+        let input = self.length_input();
+        let value = input.map_or(&Value::Absent, |input| self.samples[index].get(&input.column));
+        match (value, input.map(|input| input.processor.modality())) {
+            (Value::Text(text), Some(Modality::Text)) => text.len() as u64,
+            (Value::Text(name), _) => std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len()),
+            (Value::Bytes(bytes), _) => bytes.len() as u64,
+            (Value::Stored(stored), _) => stored.length,
+            _ => 0,
+        }
     }
 
     /// The column whose media are the costliest to encode: rows that share one are drawn together.
@@ -216,47 +245,6 @@ fn collate<'a>(
     let borrowed: Vec<&Feature> = features.iter().map(|feature| &**feature).collect();
     let media = (!borrowed.is_empty()).then(|| processor.collate(&borrowed));
     InputBatch { media, medium_of_row }
-}
-
-/// Decoded media by input and identity, up to a number of bytes; what does not fit is decoded again each time.
-struct Cache {
-    limit: usize,
-    held: RwLock<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    bytes: usize,
-    features: HashMap<(String, Arc<str>), Arc<Feature>>,
-}
-
-impl Cache {
-    fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            held: RwLock::default(),
-        }
-    }
-
-    fn get_or_decode(
-        &self,
-        input: &str,
-        identity: &Arc<str>,
-        decode: impl FnOnce() -> Result<Feature>,
-    ) -> Result<Arc<Feature>> {
-        let key = (input.to_string(), identity.clone());
-        let poisoned = "a thread that panicked while it held the cache has already ended the run";
-        if let Some(feature) = self.held.read().expect(poisoned).features.get(&key) {
-            return Ok(feature.clone());
-        }
-        let feature = Arc::new(decode()?);
-        let mut held = self.held.write().expect(poisoned);
-        let bytes = feature.size() + key.1.len();
-        if held.bytes + bytes <= self.limit && held.features.insert(key, feature.clone()).is_none() {
-            held.bytes += bytes;
-        }
-        Ok(feature)
-    }
 }
 
 #[cfg(test)]
@@ -309,8 +297,16 @@ pub(crate) mod tests {
             PathBuf::new(),
             inputs,
             vec![("answer".into(), "answer".into())],
-            1 << 20,
         )
+        .with_cache(FeatureCache::in_memory(1 << 20))
+    }
+
+    /// Rows of a text and nothing else.
+    pub fn texts_only(texts: &[String]) -> Dataset {
+        let rows: Vec<_> = texts.iter().map(|text| (None, Some(text.as_str()))).collect();
+        let mut data = dataset(&rows);
+        data.inputs.remove(0);
+        data
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl Home {
         self.0.join("runs")
     }
 
+    /// `<home>/cache/features`: prepared media, which any run may use.
+    pub fn features(&self) -> PathBuf {
+        self.0.join("cache").join("features")
+    }
+
     /// `<home>/data/NAME`: where the catalogue puts a set.
     pub fn data_set(&self, name: &str) -> PathBuf {
         self.data().join(name)

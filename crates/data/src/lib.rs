@@ -3,6 +3,7 @@
 //! Names no tensor type: a batch leaves here as flat vectors with their shapes.
 
 mod archive;
+mod cache;
 pub mod catalogue;
 pub mod check;
 mod dataset;
@@ -24,14 +25,15 @@ pub mod storage;
 #[cfg(test)]
 mod testing;
 
+pub use cache::FeatureCache;
 pub use dataset::{Batch, Dataset, Draw, InputBatch, InputColumn};
 pub use error::{DataError, ErrorKind, Result};
 pub use home::Home;
-pub use loader::Loader;
+pub use loader::{Loader, Prepared};
 pub use manifest::Manifest;
 pub use modality::Modality;
 pub use processors::{Collated, Feature, Processor, ProcessorConfig};
 pub use sample::{Sample, Value};
 pub use sampler::Sampler;
-pub use shards::{ShardIndex, ShardSet, ShardStream};
+pub use shards::{ShardIndex, ShardSet, ShardStream, TrainingStream};
 pub use storage::Stored;

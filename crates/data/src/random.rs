@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// A key such as (seed, epoch, sample, operation). Equal keys give equal streams on every machine.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Key(blake3::Hasher);
 
 impl Key {

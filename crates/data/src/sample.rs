@@ -40,6 +40,14 @@ impl Value {
     }
 }
 
+/// Visits a value, or each value in a list, however deep.
+pub(crate) fn each<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a Value)) {
+    match value {
+        Value::List(items) => items.iter().for_each(|item| each(item, visit)),
+        value => visit(value),
+    }
+}
+
 /// A row by its zero-based place in manifest order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {

@@ -129,38 +129,72 @@ impl Splits {
     }
 }
 
+/// Says of each row alone which split it belongs to.
+#[derive(Debug, Clone)]
+pub struct Divider {
+    rule: Rule,
+}
+
+#[derive(Debug, Clone)]
+enum Rule {
+    Column(String),
+    Ratio {
+        fractions: Fractions,
+        group: Option<String>,
+        key: Key,
+    },
+}
+
+impl Divider {
+    /// `seed` decides between equal fractions.
+    ///
+    /// Fails with `Invalid` where the fractions are negative or do not sum to 1.
+    pub fn new(config: &SplitConfig, seed: u64) -> Result<Self> {
+        let rule = match config {
+            SplitConfig::Column { column } => Rule::Column(column.clone()),
+            SplitConfig::Ratio {
+                train,
+                validation,
+                test,
+                group,
+            } => Rule::Ratio {
+                fractions: Fractions::new(*train, *validation, *test)?,
+                group: group.clone(),
+                key: Key::new(seed).with("split"),
+            },
+        };
+        Ok(Self { rule })
+    }
+
+    /// None for a row whose split column holds another word, or nothing.
+    pub fn assign(&self, sample: &Sample) -> Option<Split> {
+        match &self.rule {
+            Rule::Column(column) => sample.get(column).label()?.parse().ok(),
+            Rule::Ratio { fractions, group, key } => Some(fractions.draw(&group_key(key, sample, group.as_deref()))),
+        }
+    }
+
+    /// The column that rows are divided by.
+    pub fn column(&self) -> Option<&str> {
+        match &self.rule {
+            Rule::Column(column) => Some(column),
+            Rule::Ratio { group, .. } => group.as_deref(),
+        }
+    }
+}
+
 /// Divides `samples` as `config` says; `seed` decides between equal fractions.
 ///
 /// Fails with `Missing` where no sample has the column and `Invalid` where the fractions are
 /// negative or do not sum to 1.
 pub fn split(samples: &[Sample], config: &SplitConfig, seed: u64) -> Result<Splits> {
-    match config {
-        SplitConfig::Column { column } => {
-            require(samples, column)?;
-            Ok(divide(samples, |sample| sample.get(column).label()?.parse().ok()))
-        }
-        SplitConfig::Ratio {
-            train,
-            validation,
-            test,
-            group,
-        } => {
-            let fractions = Fractions::new(*train, *validation, *test)?;
-            group.iter().try_for_each(|column| require(samples, column))?;
-            let key = Key::new(seed).with("split");
-            Ok(divide(samples, |sample| {
-                Some(fractions.draw(&group_key(&key, sample, group.as_deref())))
-            }))
-        }
-    }
-}
-
-fn divide(samples: &[Sample], assign: impl Fn(&Sample) -> Option<Split>) -> Splits {
+    let divider = Divider::new(config, seed)?;
+    divider.column().map_or(Ok(()), |column| require(samples, column))?;
     let mut splits = Splits::default();
     for (index, sample) in samples.iter().enumerate() {
-        splits.push(index, assign(sample));
+        splits.push(index, divider.assign(sample));
     }
-    splits
+    Ok(splits)
 }
 
 /// Fractions of a whole; what the other two leave is `test`.

@@ -64,13 +64,7 @@ impl Pipeline {
             .into_iter()
             .enumerate()
             .map(|(row, sample)| Sample { row, ..sample });
-        let dataset = Dataset::new(
-            numbered.collect(),
-            root.to_path_buf(),
-            self.inputs.clone(),
-            Vec::new(),
-            0,
-        );
+        let dataset = Dataset::new(numbered.collect(), root.to_path_buf(), self.inputs.clone(), Vec::new());
         let mut answers: Vec<Option<Result<Answers, DataError>>> = (0..count).map(|_| None).collect();
         let indices: Vec<usize> = (0..count).collect();
         for part in indices.chunks(BATCH_SIZE) {

@@ -3,14 +3,14 @@
 use crate::exit::{Interrupted, Usage};
 use crate::progress::{FetchProgress, ScoreProgress, TrainProgress};
 use anyhow::Context;
-use sensorium_data::split::{Split, Splits};
-use sensorium_data::{Dataset, Home};
+use sensorium_data::Home;
+use sensorium_data::split::Split;
 use sensorium_model::{Device, DeviceKind, Pipeline, RunDirectory};
 use sensorium_train::config;
-use sensorium_train::{Controls, Evaluation, Outcome, Plan, Recipe, ReportSource, Request, Trainer, store};
+use sensorium_train::{Controls, Evaluation, Outcome, Plan, Recipe, ReportSource, Request, RunRows, Trainer, store};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
 
 static DEVICE: OnceLock<DeviceKind> = OnceLock::new();
 
@@ -76,11 +76,10 @@ pub fn train(
 
 fn announce(trainer: &Trainer, run: &RunDirectory) {
     let plan = trainer.plan();
-    let splits = &plan.splits;
+    let (splits, training) = (&plan.splits, plan.train_rows);
     eprintln!(
-        "{}: {} rows for training, {} for validation, {} for test; {} parameters; in {}",
+        "{}: {training} rows for training, {} for validation, {} for test; {} parameters; in {}",
         plan.description.name,
-        splits.train.len(),
         splits.validation.len(),
         splits.test.len(),
         trainer.parameter_count(),
@@ -92,8 +91,7 @@ fn announce(trainer: &Trainer, run: &RunDirectory) {
 pub struct Measurable {
     pub pipeline: Pipeline,
     pub recipe: Recipe,
-    pub dataset: Arc<Dataset>,
-    pub splits: Splits,
+    pub rows: RunRows,
 }
 
 impl Measurable {
@@ -105,16 +103,10 @@ impl Measurable {
             .map_err(|error| anyhow::anyhow!("{error}"))
             .context("the run's recipe cannot be read")?;
         let mut progress = FetchProgress::new(quiet);
-        let (dataset, splits) =
-            sensorium_train::open_rows(&recipe, &pipeline, manifest, &Home::from_environment(), &mut |step| {
-                progress.update(step)
-            })?;
-        Ok(Self {
-            pipeline,
-            recipe,
-            dataset: Arc::new(dataset),
-            splits,
-        })
+        let rows = sensorium_train::open_rows(&recipe, &pipeline, manifest, &Home::from_environment(), &mut |step| {
+            progress.update(step)
+        })?;
+        Ok(Self { pipeline, recipe, rows })
     }
 
     /// Measures `split` and stores what was found, and the report, in the run directory.
@@ -126,14 +118,14 @@ impl Measurable {
         interrupt: &AtomicBool,
         quiet: bool,
     ) -> anyhow::Result<Evaluation> {
-        let indices = self.splits.get(split);
+        let indices = self.rows.splits.get(split);
         if indices.is_empty() {
             anyhow::bail!("the split `{split}` has no rows; choose another with --split");
         }
         let mut progress = ScoreProgress::new(quiet);
         let request = Request {
             pipeline: &self.pipeline,
-            dataset: &self.dataset,
+            dataset: &self.rows.dataset,
             split: &split.to_string(),
             indices,
             controls,
@@ -153,18 +145,12 @@ impl Measurable {
 
     /// Draws `report.html` out of what the run directory holds.
     pub fn write_report(&self, run: &RunDirectory) -> anyhow::Result<PathBuf> {
-        let Self {
-            pipeline,
-            recipe,
-            dataset,
-            splits,
-        } = self;
+        let Self { pipeline, recipe, rows } = self;
         ReportSource {
             run,
             pipeline,
             recipe,
-            dataset,
-            splits,
+            rows,
         }
         .write()?;
         Ok(run.report())

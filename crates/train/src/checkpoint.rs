@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use burn::tensor::Device;
+use sensorium_data::shards::Position;
 use sensorium_data::{DataError, ErrorKind, files};
 use sensorium_model::{Model, RunDirectory, checkpoint};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct TrainerState {
     pub epoch: u64,
     /// Batches of that epoch already used.
     pub batch: usize,
+    /// Of a stream: where it goes on behind them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// The sum of that epoch's row losses, and their number.
     pub loss_sum: f64,
     pub loss_rows: usize,

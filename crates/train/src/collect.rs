@@ -4,13 +4,14 @@ use crate::checkpoint;
 use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::events::{Event, read_events};
+use crate::plan::RunRows;
 use crate::recipe::Recipe;
 use crate::report::{
     Confusion, Control, EvaluationPoint, Example, ExampleInput, HeatMap, OutputReport, ReportData, SplitReport,
     StepPoint, Summary, render,
 };
-use sensorium_data::split::{Split, Splits};
-use sensorium_data::{Dataset, Feature, Modality, Sample, Value, files};
+use sensorium_data::split::Split;
+use sensorium_data::{Feature, Modality, Sample, Value, files};
 use sensorium_model::explain::{CELLS, occlusion};
 use sensorium_model::tasks::Prediction;
 use sensorium_model::{Answers, Pipeline, RunDirectory, parameters};
@@ -25,14 +26,13 @@ pub struct ReportSource<'a> {
     pub run: &'a RunDirectory,
     pub pipeline: &'a Pipeline,
     pub recipe: &'a Recipe,
-    pub dataset: &'a Dataset,
-    pub splits: &'a Splits,
+    pub rows: &'a RunRows,
 }
 
 impl ReportSource<'_> {
     /// Writes `report.html`, and the examples that the run directory keeps.
     pub fn write(&self) -> Result<()> {
-        crate::examples::choose(self.pipeline, self.dataset, self.splits)?.save(self.run)?;
+        crate::examples::choose(self.pipeline, &self.rows.dataset, &self.rows.splits)?.save(self.run)?;
         let page = render(&self.collect()?);
         Ok(files::write_atomically(&self.run.report(), page.as_bytes())?)
     }
@@ -74,9 +74,9 @@ impl ReportSource<'_> {
             steps: state.step,
             best_step: state.best.map(|best| best.step),
             stop_reason: state.finished.unwrap_or_else(|| "still in training".into()),
-            train_rows: self.splits.train.len() as u64,
-            validation_rows: self.splits.validation.len() as u64,
-            test_rows: self.splits.test.len() as u64,
+            train_rows: self.rows.train_rows as u64,
+            validation_rows: self.rows.splits.validation.len() as u64,
+            test_rows: self.rows.splits.test.len() as u64,
             quarantined_rows: quarantine.lines().count() as u64,
             peak_memory_mb: None,
         })
@@ -86,12 +86,8 @@ impl ReportSource<'_> {
         let text = std::fs::read_to_string(self.run.predictions(split)).unwrap_or_default();
         let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
         let lines: Vec<PredictionLine> = lines.collect();
-        let place: HashMap<usize, &Sample> = self
-            .dataset
-            .samples()
-            .iter()
-            .map(|sample| (sample.row, sample))
-            .collect();
+        let samples = self.rows.dataset.samples();
+        let place: HashMap<usize, &Sample> = samples.iter().map(|sample| (sample.row, sample)).collect();
         let Some(output) = self.recipe.outputs.keys().next() else {
             return Ok(Vec::new());
         };
@@ -106,7 +102,7 @@ impl ReportSource<'_> {
 
     fn example(&self, sample: &Sample, line: &PredictionLine, output: &str) -> Result<Example> {
         let answer = &line.outputs[output];
-        let root = self.dataset.root();
+        let root = self.rows.dataset.root();
         let mut example = Example {
             row: line.row as u64,
             inputs: Vec::new(),

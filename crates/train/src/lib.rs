@@ -15,6 +15,7 @@ mod recipe;
 mod report;
 mod schedule;
 mod score;
+mod sources;
 mod tensorboard;
 mod trainer;
 
@@ -24,7 +25,8 @@ pub use error::{Result, TrainError};
 pub use evaluation::{Controls, Evaluation, EvaluationProgress, Request, store};
 pub use events::{EvaluationEvent, Event, StepEvent, read_events};
 pub use metrics::{Confusion, Intervals, Metrics};
-pub use plan::{Plan, open_rows};
+pub use plan::{Plan, RunRows, open_rows};
 pub use recipe::{DataConfig, InputConfig, OutputConfig, Recipe, StopConfig, TrainingConfig};
 pub use score::{ScoredRow, Scores};
+pub use sources::{Source, Sources};
 pub use trainer::{Outcome, Trainer};

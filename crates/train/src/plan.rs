@@ -2,12 +2,17 @@
 
 use crate::error::{Result, TrainError};
 use crate::recipe::Recipe;
-use sensorium_data::catalogue::{self, Progress};
-use sensorium_data::split::{SplitConfig, Splits, split};
-use sensorium_data::{DataError, Dataset, Home, InputColumn, Manifest, Processor, ProcessorConfig, Value, files};
+use crate::sources::{Rows, Sources, column, split_config};
+use sensorium_data::catalogue::Progress;
+use sensorium_data::manifest::Mix;
+use sensorium_data::split::Splits;
+use sensorium_data::{
+    DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, ProcessorConfig,
+    TrainingStream, Value, files,
+};
 use sensorium_model::{Description, Device, Model, ModelConfig, OutputConfig, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A recipe made ready.
@@ -17,6 +22,10 @@ pub struct Plan {
     pub dataset: Arc<Dataset>,
     /// Indices into the samples of `dataset`.
     pub splits: Splits,
+    /// Rows for training, which a stream does not hold.
+    pub train_rows: usize,
+    pub mix: Option<Mix>,
+    pub stream: Option<TrainingStream>,
     pub description: Description,
     /// Records that could not even be parsed.
     pub broken: Vec<DataError>,
@@ -32,16 +41,17 @@ impl Plan {
         home: &Home,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self> {
-        let manifest = open_manifest(&recipe.data.manifest, folder, home, progress)?;
-        if catalogue::find(&recipe.data.manifest).is_none() {
-            recipe.data.manifest = absolute(&manifest.path);
-        }
+        let rows = Rows::open(&recipe, folder, home, progress)?;
+        recipe.data.manifest.resolve(folder);
+        recipe.data.split = Some(split_config(&recipe, &rows.manifest));
         let name = recipe.name.get_or_insert_with(|| name.to_string()).clone();
-        let config = recipe
-            .data
-            .split
-            .get_or_insert_with(|| SplitConfig::for_columns(&manifest.columns));
-        let splits = split(&manifest.samples, config, recipe.seed)?;
+        let train_rows = rows.training();
+        let Rows {
+            manifest,
+            splits,
+            mix,
+            stream,
+        } = rows;
         if splits.train.is_empty() {
             return Err(TrainError::Recipe("data.split: no row is left for training".into()));
         }
@@ -51,12 +61,16 @@ impl Plan {
         let description = describe(name, &recipe, &manifest, &splits.train, &inputs)?;
         check_model(&description, &inputs, recipe.seed)?;
         let outputs = description.outputs.clone().into_iter().collect();
-        let cache = recipe.data.cache_mib << 20;
-        let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs, cache);
+        let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
+        let dataset = dataset.with_cache(cache(&recipe, home)?);
+        set_bucketing(&mut recipe, &dataset)?;
         Ok(Self {
             recipe,
             dataset: Arc::new(dataset),
             splits,
+            train_rows,
+            mix,
+            stream,
             description,
             broken: manifest.broken,
         })
@@ -64,7 +78,8 @@ impl Plan {
 
     /// Rows of the manifest, those that could not be parsed included.
     pub fn rows(&self) -> usize {
-        self.dataset.samples().len() + self.broken.len()
+        let unheld = self.train_rows - self.splits.train.len();
+        self.dataset.samples().len() + unheld + self.broken.len()
     }
 
     /// The metric that decides which checkpoint is the best: the training loss where nothing is left for validation.
@@ -101,6 +116,7 @@ impl Plan {
             let mut recipe = recipe.clone();
             recipe.data.loader_threads = 1;
             recipe.data.cache_mib = 0;
+            recipe.data.disk_cache_mib = 0;
             recipe.training.max_minutes = None;
             recipe
         };
@@ -130,6 +146,15 @@ impl Plan {
     }
 }
 
+/// Rows with the processors of a trained pipeline.
+pub struct RunRows {
+    pub dataset: Arc<Dataset>,
+    /// Indices into the samples of `dataset`.
+    pub splits: Splits,
+    /// Rows for training, which a stream does not hold.
+    pub train_rows: usize,
+}
+
 /// The rows that a trained pipeline can be measured on: those of its recipe divided as there, or those of another
 /// manifest, all of which count as every split unless the manifest divides them itself.
 pub fn open_rows(
@@ -138,43 +163,53 @@ pub fn open_rows(
     manifest: Option<&Path>,
     home: &Home,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(Dataset, Splits)> {
-    let manifest = match manifest {
-        Some(path) => Manifest::open(path)?,
-        None => open_manifest(&recipe.data.manifest, Path::new(""), home, progress)?,
+) -> Result<RunRows> {
+    let rows = match manifest {
+        Some(path) => {
+            let mut other = recipe.clone();
+            other.data.manifest = Sources::at(path);
+            other.data.streaming = false;
+            Rows::open(&other, Path::new(""), home, progress)?
+        }
+        None => Rows::open(recipe, Path::new(""), home, progress)?,
     };
-    let config = recipe
-        .data
-        .split
-        .clone()
-        .unwrap_or_else(|| SplitConfig::for_columns(&manifest.columns));
-    let splits = split(&manifest.samples, &config, recipe.seed)?;
+    let train_rows = rows.training();
     let outputs = pipeline.description.outputs.clone().into_iter().collect();
     let inputs = pipeline.inputs().to_vec();
-    let cache = recipe.data.cache_mib << 20;
-    Ok((
-        Dataset::new(manifest.samples, manifest.root, inputs, outputs, cache),
+    let Rows { manifest, splits, .. } = rows;
+    let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
+    Ok(RunRows {
+        dataset: Arc::new(dataset.with_cache(cache(recipe, home)?)),
         splits,
-    ))
+        train_rows,
+    })
 }
 
-/// A catalogue name, or a path relative to `folder`.
-pub fn open_manifest(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Manifest> {
-    let path = match catalogue::find(source) {
-        Some(_) => catalogue::fetch(source, home, progress)?,
-        None => folder.join(source),
+/// The memory, and where asked for the disk space, that the recipe allows for prepared media.
+fn cache(recipe: &Recipe, home: &Home) -> Result<FeatureCache> {
+    let memory = FeatureCache::in_memory(recipe.data.cache_mib << 20);
+    match recipe.data.disk_cache_mib << 20 {
+        0 => Ok(memory),
+        bytes => Ok(memory.on_disk(&home.features(), bytes)?),
+    }
+}
+
+/// Fills in whether batches hold rows of similar length.
+fn set_bucketing(recipe: &mut Recipe, dataset: &Dataset) -> Result<()> {
+    let input = dataset.length_input();
+    let sound = input.is_some_and(|input| input.processor.modality() == Modality::Audio);
+    let streaming = recipe.data.streaming;
+    let bucket = *recipe.training.bucket_by_length.get_or_insert(sound && !streaming);
+    let problem = match (bucket, streaming, input) {
+        (true, true, _) => "the rows of a stream are not known beforehand, so that they cannot be sorted",
+        (true, false, None) => {
+            "no input of this recipe has a length to go by: that takes a sound, or a text beside no other medium"
+        }
+        _ => return Ok(()),
     };
-    Ok(Manifest::open(&path)?)
-}
-
-fn absolute(path: &Path) -> String {
-    let path = path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
-    path.to_string_lossy().into_owned()
-}
-
-/// The column of an input or an output: its own word, or its name.
-fn column(name: &str, column: &Option<String>) -> String {
-    column.clone().unwrap_or_else(|| name.to_string())
+    Err(TrainError::Recipe(format!(
+        "training.bucket_by_length: {problem}; leave it out"
+    )))
 }
 
 fn columns(recipe: &Recipe) -> Vec<(String, String)> {

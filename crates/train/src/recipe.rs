@@ -2,6 +2,7 @@
 
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
+use crate::sources::Sources;
 use schemars::JsonSchema;
 use sensorium_data::ProcessorConfig;
 use sensorium_data::split::SplitConfig;
@@ -42,8 +43,12 @@ fn default_seed() -> u64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DataConfig {
-    /// The name of a catalogue set, or the path of a manifest relative to the recipe: .jsonl, .csv, .tsv or a folder.
-    pub manifest: String,
+    /// The name of a catalogue set, or a path relative to the recipe: a .jsonl, .csv, .tsv or .parquet file, a folder, an
+    /// archive or shards; or several of them with weights.
+    pub manifest: Sources,
+    /// Read the training rows of shards anew in each epoch, shard by shard and shuffled within some 128 MiB, instead of
+    /// holding a list of all rows: for sets of many millions, and for slow disks.
+    pub streaming: bool,
     /// How rows are divided; by the column `split` where there is one, else at random 90 : 5 : 5.
     pub split: Option<SplitConfig>,
     /// The share of rows that may be unreadable before the run is stopped.
@@ -55,16 +60,22 @@ pub struct DataConfig {
     /// Memory for decoded media, in MiB.
     #[schemars(range(min = 0, max = 1_048_576))]
     pub cache_mib: usize,
+    /// Disk space for decoded pictures, sounds and videos, in MiB, shared by all runs under `SENSORIUM_HOME/cache`; worth
+    /// it where decoding is slower than training.
+    #[schemars(range(min = 0, max = 1_073_741_824))]
+    pub disk_cache_mib: u64,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
-            manifest: "rows.jsonl".into(),
+            manifest: Sources::default(),
+            streaming: false,
             split: None,
             failure_budget: 0.01,
             loader_threads: 2,
             cache_mib: 128,
+            disk_cache_mib: 0,
         }
     }
 }
@@ -106,6 +117,9 @@ pub struct TrainingConfig {
     /// Rows in a batch.
     #[schemars(range(min = 1, max = 65536))]
     pub batch_size: usize,
+    /// Put rows of similar length in one batch, so that little of it is padding: by the bytes of a sound, else by the
+    /// characters of a text. Done by default where an input is sound.
+    pub bucket_by_length: Option<bool>,
     /// Batches whose gradients are averaged into one step.
     #[schemars(range(min = 1, max = 4096))]
     pub accumulate: usize,
@@ -133,6 +147,7 @@ impl Default for TrainingConfig {
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             batch_size: 64,
+            bucket_by_length: None,
             accumulate: 1,
             clip_norm: Some(1.0),
             modality_dropout: 0.1,

@@ -2,7 +2,7 @@
 
 use crate::metrics::{Confusion, Intervals, Metrics, Outcome, bootstrap};
 use sensorium_data::random::Key;
-use sensorium_data::{Batch, DataError, Dataset, Loader, Sampler, Value};
+use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sampler, Value};
 use sensorium_model::checkpoint::to_vec;
 use sensorium_model::tasks::Prediction;
 use sensorium_model::{Answers, Model};
@@ -43,10 +43,12 @@ pub struct Scoring<'a> {
 impl Scoring<'_> {
     /// Scores the samples at `indices`; none when interrupted. `progress` is told the rows done.
     pub fn run(&self, indices: &[usize], progress: &mut dyn FnMut(usize)) -> Option<Scores> {
-        let batches = Sampler::new(self.dataset, indices, BATCH_SIZE).in_order();
+        let batches = Sampler::new(self.dataset, indices, BATCH_SIZE)
+            .by_length(self.dataset)
+            .in_order();
         let mut scores = Scores::default();
         let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
-        for (batch, failed) in Loader::new(self.dataset, batches, None, self.threads) {
+        for Prepared { batch, failed, .. } in Loader::new(self.dataset, batches, None, self.threads) {
             if self.interrupt.load(Ordering::Relaxed) {
                 return None;
             }
@@ -54,6 +56,7 @@ impl Scoring<'_> {
             self.score(&batch, &mut scores, &mut sums);
             progress(scores.rows.len());
         }
+        scores.rows.sort_by_key(|row| row.row);
         let weight = |name: &str| self.weights.get(name).copied().unwrap_or(1.0);
         let mean = |(name, (sum, count)): (&String, &(f64, usize))| weight(name) * sum / (*count).max(1) as f64;
         scores.loss = sums.iter().map(mean).sum();

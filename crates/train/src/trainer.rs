@@ -10,7 +10,8 @@ use crate::score::Scoring;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use sensorium_data::random::Key;
-use sensorium_data::{Batch, Draw, Loader, Sampler};
+use sensorium_data::shards::Shuffle;
+use sensorium_data::{Batch, Draw, Loader, Prepared, Sampler};
 use sensorium_kernels::gradient_norm;
 use sensorium_model::checkpoint::{save, to_host, to_vec};
 use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients, on_compute_threads};
@@ -57,7 +58,11 @@ impl Trainer {
             state = checkpoint::read_state(&folder)?;
             model = checkpoint::restore(&folder, model, &mut optimizer, &device)?;
         }
-        let sampler = Sampler::new(&plan.dataset, &plan.splits.train, training.batch_size);
+        let sampler = Sampler::new(&plan.dataset, &plan.splits.train, training.batch_size).mixed(plan.mix.clone());
+        let sampler = match training.bucket_by_length {
+            Some(true) => sampler.by_length(&plan.dataset),
+            _ => sampler,
+        };
         let mut quarantine = Quarantine::new(plan.rows(), plan.recipe.data.failure_budget);
         let within = quarantine.add(plan.broken.iter().cloned());
         quarantine.write(&run.quarantine())?;
@@ -88,8 +93,7 @@ impl Trainer {
     /// Steps that training takes at the most.
     pub fn total_steps(&self) -> u64 {
         let training = &self.plan.recipe.training;
-        let batches = self.sampler.batch_count();
-        let steps = batches.div_ceil(training.accumulate) as u64;
+        let steps = self.batch_count().div_ceil(training.accumulate) as u64;
         (steps * training.max_epochs).min(training.max_steps.unwrap_or(u64::MAX))
     }
 
@@ -132,16 +136,9 @@ impl Trainer {
 
     /// The rest of the epoch under way; false when interrupted.
     fn epoch(&mut self, interrupt: &AtomicBool, emit: &mut dyn FnMut(Event) -> Result<()>) -> Result<bool> {
-        let key = Key::new(self.plan.recipe.seed).with("epoch").at(self.state.epoch);
-        let batches = self.sampler.epoch(&key).split_off(self.state.batch);
         let training = self.plan.recipe.training.clone();
-        let draw = Draw {
-            key,
-            modality_dropout: training.modality_dropout,
-        };
-        let threads = self.plan.recipe.data.loader_threads;
-        let count = batches.len();
-        let mut loader = Loader::new(&self.plan.dataset, batches, Some(draw), threads);
+        let count = self.batch_count() - self.state.batch;
+        let mut loader = self.loader()?;
         let mut taken = 0;
         while taken < count && self.limit().is_none() {
             let group = training.accumulate.min(count - taken);
@@ -157,6 +154,32 @@ impl Trainer {
             }
         }
         Ok(true)
+    }
+
+    /// Batches of an epoch.
+    fn batch_count(&self) -> usize {
+        match self.plan.stream {
+            Some(_) => self.plan.train_rows.div_ceil(self.plan.recipe.training.batch_size),
+            None => self.sampler.batch_count(),
+        }
+    }
+
+    /// The batches that are left of the epoch under way.
+    fn loader(&self) -> Result<Loader> {
+        let (recipe, epoch) = (&self.plan.recipe, self.state.epoch);
+        let key = Key::new(recipe.seed).with("epoch");
+        let draw = Some(Draw {
+            key: key.at(epoch),
+            modality_dropout: recipe.training.modality_dropout,
+        });
+        let (dataset, threads) = (&self.plan.dataset, recipe.data.loader_threads);
+        if let Some(stream) = &self.plan.stream {
+            let (shuffle, position) = (Shuffle::new(recipe.seed, epoch), self.state.position.clone());
+            let portions = stream.portions(shuffle, position, recipe.training.batch_size)?;
+            return Ok(Loader::streaming(dataset, portions, draw, threads));
+        }
+        let batches = self.sampler.epoch(&key, epoch).split_off(self.state.batch);
+        Ok(Loader::new(dataset, batches, draw, threads))
     }
 
     /// The limit that has been reached, inside an epoch or at its end.
@@ -175,7 +198,13 @@ impl Trainer {
         let mut sum = Gradients::new();
         let mut statistics = BTreeMap::new();
         let (mut loss_sum, mut rows, mut used) = (0.0, Vec::new(), 0);
-        for (micro, (batch, failed)) in loader.take(group).enumerate() {
+        for micro in 0..group {
+            let Prepared {
+                batch,
+                failed,
+                position,
+            } = loader.next().ok_or_else(ended_early)?;
+            self.state.position = position;
             self.quarantine.add(failed).inspect_err(|_| {
                 // The budget's error is the one to report, even where its account cannot be written.
                 let _ = self.quarantine.write(&self.run.quarantine());
@@ -291,6 +320,7 @@ impl Trainer {
         if self.state.finished.is_none() {
             self.state.epoch += 1;
             (self.state.batch, self.state.loss_sum, self.state.loss_rows) = (0, 0.0, 0);
+            self.state.position = None;
         }
         Ok(true)
     }
@@ -370,6 +400,12 @@ impl Trainer {
             .map(|parameter| parameter.shape.iter().product::<usize>())
             .sum()
     }
+}
+
+fn ended_early() -> TrainError {
+    let message = "the rows of this epoch ended before their number was reached: the set was changed, or a thread that \
+                   prepares batches was lost; go on with --resume once the set is whole";
+    TrainError::Run(message.into())
 }
 
 /// The rows whose own loss is not finite.

@@ -25,8 +25,9 @@ pub use quarantine::{Quarantined, write_quarantine};
 pub use split::{SplitOptions, SplitReport, write_split};
 pub use statistics::{ColumnStatistics, Histogram};
 
+use crate::sample::each;
 use crate::split::{Split, SplitConfig};
-use crate::{DataError, ErrorKind, Manifest, Result, Sample, Value};
+use crate::{DataError, ErrorKind, Manifest, Result, Sample};
 use cells::Cells;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -249,14 +250,6 @@ fn quarantined(manifest: &Manifest, faults: &[Option<DataError>]) -> Vec<Quarant
     let mut rows: Vec<Quarantined> = errors.filter_map(Quarantined::of).collect();
     rows.sort_unstable_by_key(|row| row.row);
     rows
-}
-
-/// Visits a value, or each value in a list, however deep.
-fn each<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a Value)) {
-    match value {
-        Value::List(items) => items.iter().for_each(|item| each(item, visit)),
-        value => visit(value),
-    }
 }
 
 #[cfg(test)]

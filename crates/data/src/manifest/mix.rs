@@ -15,10 +15,9 @@ pub struct MixSource {
     pub weight: f64,
 }
 
-/// Several sets mixed by weight.
+/// Which samples of a joined manifest belong to which of its sets, and their weights.
 #[derive(Debug, Clone)]
 pub struct Mix {
-    manifest: Manifest,
     parts: Vec<Part>,
 }
 
@@ -30,12 +29,12 @@ struct Part {
 }
 
 impl Mix {
-    /// Joins the sets in their order. Where they lie in different folders, the paths in columns of
-    /// media become whole ones.
+    /// Joins the sets in their order, one behind the other. Where they lie in different folders, the
+    /// paths in columns of media become whole ones.
     ///
     /// Fails with `Invalid` without a set, for a weight that is not above 0, and for a set without a
     /// readable row.
-    pub fn new(sources: Vec<MixSource>) -> Result<Self> {
+    pub fn join(sources: Vec<MixSource>) -> Result<(Manifest, Self)> {
         let Some(first) = sources.first() else {
             return Err(DataError::new(
                 ErrorKind::Invalid,
@@ -64,12 +63,7 @@ impl Mix {
             });
             join(&mut manifest, if same_root { set } else { with_whole_paths(set) });
         }
-        Ok(Self { manifest, parts })
-    }
-
-    /// The rows of all sets, one set behind the other.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        Ok((manifest, Self { parts }))
     }
 
     /// The same mixture of some of the samples: those at `indices` of the manifest's, such as the
@@ -226,18 +220,17 @@ mod tests {
         }
     }
 
-    fn mix(sets: &[(usize, f64)]) -> Result<Mix> {
+    fn join(sets: &[(usize, f64)]) -> Result<(Manifest, Mix)> {
         let source = |(place, (rows, weight)): (usize, &(usize, f64))| MixSource {
             manifest: set(&format!("set{place}"), *rows),
             weight: *weight,
         };
-        Mix::new(sets.iter().enumerate().map(source).collect())
+        Mix::join(sets.iter().enumerate().map(source).collect())
     }
 
     #[test]
     fn the_joined_manifest_accounts_for_every_row_and_names_whole_paths() {
-        let mix = mix(&[(2, 1.0), (1, 1.0)]).unwrap();
-        let manifest = mix.manifest();
+        let (manifest, _) = join(&[(2, 1.0), (1, 1.0)]).unwrap();
         let rows: Vec<usize> = manifest.samples.iter().map(|sample| sample.row).collect();
         assert_eq!((rows, manifest.rows()), (vec![0, 1, 3], 5));
         assert_eq!(manifest.broken[1].row, Some(4));
@@ -247,13 +240,13 @@ mod tests {
     #[test]
     fn weights_and_sets_that_cannot_be_mixed_are_refused() {
         for sets in [&[][..], &[(3, 0.0)], &[(3, f64::NAN)], &[(3, -1.0)], &[(0, 1.0)]] {
-            assert!(mix(sets).is_err(), "{sets:?}");
+            assert!(join(sets).is_err(), "{sets:?}");
         }
     }
 
     #[test]
     fn counts_sum_to_the_rows_of_the_epoch() {
-        let counts = |sets: &[(usize, f64)], rows| mix(sets).unwrap().counts(rows);
+        let counts = |sets: &[(usize, f64)], rows| join(sets).unwrap().1.counts(rows);
         assert_eq!(counts(&[(5, 2.0), (5, 1.0)], 9), [6, 3]);
         assert_eq!(counts(&[(5, 1.0), (5, 1.0), (5, 1.0)], 10), [4, 3, 3]);
         assert_eq!(counts(&[(5, 1e-9), (5, 1.0)], 7), [0, 7]);
@@ -261,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_split_keeps_the_weights_of_the_sets_that_have_rows_in_it() {
-        let mix = mix(&[(4, 1.0), (4, 3.0), (4, 1.0)]).unwrap().of(&[0, 1, 5]);
+        let mix = join(&[(4, 1.0), (4, 3.0), (4, 1.0)]).unwrap().1.of(&[0, 1, 5]);
         assert_eq!(mix.counts(8), [2, 6]);
         let mut rows = mix.epoch(&Key::new(0), 0, 8);
         rows.sort_unstable();
@@ -274,9 +267,9 @@ mod tests {
             sets in proptest::collection::vec((1usize..20, 0.1f64..5.0), 1..4),
             rows in 1usize..60,
         ) {
-            let mix = mix(&sets).unwrap();
+            let (manifest, mix) = join(&sets).unwrap();
             let counts = mix.counts(rows);
-            let mut uses = vec![0usize; mix.manifest.samples.len()];
+            let mut uses = vec![0usize; manifest.samples.len()];
             for epoch in 0..4 {
                 let order = mix.epoch(&Key::new(7), epoch, rows);
                 prop_assert_eq!(&order, &mix.epoch(&Key::new(7), epoch, rows));

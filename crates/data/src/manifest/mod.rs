@@ -22,6 +22,7 @@ pub use mix::{Mix, MixSource};
 
 pub(crate) use jsonl::{parse_json, whole_number};
 pub(crate) use records::{Cells, text_of};
+pub(crate) use spill::Spill;
 
 use crate::archive;
 use crate::{DataError, ErrorKind, Result, Sample};
@@ -90,7 +91,7 @@ impl Manifest {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

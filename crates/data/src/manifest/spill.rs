@@ -11,7 +11,7 @@ use std::sync::Arc;
 const IN_MEMORY: u64 = 256 << 20;
 
 /// Keeps embedded media.
-pub(super) struct Spill {
+pub(crate) struct Spill {
     /// The manifest that the media come from.
     path: PathBuf,
     known: HashMap<blake3::Hash, Value>,

@@ -8,9 +8,11 @@ mod rows;
 pub(crate) mod sample;
 pub(crate) mod spans;
 mod stream;
+mod training;
 
 pub use index::ShardIndex;
 pub use stream::{LanePosition, Position, ShardStream, Shuffle};
+pub use training::{Portion, Portions, TrainingStream};
 
 use crate::manifest::{Cells, extension, pattern, several};
 use crate::split::Split;

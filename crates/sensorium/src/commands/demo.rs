@@ -7,7 +7,7 @@ use crate::{Global, interrupt, runs};
 use sensorium_data::split::Split;
 use sensorium_data::{DataError, ErrorKind, Home, catalogue};
 use sensorium_model::RunDirectory;
-use sensorium_train::{Controls, Recipe, config};
+use sensorium_train::{Controls, Recipe, Sources, config};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const RECIPE: &str = include_str!("../../../../recipes/vqa-easy.toml");
 /// What is trained on where the real set cannot be fetched.
 const FALLBACK: &str = "motion";
+/// The set that the demonstration is about.
+const REAL: &str = "easy-vqa";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -35,8 +37,8 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let home = Home::from_environment();
     let mut recipe: Recipe =
         config::parse(RECIPE, "recipes/vqa-easy.toml", &[]).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let set = data_set(&recipe.data.manifest, &home, quiet)?;
-    recipe.data.manifest = set.clone();
+    let set = data_set(REAL, &home, quiet)?;
+    recipe.data.manifest = Sources::One(set.to_string());
     let run = RunDirectory::new(arguments.run.unwrap_or_else(|| home.runs().join(format!("demo-{set}"))));
     let plan = runs::plan(recipe, Path::new("vqa-easy.toml"), quiet)?;
     let trained = runs::train(plan, run.clone(), true, interrupt, quiet)?;
@@ -53,14 +55,14 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
 }
 
 /// The real set, or the generated one where the real one cannot be had.
-fn data_set(name: &str, home: &Home, quiet: bool) -> Result<String, DataError> {
+fn data_set(name: &'static str, home: &Home, quiet: bool) -> Result<&'static str, DataError> {
     let mut progress = FetchProgress::new(quiet);
     match catalogue::fetch(name, home, &mut |step| progress.update(step)) {
-        Ok(_) => Ok(name.to_string()),
+        Ok(_) => Ok(name),
         Err(error) if error.kind == ErrorKind::Fetch && !interrupt::is_set() => {
             progress.finish();
             eprintln!("{error}\n{name} cannot be fetched; going on with the generated set `{FALLBACK}`");
-            Ok(FALLBACK.to_string())
+            Ok(FALLBACK)
         }
         Err(error) => Err(error),
     }

@@ -186,3 +186,95 @@ fn sounds_and_videos_are_learnt_measured_and_answered() {
         "the report shows spectra and frames"
     );
 }
+
+#[test]
+fn a_stream_has_the_rows_of_a_manifest_and_its_broken_ones() {
+    let fixture = Fixture::streaming();
+    fixture.write(
+        "shards/part-9.jsonl",
+        "[]\n{\"image\":\"none.png\",\"answer\":\"red\",\"split\":\"train\"}\n",
+    );
+    let train = [
+        "train",
+        "recipe.toml",
+        "--run",
+        "run",
+        "--set",
+        "data.failure_budget=0.1",
+    ];
+    fixture.expect(&train, 0, &["37 rows for training, 12 for validation, 12 for test"]);
+    assert_eq!(quarantined(&fixture, "run/quarantine.jsonl"), [60, 61]);
+    let evaluation: serde_json::Value =
+        serde_json::from_str(&fixture.expect(&["evaluate", "run", "--json", "--quiet"], 0, &[]).stdout).unwrap();
+    assert_eq!(
+        (evaluation["rows"].as_u64(), evaluation["skipped"].as_u64()),
+        (Some(12), Some(0))
+    );
+    let several = [
+        "train",
+        "recipe.toml",
+        "--run",
+        "other",
+        "--set",
+        "data.manifest=[{manifest=\"shards\"}]",
+    ];
+    fixture.expect(&several, 2, &["data.streaming: expected one set"]);
+    let sorted = [
+        "train",
+        "recipe.toml",
+        "--run",
+        "other",
+        "--set",
+        "training.bucket_by_length=true",
+    ];
+    fixture.expect(&sorted, 2, &["training.bucket_by_length", "cannot be sorted"]);
+}
+
+#[test]
+fn sets_are_mixed_by_their_weights() {
+    let fixture = Fixture::new();
+    let rows = String::from_utf8(fixture.read("rows.jsonl")).unwrap();
+    let few: Vec<&str> = rows.lines().filter(|line| line.contains("train")).take(4).collect();
+    fixture.write("few.jsonl", few.join("\n"));
+    let mixed = "data.manifest=[{manifest=\"rows.jsonl\"},{manifest=\"few.jsonl\",weight=3}]";
+    let train = [
+        "train",
+        "recipe.toml",
+        "--run",
+        "run",
+        "--set",
+        mixed,
+        "--set",
+        "training.max_epochs=1",
+    ];
+    fixture.expect(&train, 0, &["40 rows for training"]);
+    let recipe = String::from_utf8(fixture.read("run/recipe.toml")).unwrap();
+    assert!(recipe.contains("weight = 3.0") && recipe.contains(&fixture.path("few.jsonl").display().to_string()));
+    fixture.expect(&["evaluate", "run", "--quiet"], 0, &[]);
+    fixture.expect(
+        &["train", "recipe.toml", "--run", "other", "--set", "data.manifest=[]"],
+        2,
+        &["data.manifest"],
+    );
+}
+
+#[test]
+fn a_cache_on_disk_changes_no_byte() {
+    let expected = Fixture::trained().read("run/model.safetensors");
+    let fixture = Fixture::new();
+    for run in ["cold", "warm"] {
+        let train = [
+            "train",
+            "recipe.toml",
+            "--run",
+            run,
+            "-q",
+            "--set",
+            "data.disk_cache_mib=1",
+        ];
+        fixture.expect(&train, 0, &[]);
+        assert!(fixture.read(&format!("{run}/model.safetensors")) == expected, "{run}");
+    }
+    let processors = std::fs::read_dir(fixture.path("cache/features")).unwrap();
+    assert_eq!(processors.count(), 1, "one for the pictures, none for the questions");
+}

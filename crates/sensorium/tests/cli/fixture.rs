@@ -93,6 +93,23 @@ impl Fixture {
         finished
     }
 
+    /// The same rows in shards of `shards`, which the recipe streams.
+    pub fn streaming() -> Self {
+        let fixture = Self::new();
+        let rows = String::from_utf8(fixture.read("rows.jsonl")).unwrap();
+        let lines: Vec<String> = rows
+            .lines()
+            .map(|line| line.replace("\"image\":\"", "\"image\":\"../"))
+            .collect();
+        std::fs::create_dir(fixture.path("shards")).unwrap();
+        for (number, lines) in lines.chunks(7).enumerate() {
+            fixture.write(&format!("shards/part-{number}.jsonl"), lines.join("\n") + "\n");
+        }
+        let data = "[data]\nmanifest = \"shards\"\nstreaming = true\n";
+        fixture.write("recipe.toml", RECIPE.replace("[data]\n", data));
+        fixture
+    }
+
     /// A trained run in `run`.
     pub fn trained() -> Self {
         let fixture = Self::new();

@@ -73,6 +73,44 @@ fn twenty_kills_change_no_byte() {
     println!("{kills} kills, {in_saves} of them inside a save");
 }
 
+#[test]
+fn a_killed_stream_goes_on_at_the_row_where_it_was() {
+    let whole = Fixture::streaming();
+    assert!(start(&whole).wait().unwrap().success());
+    let expected = whole.read("run/model.safetensors");
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(21);
+    let mut inside_an_epoch = 0;
+    while inside_an_epoch < 3 {
+        let fixture = Fixture::streaming();
+        let run = fixture.path("run");
+        for _ in 0..KILLS_A_RUN {
+            let delay = Duration::from_millis(random.random_range(50..400));
+            if kill(start(&fixture), &run, delay, false).is_none() {
+                break;
+            }
+            inside_an_epoch += usize::from(has_a_position(&run));
+        }
+        assert!(start(&fixture).wait().unwrap().success());
+        assert!(fixture.read("run/model.safetensors") == expected);
+    }
+}
+
+/// Whether the newest checkpoint was taken inside an epoch of a stream.
+fn has_a_position(run: &Path) -> bool {
+    let folders = std::fs::read_dir(run.join("checkpoints"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let newest = folders
+        .map(|folder| folder.path())
+        .filter(|path| path.join("manifest.json").exists())
+        .max();
+    newest.is_some_and(|path| {
+        let state = std::fs::read_to_string(path.join("trainer.json")).unwrap();
+        state.contains("\"position\"")
+    })
+}
+
 /// Sends a signal once the first checkpoint is begun; none when the run had ended by then.
 fn signal(fixture: &Fixture, signal: &str) -> Option<i32> {
     let mut child = start(fixture);

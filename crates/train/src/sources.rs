@@ -1,0 +1,202 @@
+//! Where a recipe's rows come from: one set, or several mixed by weight.
+
+use crate::error::{Result, TrainError};
+use crate::recipe::Recipe;
+use schemars::JsonSchema;
+use sensorium_data::catalogue::{self, Progress};
+use sensorium_data::manifest::{Mix, MixSource};
+use sensorium_data::split::{SplitConfig, Splits, split};
+use sensorium_data::{Home, Manifest, TrainingStream};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One set, or several of which an epoch has rows in proportion to their weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected the name or path of a set, or a list such as [{ manifest = \"NAME\", weight = 2 }]"
+)]
+pub enum Sources {
+    /// The name of a catalogue set, or the path of a manifest relative to the recipe.
+    One(String),
+    /// Sets that are joined in this order and drawn by weight.
+    Several(#[schemars(length(min = 1))] Vec<Source>),
+}
+
+/// A set and its share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The name of a catalogue set, or the path of a manifest relative to the recipe.
+    pub manifest: String,
+    /// The set's share of an epoch, beside the weights of the others; a small set is then drawn several times, a large
+    /// one over several epochs.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    pub weight: f64,
+}
+
+fn default_weight() -> f64 {
+    1.0
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self::One("rows.jsonl".into())
+    }
+}
+
+impl Sources {
+    /// The manifest at `path`, whatever it is called.
+    pub fn at(path: &Path) -> Self {
+        Self::One(absolute(path))
+    }
+
+    /// Reads all rows (fetching catalogue sets that are not on disk), with the way to mix them where there are several.
+    fn open(&self, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<(Manifest, Option<Mix>)> {
+        match self {
+            Self::One(name) => Ok((Manifest::open(&locate(name, folder, home, progress)?)?, None)),
+            Self::Several(sources) => {
+                let mut opened = Vec::new();
+                for Source { manifest, weight } in sources {
+                    opened.push(MixSource {
+                        manifest: Manifest::open(&locate(manifest, folder, home, progress)?)?,
+                        weight: *weight,
+                    });
+                }
+                let (manifest, mix) = Mix::join(opened)?;
+                Ok((manifest, Some(mix)))
+            }
+        }
+    }
+
+    /// Makes paths whole, so that the recipe may move.
+    pub fn resolve(&mut self, folder: &Path) {
+        let names = match self {
+            Self::One(name) => vec![name],
+            Self::Several(sources) => sources.iter_mut().map(|source| &mut source.manifest).collect(),
+        };
+        for name in names.into_iter().filter(|name| catalogue::find(name).is_none()) {
+            *name = absolute(&folder.join(&*name));
+        }
+    }
+}
+
+/// A recipe's rows, divided.
+pub struct Rows {
+    /// All rows; of a stream those for validation and test, and some of those for training.
+    pub manifest: Manifest,
+    /// Indices into the manifest's samples.
+    pub splits: Splits,
+    /// How the training rows of several sets are mixed.
+    pub mix: Option<Mix>,
+    /// What reads the training rows of a set that is not held.
+    pub stream: Option<TrainingStream>,
+}
+
+impl Rows {
+    /// Reads and divides the rows; `folder` is what the recipe's paths are relative to.
+    pub fn open(recipe: &Recipe, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
+        let data = &recipe.data;
+        let (manifest, mix, stream) = match data.streaming {
+            true => {
+                let (manifest, stream) = open_stream(recipe, folder, home, progress)?;
+                (manifest, None, Some(stream))
+            }
+            false => {
+                let (manifest, mix) = data.manifest.open(folder, home, progress)?;
+                (manifest, mix, None)
+            }
+        };
+        let config = split_config(recipe, &manifest);
+        let splits = split(&manifest.samples, &config, recipe.seed)?;
+        Ok(Self {
+            mix: mix.map(|mix| mix.of(&splits.train)),
+            manifest,
+            splits,
+            stream,
+        })
+    }
+
+    /// Rows for training, held or not.
+    pub fn training(&self) -> usize {
+        let held = self.splits.train.len();
+        self.stream.as_ref().map_or(held, TrainingStream::rows)
+    }
+}
+
+/// How the recipe divides rows; by the column `split` where there is one and it says nothing.
+pub fn split_config(recipe: &Recipe, manifest: &Manifest) -> SplitConfig {
+    let config = recipe.data.split.clone();
+    config.unwrap_or_else(|| SplitConfig::for_columns(&manifest.columns))
+}
+
+fn open_stream(
+    recipe: &Recipe,
+    folder: &Path,
+    home: &Home,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Manifest, TrainingStream)> {
+    let Sources::One(name) = &recipe.data.manifest else {
+        let message = "data.streaming: expected one set, found several; shuffle them into common shards";
+        return Err(TrainError::Recipe(message.into()));
+    };
+    let path = locate(name, folder, home, progress)?;
+    let outputs = recipe.outputs.iter();
+    let targets: Vec<String> = outputs.map(|(name, output)| column(name, &output.column)).collect();
+    let split = recipe.data.split.as_ref();
+    Ok(TrainingStream::open(&path, split, recipe.seed, &targets)?)
+}
+
+fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    Ok(match catalogue::find(source) {
+        Some(_) => catalogue::fetch(source, home, progress)?,
+        None => folder.join(source),
+    })
+}
+
+/// The column of an input or an output: its own word, or its name.
+pub fn column(name: &str, column: &Option<String>) -> String {
+    column.clone().unwrap_or_else(|| name.to_string())
+}
+
+fn absolute(path: &Path) -> String {
+    // A pattern of shards is no path that could be followed.
+    let path = path
+        .canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_path_buf());
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(folder: &Path, name: &str, count: usize) {
+        std::fs::write(folder.join(name), "{\"a\":1}\n".repeat(count)).unwrap();
+    }
+
+    fn open(json: &str, folder: &Path) -> (Manifest, Option<Mix>) {
+        let sources: Sources = serde_json::from_str(json).unwrap();
+        let mut resolved = sources.clone();
+        resolved.resolve(folder);
+        let home = Home::new(folder);
+        let (found, _) = resolved.open(Path::new("elsewhere"), &home, &mut |_| ()).unwrap();
+        let (manifest, mix) = sources.open(folder, &home, &mut |_| ()).unwrap();
+        assert_eq!(found.rows(), manifest.rows());
+        (manifest, mix)
+    }
+
+    #[test]
+    fn several_sets_are_one_with_a_mixture() {
+        let folder = tempfile::tempdir().unwrap();
+        rows(folder.path(), "a.jsonl", 3);
+        rows(folder.path(), "b.jsonl", 2);
+        let (one, mix) = open("\"a.jsonl\"", folder.path());
+        assert_eq!((one.rows(), mix.is_none()), (3, true));
+        let json = r#"[{"manifest":"a.jsonl"},{"manifest":"b.jsonl","weight":3}]"#;
+        let (joined, mix) = open(json, folder.path());
+        assert_eq!((joined.rows(), mix.unwrap().counts(8)), (5, vec![2, 6]));
+    }
+}
