@@ -13,7 +13,9 @@ torch=2.15.0
 complete() {
     [[ -x $python ]] && "$python" - "$torch" <<'PYTHON' 2>/dev/null
 import sys
-import numpy, PIL, safetensors.torch, torch
+import librosa, numpy, PIL, safetensors.torch, torch
+torch.version.cuda = None
+import torchvision, whisper
 sys.exit(torch.__version__.split("+")[0] != sys.argv[1])
 PYTHON
 }
@@ -24,7 +26,7 @@ if complete; then
 fi
 mkdir -p "$(dirname "$environment")"
 [[ -x $python ]] || python3 -m venv "$environment"
-"$python" -m pip install --disable-pip-version-check "torch==$torch" numpy pillow safetensors
+"$python" -m pip install --disable-pip-version-check "torch==$torch" torchvision numpy pillow safetensors librosa openai-whisper
 complete || {
     echo "$environment is not complete after the installation: remove the folder and run this again" >&2
     exit 1

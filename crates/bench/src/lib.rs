@@ -9,5 +9,5 @@ mod workloads;
 pub use gemm::{GemmReport, ProductReport, gemm};
 pub use initial::InitialError;
 pub use measure::{Report, Spread, Timing};
-pub use preparation::{PreparationReport, Rate, preparation};
+pub use preparation::{PreparationReport, Rate, preparation, write_inputs};
 pub use workloads::{Workload, run};

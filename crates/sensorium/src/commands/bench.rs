@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Initial parameters and inputs of a workload, exported by `benches/peers/workloads.py --export`
     #[arg(long, value_name = "FILE.safetensors")]
     initial: Option<PathBuf>,
+    /// With `preparation`: write its pictures and sounds there, for other programs to read
+    #[arg(long, value_name = "DIR")]
+    inputs: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -34,6 +37,11 @@ fn names() -> impl Iterator<Item = &'static str> {
 pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<()> {
     let json = arguments.json;
     let workload = Workload::ALL.into_iter().find(|it| it.name() == arguments.name);
+    match &arguments.inputs {
+        Some(folder) if arguments.name == PREPARATION => sensorium_bench::write_inputs(folder)?,
+        Some(_) => return Err(Usage("`--inputs` is for `preparation`".into()).into()),
+        None => {}
+    }
     if let Some(workload) = workload {
         let steps = arguments.steps.unwrap_or(STEPS) as usize;
         let report = sensorium_bench::run(workload, steps, arguments.initial.as_deref())?;
@@ -85,7 +93,7 @@ fn print_rates(report: &PreparationReport) {
         // The slowest run has the lowest rate.
         let [low, high] = [seconds.max, seconds.min].map(|it| rate.per_second * seconds.median / it);
         println!(
-            "{:<38} {:>7.1} {}/s ({low:.1} to {high:.1}), {} inputs of {:.1} kB",
+            "{:<42} {:>8.1} {}/s ({low:.1} to {high:.1}), {} inputs of {:.1} kB",
             rate.name,
             rate.per_second,
             rate.unit,

@@ -1,11 +1,12 @@
 //! Rates of data preparation on one thread, on inputs that are made here, through the processors that runs use.
 
-use crate::initial::made_up_number;
+mod inputs;
+mod loading;
+
 use crate::measure::{Timing, repeat};
-use image::codecs::jpeg::JpegEncoder;
-use image::{Rgb, RgbImage};
-use sensorium_data::processors::{ImageConfig, Size, TextConfig, TokenizerConfig};
-use sensorium_data::{Collated, Processor, ProcessorConfig, Result, Value};
+use inputs::{picture, sound, texts};
+use sensorium_data::processors::{AudioConfig, Decode, ImageConfig, Size, TextConfig, TokenizerConfig};
+use sensorium_data::{Collated, Processor, ProcessorConfig, Result, Value, files};
 use serde::Serialize;
 use std::path::Path;
 
@@ -13,13 +14,9 @@ use std::path::Path;
 const SECONDS: f64 = 1.0;
 /// Pictures of a run, so that no decoder learns one of them.
 const PICTURES: usize = 8;
-const HEIGHT: usize = 480;
-const WIDTH: usize = 640;
 const SIDE: u32 = 224;
-const TEXTS: usize = 200;
-const WORDS_PER_TEXT: usize = 250;
-/// Different words, of which few are frequent and most are rare.
-const WORDS: usize = 20_000;
+/// The length of a sound, in seconds.
+const SOUND: usize = 30;
 
 /// What `sensorium bench preparation --json` prints.
 #[derive(Debug, Serialize)]
@@ -31,7 +28,7 @@ pub struct PreparationReport {
 #[derive(Debug, Serialize)]
 pub struct Rate {
     pub name: &'static str,
-    /// What `per_second` counts: pictures, or MB, millions of bytes of UTF-8.
+    /// What `per_second` counts: pictures, seconds of sound, rows, or MB, millions of bytes of UTF-8.
     pub unit: &'static str,
     /// Of the median run.
     pub per_second: f64,
@@ -51,7 +48,9 @@ pub fn preparation() -> Result<PreparationReport> {
     let rates = pool.expect("one more thread can be started").install(|| {
         let texts = texts();
         let rates = [
-            pictures_rate(),
+            pictures_rate("JPEG 640×480 to 224×224, normalised", Decode::Exact),
+            pictures_rate("JPEG 640×480 to 224×224, decode = \"fast\"", Decode::Fast),
+            sounds_rate(),
             texts_rate(
                 "text, byte-level BPE of 8,000 tokens",
                 TokenizerConfig::default(),
@@ -59,15 +58,16 @@ pub fn preparation() -> Result<PreparationReport> {
             ),
             texts_rate("text, words", words(), &texts),
         ];
-        rates.into_iter().collect::<Result<_>>()
+        rates.into_iter().chain(loading::rates()).collect::<Result<_>>()
     })?;
     Ok(PreparationReport { threads: 1, rates })
 }
 
 /// Decoded, resized and normalised to [1, height, width, channels], one at a time.
-fn pictures_rate() -> Result<Rate> {
+fn pictures_rate(name: &'static str, decode: Decode) -> Result<Rate> {
     let config = ImageConfig {
         size: Size::new(SIDE, SIDE),
+        decode,
         ..ImageConfig::default()
     };
     let processor = Processor::fit(&ProcessorConfig::Image(config), &[])?;
@@ -76,7 +76,6 @@ fn pictures_rate() -> Result<Rate> {
     let values: Vec<Value> = pictures.into_iter().map(|bytes| Value::Bytes(bytes.into())).collect();
     let timing = timing(&processor, &values)?;
     let per_second = PICTURES as f64 / timing.seconds.median;
-    let name = "JPEG 640×480 to 224×224, normalised";
     Ok(Rate {
         name,
         unit: "pictures",
@@ -85,6 +84,34 @@ fn pictures_rate() -> Result<Rate> {
         bytes,
         timing,
     })
+}
+
+/// A WAV file decoded to Whisper's log-mel spectrum of 80 bands, [1, 3000, 80].
+fn sounds_rate() -> Result<Rate> {
+    let processor = Processor::fit(&ProcessorConfig::Audio(AudioConfig::default()), &[])?;
+    let bytes = sound(0, SOUND);
+    let length = bytes.len();
+    let timing = timing(&processor, &[Value::Bytes(bytes.into())])?;
+    Ok(Rate {
+        name: "WAV at 16 kHz to Whisper's log-mel",
+        unit: "audio s",
+        per_second: SOUND as f64 / timing.seconds.median,
+        inputs: 1,
+        bytes: length,
+        timing,
+    })
+}
+
+/// Writes the pictures and the sound of the benchmark into `folder`, for other programs to read.
+///
+/// # Errors
+/// What the folder refuses.
+pub fn write_inputs(folder: &Path) -> Result<()> {
+    files::create_folder(folder)?;
+    for number in 0..PICTURES {
+        files::write_atomically(&folder.join(format!("{number}.jpg")), &picture(number))?;
+    }
+    files::write_atomically(&folder.join("sound.wav"), &sound(0, SOUND))
 }
 
 /// Cleaned and tokenised to [1, length], one at a time, none of them cut.
@@ -134,53 +161,9 @@ fn prepared(processor: &Processor, value: &Value) -> Result<Collated> {
     Ok(processor.collate(&[&processor.prepare(value, Path::new(""))?]))
 }
 
-/// Waves of several lengths with a little noise, which compress about as a photograph does.
-fn picture(index: usize) -> Vec<u8> {
-    let pixels = RgbImage::from_fn(WIDTH as u32, HEIGHT as u32, |column, row| {
-        let (y, x) = (row as f32, column as f32);
-        let long = (x * 0.013 + index as f32).sin() * (y * 0.017).cos();
-        let short = (x * 0.31 + y * 0.17).sin() * (x * 0.021 - y * 0.009).sin().max(0.0);
-        let noise = made_up_number((index * HEIGHT + row as usize) * WIDTH + column as usize);
-        let value = |amplitude: f32| (128.0 + amplitude * long + 30.0 * short + 12.0 * noise) as u8;
-        Rgb([60.0, 45.0, 30.0].map(value))
-    });
-    let mut bytes = Vec::new();
-    pixels
-        .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 75))
-        .expect("a picture of this size can be written to memory");
-    bytes
-}
-
-/// Sentences of made-up words.
-fn texts() -> Vec<String> {
-    (0..TEXTS).map(text).collect()
-}
-
-fn text(index: usize) -> String {
-    let words = (0..WORDS_PER_TEXT).map(|place| {
-        let draw = made_up_number(index * WORDS_PER_TEXT + place);
-        // The draw lies within ±2√3. Even shares would give Zipf's law; these lean to 0, to the frequent words.
-        let share = (draw.abs() / 12f32.sqrt()).clamp(0.0, 1.0);
-        word((WORDS as f32).powf(share) as usize) + if place % 12 == 11 { ". " } else { " " }
-    });
-    words.collect()
-}
-
-/// The word of a rank: its digits in base 60, each a syllable, so that frequent words are short.
-fn word(mut rank: usize) -> String {
-    let (consonants, vowels) = (b"bdfgklmnprst", b"aeiou");
-    let mut word = String::new();
-    while word.is_empty() || rank > 0 {
-        let syllable = rank % 60;
-        word.push(consonants[syllable / 5].into());
-        word.push(vowels[syllable % 5].into());
-        rank /= 60;
-    }
-    word
-}
-
 #[cfg(test)]
 mod tests {
+    use super::inputs::{TEXTS, WORDS, WORDS_PER_TEXT};
     use super::*;
 
     #[test]
@@ -224,11 +207,5 @@ mod tests {
         };
         // Each full stop is a token of its own.
         assert_eq!(lengths, [WORDS_PER_TEXT + WORDS_PER_TEXT / 12]);
-    }
-
-    #[test]
-    fn ranks_have_words_of_their_own() {
-        let words: std::collections::BTreeSet<String> = (1..=WORDS).map(word).collect();
-        assert_eq!(words.len(), WORDS);
     }
 }
