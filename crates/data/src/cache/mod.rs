@@ -49,12 +49,12 @@ impl FeatureCache {
         if let Some(feature) = self.memory.get(&input.name, identity) {
             return Ok(feature);
         }
-        let feature = Arc::new(self.from_disk(input, value, root)?);
+        let feature = Arc::new(self.disk_or_prepared(input, value, root)?);
         self.memory.insert(&input.name, identity, &feature);
         Ok(feature)
     }
 
-    fn from_disk(&self, input: &InputColumn, value: &Value, root: &Path) -> Result<Feature> {
+    fn disk_or_prepared(&self, input: &InputColumn, value: &Value, root: &Path) -> Result<Feature> {
         // Texts are prepared faster than files are opened.
         let media = input.processor.modality() != Modality::Text;
         let disk = self.disk.as_ref().filter(|_| media);

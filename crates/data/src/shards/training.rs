@@ -138,7 +138,10 @@ impl<'a> Survey<'a> {
     fn add(&mut self, sample: Result<Sample>, divider: &Divider) -> Result<()> {
         let sample = match sample {
             Ok(sample) => sample,
-            Err(error) => return Ok(self.manifest.broken.push(error)),
+            Err(error) => {
+                self.manifest.broken.push(error);
+                return Ok(());
+            }
         };
         for column in sample.values.keys() {
             if !self.manifest.columns.contains(column) {
@@ -247,9 +250,8 @@ mod tests {
         let divided = crate::split::split(&manifest.samples, &config(), 3).unwrap();
         assert_eq!(sorted, divided.train);
         assert_ne!(whole, rows(stream.portions(Shuffle::new(3, 2), None, size).unwrap()));
-        let mut portions = stream.portions(shuffle, None, size).unwrap();
         let mut given = 0;
-        while let Some(portion) = portions.next() {
+        for portion in stream.portions(shuffle, None, size).unwrap() {
             given += portion.samples.len();
             let resumed = stream.portions(shuffle, Some(portion.position), size).unwrap();
             assert_eq!(rows(resumed), whole[given..]);
