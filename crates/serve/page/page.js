@@ -3,7 +3,7 @@
 import { showAnswer, showEmpty, showHistory } from "./answer.js";
 import { describe, exampleAddress, examplePicture, predict } from "./api.js";
 import { element, label } from "./elements.js";
-import { PictureField } from "./picture.js";
+import { MediaField, NOUNS } from "./media.js";
 
 /** The most earlier answers that stay listed. */
 const HISTORY = 8;
@@ -12,7 +12,7 @@ const HISTORY = 8;
 const THUMBNAILS = 12;
 
 const at = (id) => document.getElementById(id);
-const state = { models: [], limits: {}, model: null, pictures: [], texts: [], history: [] };
+const state = { models: [], limits: {}, model: null, media: [], texts: [], history: [] };
 let running = null;
 let wantedExample = null;
 
@@ -43,13 +43,13 @@ function build(model) {
   state.history = [];
   const isText = ({ modality }) => modality === "text";
   const media = model.inputs.filter((input) => !isText(input));
-  state.pictures = media.map((input) => new PictureField(input, pictureChanged));
+  state.media = media.map((input) => new MediaField(input, mediumChanged));
   state.texts = model.inputs.filter(isText).map(textField);
-  at("media").replaceChildren(...state.pictures.map(({ root }) => root), ...thumbnails(model));
-  at("media").hidden = state.pictures.length === 0;
+  at("media").replaceChildren(...state.media.map(({ root }) => root), ...thumbnails(model));
+  at("media").hidden = state.media.length === 0;
   at("texts").replaceChildren(...state.texts.map(({ root }) => root));
   at("composer").hidden = state.texts.length === 0;
-  at("form").classList.toggle("single", state.pictures.length === 0);
+  at("form").classList.toggle("single", state.media.length === 0);
   at("chips").replaceChildren(...(model.examples ?? []).map(chip));
   at("chips").hidden = !model.examples?.length;
   const [title, lead] = words();
@@ -62,12 +62,14 @@ function build(model) {
 
 /** The heading and the sentence below it, by what the model takes. */
 function words() {
-  const [pictures, texts] = [state.pictures.length, state.texts.length];
-  if (pictures && texts) {
-    return ["Ask about a picture", "Choose a picture, type a question, press Enter."];
+  const nouns = [...new Set(state.media.map(({ modality }) => NOUNS[modality]))];
+  if (nouns.length === 0) return ["Ask the model", "Type a text and press Enter."];
+  const medium = nouns.map((noun) => `a ${noun}`).join(" or ");
+  if (state.texts.length) {
+    return [`Ask about ${medium}`, `Choose ${medium}, type a question, press Enter.`];
   }
-  if (pictures) return ["What is in this picture?", "Choose a picture and the model answers."];
-  return ["Ask the model", "Type a text and press Enter."];
+  const title = nouns.length === 1 ? `What is in this ${nouns[0]}?` : "What is in these files?";
+  return [title, `Choose ${medium} and the model answers.`];
 }
 
 function textField({ name }) {
@@ -98,10 +100,10 @@ function chip(example) {
   return element("button", { type: "button", onclick: ask }, text);
 }
 
-/** The strip of example pictures, for the first picture field. */
+/** The strip of example pictures, for the first field of a picture. */
 function thumbnails(model) {
   const count = Math.min(model.example_images, THUMBNAILS);
-  const field = state.pictures[0];
+  const field = state.media.find(({ modality }) => modality === "image");
   if (!count || !field) return [];
   const buttons = Array.from({ length: count }, (_, index) => {
     const src = exampleAddress(model.name, index);
@@ -136,8 +138,8 @@ function markExample(index) {
   });
 }
 
-/** A new picture starts a new conversation. */
-function pictureChanged(byHand) {
+/** A new medium starts a new conversation. */
+function mediumChanged(byHand) {
   running?.abort();
   wantedExample = null;
   notice();
@@ -158,7 +160,7 @@ function reset() {
 /** What is filled in, name → text or file. */
 function inputs() {
   const filled = new Map();
-  for (const { name, file } of state.pictures) if (file) filled.set(name, file);
+  for (const { name, file } of state.media) if (file) filled.set(name, file);
   for (const { name, area } of state.texts) {
     if (area.value.trim()) filled.set(name, area.value.trim());
   }
@@ -206,7 +208,7 @@ function show(entry) {
 function listHistory(shown) {
   const earlier = state.history.filter((entry) => entry !== shown && entry.asked);
   showHistory(at("history"), at("history-list"), earlier, show);
-  at("history-title").textContent = state.pictures.length ? "Earlier on this picture" : "Earlier";
+  at("history-title").textContent = state.media.length ? `Earlier on this ${NOUNS[state.media[0].modality]}` : "Earlier";
 }
 
 function busy(on) {
@@ -220,22 +222,20 @@ function busy(on) {
 
 /** Says what went wrong; `again` is what a button then offers to try again. */
 function fail({ code, message, field }, again) {
-  for (const picture of state.pictures) picture.mark(picture.name === field);
+  for (const medium of state.media) medium.mark(medium.name === field);
   const megabytes = Math.floor(state.limits.body_bytes / 1e6);
   const known = {
     unreachable: ["The server does not answer", "Check that it is still running, then try again."],
     busy: ["The server is busy", "Other requests come first. Try again in a moment."],
-    undecodable_image: [
-      "This picture cannot be read",
-      "Choose a PNG, JPEG, WebP, GIF, BMP or TIFF file.",
-    ],
     body_too_large: ["This file is too large", `Choose one below ${megabytes} MB.`],
     internal: ["The model failed on this request", "Others are not affected. Try other inputs."],
   };
+  const wrong = state.media.find(({ name }) => name === field);
   const sentence = message && `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-  const [title, text] = known[code] ?? ["This did not work", sentence];
+  const title = wrong ? `This ${NOUNS[wrong.modality]} cannot be read` : "This did not work";
+  const [heading, text] = known[code] ?? [title, sentence];
   const isPassing = ["unreachable", "busy"].includes(code);
-  notice({ title, text, again: isPassing ? again : null });
+  notice({ title: heading, text, again: isPassing ? again : null });
 }
 
 /** Shows a notice, or none. */
@@ -250,11 +250,13 @@ function notice(content) {
   at("notice").replaceChildren(...parts);
 }
 
-/** Gives a dropped or pasted file to the picture field under `target`, else to the first. */
+/** Gives a dropped or pasted file to the field under `target`, else to the first of its kind, else to the first. */
 function receive(transfer, target) {
   const [file] = transfer?.files ?? [];
-  if (!file || state.pictures.length === 0) return false;
-  const field = state.pictures.find(({ root }) => root.contains(target)) ?? state.pictures[0];
+  if (!file || state.media.length === 0) return false;
+  const kind = ({ modality }) => file.type.startsWith(`${modality}/`);
+  const under = state.media.find(({ root }) => root.contains(target));
+  const field = under ?? state.media.find(kind) ?? state.media[0];
   field.set(file, true);
   return true;
 }

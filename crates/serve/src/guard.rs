@@ -11,9 +11,9 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::error::ApiError;
 
-/// Nothing but the server's own files; pictures may also be ones that the page itself holds.
+/// Nothing but the server's own files; media may also be ones that the page itself holds.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+     img-src 'self' blob: data:; media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'";
 
 /// The rules of access of one server.

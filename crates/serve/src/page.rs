@@ -28,9 +28,9 @@ const ASSETS: [(&str, &str, &str); 7] = [
         include_str!("../page/elements.js"),
     ),
     (
-        "picture.js",
+        "media.js",
         "text/javascript; charset=utf-8",
-        include_str!("../page/picture.js"),
+        include_str!("../page/media.js"),
     ),
     (
         "style.css",

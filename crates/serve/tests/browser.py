@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Drives the web page in a real browser: picture through the file input, question, Enter, answer.
+"""Drives the web page in a real browser: a file through the file input, question, Enter, answer.
 
-    python3 browser.py http://127.0.0.1:7860/ PICTURE QUESTION [--screenshot answer.png]
+    python3 browser.py http://127.0.0.1:7860/ FILE QUESTION [--screenshot answer.png]
 
 Prints the answer as one JSON line {"answer", "probability", "top"} and exits 0; prints
 what went wrong on stderr and exits 1. Needs Python 3 alone and Debian's chromium and
@@ -145,7 +145,9 @@ return {
     value: row.querySelector(".name").textContent,
     probability: row.querySelector(".share").textContent,
   })),
-  pictureShown: [...document.querySelectorAll(".picture img")].some((one) => one.naturalWidth),
+  mediumShown: [...document.querySelectorAll(".medium img, .medium video, .medium audio")].some(
+    (one) => one.naturalWidth || one.readyState >= 1,
+  ),
 };
 """
 
@@ -154,13 +156,14 @@ def ask(browser, options):
     """Uploads, asks, and returns what the page shows."""
     browser.call("POST", "/url", {"url": options.address})
     browser.wait(
-        lambda: browser.run("return document.querySelectorAll('#form textarea').length > 0"),
+        lambda: browser.run("return document.querySelectorAll('#form textarea, #form input').length > 0"),
         "the form did not appear",
     )
-    if options.picture:
-        browser.type("input[type=file]", os.path.abspath(options.picture))
-        browser.wait(lambda: browser.run(READ)["pictureShown"], "the preview did not appear")
-    browser.type("#form textarea", options.question + ENTER)
+    if options.file:
+        browser.type("input[type=file]", os.path.abspath(options.file))
+        browser.wait(lambda: browser.run(READ)["mediumShown"], "the preview did not appear")
+    if options.question:
+        browser.type("#form textarea", options.question + ENTER)
 
     def shown():
         page = browser.run(READ)
@@ -181,8 +184,8 @@ def ask(browser, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("address", help="the server's address, such as http://127.0.0.1:7860/")
-    parser.add_argument("picture", help="the picture to upload; empty for none")
-    parser.add_argument("question")
+    parser.add_argument("file", help="the picture, recording or video to upload; empty for none")
+    parser.add_argument("question", help="what to ask; empty where the model takes no text")
     parser.add_argument("--expect", help="fail unless this is the answer")
     parser.add_argument("--screenshot", help="where to save a PNG of the page")
     parser.add_argument("--size", default="1200,900", help="the window's WIDTH,HEIGHT")

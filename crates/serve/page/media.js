@@ -3,19 +3,34 @@
 import { element, label } from "./elements.js";
 
 const ACCEPT = {
-  image: "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff",
-  audio: "audio/*",
-  video: "video/*",
+  image: "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,image/svg+xml",
+  audio: "audio/*,video/*",
+  video: "video/*,image/gif,image/png,image/webp",
+};
+
+/** What people call a file of a modality. */
+export const NOUNS = { image: "picture", audio: "recording", video: "video" };
+
+/** What the prompt shows, in strokes on 48 × 48. */
+const ICONS = {
+  image:
+    "M9 12.5A4.5 4.5 0 0 1 13.5 8h21a4.5 4.5 0 0 1 4.5 4.5v23a4.5 4.5 0 0 1-4.5 4.5h-21" +
+    "A4.5 4.5 0 0 1 9 35.5zM9 33l8.5-9 7 7.5 5-5L39 35" +
+    "M32.5 17.5a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0",
+  audio: "M8 21v6M16 14v20M24 8v32M32 16v16M40 21v6",
+  video:
+    "M8 14.5A4.5 4.5 0 0 1 12.5 10h23a4.5 4.5 0 0 1 4.5 4.5v19a4.5 4.5 0 0 1-4.5 4.5h-23" +
+    "A4.5 4.5 0 0 1 8 33.5zM20.5 18v12l10-6z",
 };
 
 /** Pictures at most this wide show their pixels rather than a blur. */
 const SMALL = 160;
 
 /** A field for input `name`; `onChange(byHand)` runs when its file changes. */
-export class PictureField {
+export class MediaField {
   constructor({ name, modality }, onChange) {
     this.name = name;
-    this.isImage = modality === "image";
+    this.modality = modality;
     this.file = null;
     this.onChange = onChange;
     this.input = element("input", {
@@ -27,11 +42,9 @@ export class PictureField {
       "aria-describedby": `caption-${name}`,
       onchange: () => this.picked(),
     });
-    this.preview = element("img", { alt: "", hidden: true });
-    this.preview.addEventListener("load", () => this.describe());
-    this.preview.addEventListener("error", () => this.hidePreview());
-    this.prompt = prompt(name, this.isImage ? "picture" : `${modality} file`);
-    this.zone = element("label", { class: "drop" }, this.input, this.preview, this.prompt);
+    this.preview = null;
+    this.prompt = prompt(modality);
+    this.zone = element("label", { class: `drop ${modality}` }, this.input, this.prompt);
     this.caption = element("span", { id: `caption-${name}` });
     this.remove = element(
       "button",
@@ -39,7 +52,7 @@ export class PictureField {
       "Remove",
     );
     const below = element("div", { class: "caption" }, this.caption, this.remove);
-    this.root = element("div", { class: "field picture" }, this.zone, below);
+    this.root = element("div", { class: "field medium" }, this.zone, below);
     this.listen();
   }
 
@@ -71,19 +84,39 @@ export class PictureField {
 
   /** Takes `file`, or none for null; `byHand` tells a person's own file from an example. */
   set(file, byHand) {
-    URL.revokeObjectURL(this.preview.src);
     this.file = file;
-    this.preview.hidden = !(file && this.isImage);
-    if (this.preview.hidden) this.preview.removeAttribute("src");
-    else this.preview.src = URL.createObjectURL(file);
-    const another = `Choose another ${label(this.name).toLowerCase()}.`;
-    this.preview.alt = file ? `${file.name}. ${another}` : "";
-    this.prompt.hidden = !this.preview.hidden;
+    this.show(file ? this.shown(file) : null);
     this.caption.textContent = file ? file.name : "";
     this.remove.hidden = !file;
     this.root.classList.toggle("filled", Boolean(file));
     this.mark(false);
     this.onChange(byHand);
+  }
+
+  /** An element that shows or plays `file`; what it is decides, not the modality: a video may be an animated picture. */
+  shown(file) {
+    const src = URL.createObjectURL(file);
+    const another = `Choose another ${NOUNS[this.modality]}.`;
+    const name = label(this.name);
+    const hide = () => this.hidePreview();
+    if (file.type.startsWith("audio/")) {
+      return element("audio", { src, controls: true, "aria-label": name, onerror: hide });
+    }
+    if (file.type.startsWith("video/")) {
+      const kept = { controls: true, muted: true, loop: true, playsinline: true, autoplay: true };
+      return element("video", { src, ...kept, "aria-label": name, onerror: hide });
+    }
+    const describe = () => this.describe();
+    return element("img", { src, alt: `${file.name}. ${another}`, onload: describe, onerror: hide });
+  }
+
+  /** Puts `preview` in the place of the one before it, or the prompt where it is null. */
+  show(preview) {
+    if (this.preview) URL.revokeObjectURL(this.preview.src);
+    this.preview?.remove();
+    this.preview = preview;
+    if (preview) this.zone.append(preview);
+    this.prompt.hidden = Boolean(preview);
   }
 
   describe() {
@@ -95,8 +128,7 @@ export class PictureField {
   /** The browser cannot show the file; the server may still read it. */
   hidePreview() {
     if (!this.file) return;
-    this.preview.hidden = true;
-    this.prompt.hidden = false;
+    this.show(null);
     this.caption.textContent = `${this.file.name} · no preview`;
   }
 
@@ -107,23 +139,18 @@ export class PictureField {
   }
 }
 
-function prompt(name, kind) {
+function prompt(modality) {
   const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   icon.setAttribute("viewBox", "0 0 48 48");
   icon.setAttribute("aria-hidden", "true");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute(
-    "d",
-    "M9 12.5A4.5 4.5 0 0 1 13.5 8h21a4.5 4.5 0 0 1 4.5 4.5v23a4.5 4.5 0 0 1-4.5 4.5h-21" +
-      "A4.5 4.5 0 0 1 9 35.5zM9 33l8.5-9 7 7.5 5-5L39 35" +
-      "M32.5 17.5a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0",
-  );
+  path.setAttribute("d", ICONS[modality]);
   icon.append(path);
   return element(
     "span",
     { class: "prompt" },
     icon,
-    element("strong", {}, `Drop a ${kind} here`),
+    element("strong", {}, `Drop a ${NOUNS[modality]} here`),
     element("span", {}, "or ", element("u", {}, "choose a file"), ", or paste one"),
   );
 }
