@@ -20,6 +20,21 @@ fn damaged() -> Fixture {
     fixture
 }
 
+/// A set in which one picture's header claims four times its width, one is a sound, and one is all zeros.
+fn forged() -> Fixture {
+    let fixture = Fixture::new();
+    let picture = image::load_from_memory(&fixture.read(SPOILT[0])).unwrap();
+    let mut bitmap = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bitmap, image::ImageFormat::Bmp).unwrap();
+    let mut bitmap = bitmap.into_inner();
+    bitmap[18..22].copy_from_slice(&64u32.to_le_bytes());
+    fixture.write(SPOILT[0], bitmap);
+    let sound = concat!(env!("CARGO_MANIFEST_DIR"), "/../../reference/audio/s16.wav");
+    fixture.write(SPOILT[1], std::fs::read(sound).unwrap());
+    fixture.write(SPOILT[2], vec![0; 900]);
+    fixture
+}
+
 fn quarantined(fixture: &Fixture, path: &str) -> Vec<u64> {
     let text = String::from_utf8(fixture.read(path)).unwrap();
     json_lines(&text)
@@ -30,7 +45,10 @@ fn quarantined(fixture: &Fixture, path: &str) -> Vec<u64> {
 
 #[test]
 fn a_check_accounts_for_every_row_and_prints_its_report_over_the_budget_too() {
-    let fixture = damaged();
+    [damaged(), forged()].iter().for_each(check_accounts);
+}
+
+fn check_accounts(fixture: &Fixture) {
     let check = ["data", "check", "rows.jsonl", "--json", "--quiet", "--out", "account"];
     let finished = fixture.expect(&check, 3, &["6 of 60 rows", "quarantine.jsonl"]);
     let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
@@ -49,7 +67,7 @@ fn a_check_accounts_for_every_row_and_prints_its_report_over_the_budget_too() {
         ),
         (Some(60), Some(54), Some(0))
     );
-    assert_eq!(quarantined(&fixture, "account/quarantine.jsonl"), ROWS);
+    assert_eq!(quarantined(fixture, "account/quarantine.jsonl"), ROWS);
     fixture.expect(
         &["data", "check", "rows.jsonl", "--failure-budget", "0.1", "--quiet"],
         0,
@@ -73,7 +91,10 @@ fn a_check_accounts_for_every_row_and_prints_its_report_over_the_budget_too() {
 
 #[test]
 fn training_goes_on_within_the_budget_and_stops_above_it() {
-    let fixture = damaged();
+    [damaged(), forged()].iter().for_each(check_budget);
+}
+
+fn check_budget(fixture: &Fixture) {
     let train = |run: &str, budget: &str, code: i32| {
         let budget = format!("data.failure_budget={budget}");
         fixture.expect(
@@ -83,7 +104,7 @@ fn training_goes_on_within_the_budget_and_stops_above_it() {
         );
     };
     train("within", "0.1", 0);
-    assert_eq!(quarantined(&fixture, "within/quarantine.jsonl"), ROWS);
+    assert_eq!(quarantined(fixture, "within/quarantine.jsonl"), ROWS);
     train("above", "0.02", 3);
 }
 
