@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 /// How many training rows are kept to fit tokenizers and labels to.
-const KEPT: usize = 100_000;
+const KEPT: usize = 20_000;
 /// How many labels are told apart when rows are looked for that show a new one.
 const LABELS: usize = 1_000_000;
 
@@ -35,7 +35,7 @@ pub struct Portion {
 
 impl TrainingStream {
     /// Looks at every row of the shards at `path` without its media. The manifest has the rows for validation and test,
-    /// and of those for training the first hundred thousand and all that show a new label in the columns `targets`.
+    /// and of those for training the first twenty thousand and all that show a new label in the columns `targets`.
     ///
     /// # Errors
     /// Those of [`ShardSet::open`] and of [`Divider::new`].
