@@ -9,6 +9,7 @@ mod events;
 mod examples;
 mod metrics;
 pub mod optimizer;
+mod page;
 mod plan;
 mod quarantine;
 mod recipe;
