@@ -16,6 +16,7 @@ mod recipe;
 mod report;
 mod schedule;
 mod score;
+mod stats;
 mod tensorboard;
 mod trainer;
 
@@ -28,4 +29,5 @@ pub use metrics::{Confusion, Intervals, Metrics};
 pub use plan::{Plan, open_rows};
 pub use recipe::{DataConfig, InputConfig, OutputConfig, Recipe, StopConfig, TrainingConfig};
 pub use score::{ScoredRow, Scores};
+pub use stats::DataPage;
 pub use trainer::{Outcome, Trainer};
