@@ -8,8 +8,9 @@ use serde::Serialize;
 
 /// Bins that are shown at least, so that a single bar stands among its neighbours.
 const FEWEST: usize = 7;
-/// Labels along an axis.
+/// Labels along an axis of bounds, and round numbers along one of values, about.
 const TICKS: usize = 7;
+const ROUND_TICKS: usize = 9;
 
 /// A distribution ready for the template.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,14 +82,17 @@ pub fn bars(subject: &Subject, histogram: &Histogram) -> Option<BarsView> {
     })
 }
 
-/// The one value that all have: `64 px`, `1.6 s each, 1 h 20 min in all`.
-pub fn same(subject: &Subject, histogram: &Histogram) -> Option<String> {
-    let value = subject.unit.show(histogram.minimum);
-    let text = match subject.total {
-        true => format!("{value} each, {} in all", subject.unit.show(histogram.sum)),
-        false => value,
-    };
-    (histogram.minimum == histogram.maximum).then_some(text)
+/// The one value that all have, `64 px` wide, and what they sum up to; nothing where values differ.
+pub fn same(subject: &Subject, histogram: &Histogram) -> Vec<(&'static str, String)> {
+    let show = |value| subject.unit.show(value);
+    let mut facts = Vec::new();
+    if histogram.minimum == histogram.maximum {
+        facts.push((subject.short, show(histogram.minimum)));
+        if subject.total {
+            facts.push(("in all", show(histogram.sum)));
+        }
+    }
+    facts
 }
 
 fn percent(share: f64) -> String {
@@ -125,7 +129,7 @@ fn range(unit: Unit, histogram: &Histogram, bin: usize) -> String {
 
 /// Bins of one width have a linear axis with round numbers on it.
 fn even_ticks(histogram: &Histogram) -> Vec<Tick> {
-    let scale = Scale::tight([histogram.minimum, histogram.maximum].into_iter(), TICKS);
+    let scale = Scale::tight([histogram.minimum, histogram.maximum].into_iter(), ROUND_TICKS);
     let tick = |value: f64| Tick {
         at: percent(scale.share(value)),
         label: format::tick(value, scale.step),
@@ -200,19 +204,23 @@ mod tests {
 
     fn view(unit: Unit, values: &[f64], bounds: &[f64]) -> BarsView {
         let histogram = histogram(values, bounds);
-        assert_eq!(same(&subject(unit), &histogram), None);
+        assert_eq!(same(&subject(unit), &histogram), []);
         bars(&subject(unit), &histogram).unwrap()
     }
 
     #[test]
     fn one_value_is_said_and_not_drawn() {
-        let check = |unit: Unit, value: f64, expected: &str| {
+        let check = |unit: Unit, value: f64, expected: &[&str]| {
             let histogram = histogram(&[value; 3], &[32.0, 64.0, 128.0]);
-            assert_eq!(same(&subject(unit), &histogram).as_deref(), Some(expected));
+            let facts = same(&subject(unit), &histogram);
+            assert!(
+                facts.iter().map(|fact| fact.1.as_str()).eq(expected.iter().copied()),
+                "{facts:?}"
+            );
             assert_eq!(bars(&subject(unit), &histogram), None);
         };
-        check(Unit::Pixels, 64.0, "64 px");
-        check(Unit::Bytes, 512.0, "512 bytes each, 1.5 KiB in all");
+        check(Unit::Pixels, 64.0, &["64 px"]);
+        check(Unit::Bytes, 512.0, &["512 bytes", "1.5 KiB"]);
     }
 
     #[test]

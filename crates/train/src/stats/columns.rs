@@ -87,7 +87,7 @@ fn facts(column: &ColumnStatistics, report: &Report) -> Vec<(&'static str, Strin
     };
     facts.push((distinct, count(column.distinct)));
     for (subject, histogram) in histograms(column) {
-        facts.extend(same(&subject, histogram).map(|text| (subject.short, text)));
+        facts.extend(same(&subject, histogram));
     }
     facts
 }

@@ -120,3 +120,65 @@ fn note(column: &ColumnStatistics) -> String {
         counted(column.present, "row", "rows")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sensorium_data::Manifest;
+    use sensorium_data::check::{CheckOptions, check as look};
+    use serde_json::{Value, json};
+    use std::sync::atomic::AtomicBool;
+
+    /// The labels in the first column of `rows` with their shares of all rows and of each split.
+    fn check(rows: &[Value], expected: &[(&str, &str, &[&str])], note: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        std::fs::write(folder.path().join("rows.jsonl"), lines).unwrap();
+        let manifest = Manifest::open(&folder.path().join("rows.jsonl")).unwrap();
+        let report = look(&manifest, &CheckOptions::default(), &AtomicBool::new(false), &|_, _| {}).unwrap();
+        let view = labels(&report.columns[0], &report).unwrap();
+        let found: Vec<(&str, &str, Vec<&str>)> = view
+            .first
+            .iter()
+            .map(|label| {
+                let cells = label.splits.iter().map(|cell| cell.share.as_str());
+                (label.value.as_str(), label.share.as_str(), cells.collect())
+            })
+            .collect();
+        let expected: Vec<(&str, &str, Vec<&str>)> = expected
+            .iter()
+            .map(|(value, share, cells)| (*value, *share, cells.to_vec()))
+            .collect();
+        assert_eq!((found, view.note.as_str()), (expected, note));
+    }
+
+    #[test]
+    fn shares_are_of_the_rows_of_each_split() {
+        let row = |answer: Value, split: &str| json!({"answer": answer, "split": split});
+        let single = [("yes", "train"), ("yes", "train"), ("no", "train"), ("no", "test")];
+        let mut rows: Vec<Value> = single.iter().map(|(answer, split)| row(json!(answer), split)).collect();
+        rows.push(row(Value::Null, "train"));
+        check(
+            &rows,
+            &[
+                ("no", "50.0%", &["33.3%", "100.0%"]),
+                ("yes", "50.0%", &["66.7%", "0.0%"]),
+            ],
+            "Always answering “no” is right in 50.0% of 4 rows.",
+        );
+        let several = [
+            (json!(["red", "round"]), "train"),
+            (json!(["red"]), "train"),
+            (json!(["red", "round"]), "test"),
+        ];
+        let rows: Vec<Value> = several.into_iter().map(|(tags, split)| row(tags, split)).collect();
+        check(
+            &rows,
+            &[
+                ("red", "100.0%", &["100.0%", "100.0%"]),
+                ("round", "66.7%", &["50.0%", "100.0%"]),
+            ],
+            "",
+        );
+    }
+}

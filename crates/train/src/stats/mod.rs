@@ -139,11 +139,11 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         let seconds = of_role.filter_map(|column: &ColumnStatistics| column.seconds.as_ref());
         seconds.fold(0.0, |total, seconds| total + seconds.sum)
     };
-    let mut facts = vec![
-        ("Columns", format::count(report.columns.len() as u64)),
-        ("Distinct media", format::count(report.media as u64)),
-        ("Size of the media", Unit::Bytes.show(report.bytes as f64)),
-    ];
+    let mut facts = vec![("Columns", format::count(report.columns.len() as u64))];
+    if report.media > 0 {
+        facts.push(("Distinct media", format::count(report.media as u64)));
+        facts.push(("Size of the media", Unit::Bytes.show(report.bytes as f64)));
+    }
     for (name, role) in [("Sound", Role::Audio), ("Video", Role::Video)] {
         let total = seconds(role);
         if total > 0.0 {

@@ -281,5 +281,13 @@ mod tests {
             &["1 value of answer never in training", "answer is unbalanced"],
         );
         check(&[label("yes", 0, 50), label("no", 0, 50)], &[]);
+        // Scenes of which each lies in one split are no classes; a few classes are.
+        let scenes = |count: usize| -> Vec<LabelCount> {
+            let scene = |number: usize| label(&number.to_string(), number % 2 * 9, (number + 1) % 2 * 9);
+            (0..count).map(scene).collect()
+        };
+        check(&scenes(30), &[]);
+        let few = ["2 values of answer never in training", "answer differs between splits"];
+        check(&scenes(4), &few);
     }
 }
