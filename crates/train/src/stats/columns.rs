@@ -3,8 +3,8 @@
 use super::bars::{BarsView, Subject, bars, same};
 use super::labels::{LabelsView, keeps_apart, labels};
 use super::pictures::{Pictures, Shown};
-use super::share;
 use super::unit::Unit;
+use super::{NAME, share};
 use crate::page::format;
 use sensorium_data::check::{ColumnStatistics, Histogram, MediaKind, Report, Role};
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub fn view(column: &ColumnStatistics, report: &Report, pictures: &mut Pictures)
         None => 0,
     };
     ColumnView {
-        name: column.name.clone(),
+        name: format::shorten(&column.name, NAME),
         role: column.role,
         hint: hint(column, report),
         media: kind.is_some(),

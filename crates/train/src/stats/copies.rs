@@ -1,7 +1,7 @@
 //! Duplicates, leaks, and the rows that cannot be used.
 
 use super::pictures::{Pictures, Shown};
-use super::split_names;
+use super::{NAME, split_names};
 use crate::page::format;
 use sensorium_data::Manifest;
 use sensorium_data::check::{Duplicate, Leak, Likeness, Quarantined, Report, Role};
@@ -93,7 +93,7 @@ fn group(
     let exact = likeness == Likeness::Exact;
     GroupView {
         exact,
-        column: column.to_string(),
+        column: format::shorten(column, NAME),
         role,
         rows: rows(listed, count),
         splits: Vec::new(),

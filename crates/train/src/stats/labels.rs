@@ -12,7 +12,8 @@ const OPEN: usize = 12;
 const CHARACTERS: usize = 80;
 /// Fewer values than this are classes, which every split should have.
 const GROUPS: usize = 20;
-/// By how much a split's share of a label may differ before it is pointed out.
+/// By how much a split's share of a label may differ before it is pointed out, beside two standard
+/// errors of a share of that many rows.
 const FAR: f64 = 0.05;
 
 #[derive(Debug, Clone, Serialize)]
@@ -65,7 +66,7 @@ pub fn labels(column: &ColumnStatistics, report: &Report) -> Option<LabelsView> 
             let share = share(label.splits.get(*split).copied().unwrap_or(0), *total);
             Cell {
                 share: format::percent(share),
-                far: (share - of_all).abs() > FAR,
+                far: (share - of_all).abs() > FAR + 2.0 * (of_all * (1.0 - of_all) / *total as f64).sqrt(),
             }
         };
         LabelView {
@@ -141,6 +142,7 @@ mod tests {
             .first
             .iter()
             .map(|label| {
+                assert!(label.splits.iter().all(|cell| !cell.far), "a few rows say little");
                 let cells = label.splits.iter().map(|cell| cell.share.as_str());
                 (label.value.as_str(), label.share.as_str(), cells.collect())
             })

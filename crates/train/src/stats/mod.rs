@@ -26,6 +26,10 @@ const TEMPLATES: [(&str, &str); 4] = [
 /// The splits in reading order; others follow.
 const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
+/// Columns that have a card, and characters of their names.
+const COLUMNS: usize = 60;
+const NAME: usize = 80;
+
 /// What the page about a data set is drawn from.
 #[derive(Debug, Clone, Copy)]
 pub struct DataPage<'a> {
@@ -48,6 +52,8 @@ struct Page<'a> {
     splits: Vec<SplitView>,
     notices: Vec<notices::Notice>,
     columns: Vec<columns::ColumnView>,
+    /// How many columns have no card.
+    other_columns: usize,
     leaks: CopiesView,
     duplicates: CopiesView,
     quarantine: QuarantineView,
@@ -82,8 +88,10 @@ impl DataPage<'_> {
                 .report
                 .columns
                 .iter()
+                .take(COLUMNS)
                 .map(|column| columns::view(column, self.report, &mut pictures))
                 .collect(),
+            other_columns: self.report.columns.len().saturating_sub(COLUMNS),
             leaks: copies::leaks(self.report, &mut pictures),
             duplicates: copies::duplicates(self.report, &mut pictures),
             quarantine: copies::quarantine(self.report, self.manifest),
@@ -326,6 +334,12 @@ mod tests {
         let row = |number: usize| json!({"label": format!("label {}", number % 40), "image": format!("{number}.png")});
         let many = move |_: &Path| (0..400).map(row).collect();
         check("many", many, &["400", "… 200 more"], &["row 399"]);
+        let wide = |_: &Path| {
+            vec![Value::Object(
+                (0..70).map(|at| (format!("column {at:02}"), json!(at))).collect(),
+            )]
+        };
+        check("wide", wide, &["column 59", "… 10 more columns"], &["column 60"]);
         let labels = |_: &Path| {
             (0..400)
                 .map(|number| json!({"label": format!("label {}", number % 40)}))

@@ -1,7 +1,7 @@
 //! What needs attention before a model is trained on a data set.
 
 use super::labels::{keeps_apart, of_split};
-use super::{counted, share, split_names};
+use super::{NAME, counted, share, split_names};
 use crate::page::format;
 use sensorium_data::check::{ColumnStatistics, LabelCount, Report, Role};
 use serde::Serialize;
@@ -10,6 +10,8 @@ use serde::Serialize;
 /// is unbalanced.
 const MAJORITY: f64 = 0.8;
 const RATIO: usize = 50;
+/// Remarks that are shown.
+const MOST: usize = 40;
 /// Columns of more labels than this are open sets, whose rare labels are no surprise.
 const CLASSES: usize = 100;
 /// A split's labels differ from all rows' when this share of its rows would have to change, beyond
@@ -26,7 +28,7 @@ pub struct Notice {
     pub link: String,
 }
 
-/// The heaviest first.
+/// The heaviest first, [`MOST`] of them at most.
 pub fn notices(report: &Report) -> Vec<Notice> {
     let mut notices = Vec::new();
     notices.extend(unreadable(report));
@@ -44,6 +46,7 @@ pub fn notices(report: &Report) -> Vec<Notice> {
         notices.extend(empty(column, report));
         notices.extend(mixed_rates(column, report));
     }
+    notices.truncate(MOST);
     notices
 }
 
@@ -54,6 +57,10 @@ fn notice(level: &'static str, title: String, text: impl Into<String>, link: &st
         text: text.into(),
         link: link.to_string(),
     }
+}
+
+fn named(column: &ColumnStatistics) -> String {
+    format::shorten(&column.name, NAME)
 }
 
 /// A remark about a column, which links to its card.
@@ -86,7 +93,7 @@ fn duplicates(report: &Report) -> Option<Notice> {
 }
 
 fn empty(column: &ColumnStatistics, report: &Report) -> Option<Notice> {
-    let title = format!("{} is empty", column.name);
+    let title = format!("{} is empty", named(column));
     (column.role == Role::Empty).then(|| about(column, report, title, "No row has a value in this column."))
 }
 
@@ -102,7 +109,7 @@ fn mixed_rates(column: &ColumnStatistics, report: &Report) -> Option<Notice> {
             )
         })
         .collect();
-    let title = format!("{} mixes sample rates", column.name);
+    let title = format!("{} mixes sample rates", named(column));
     let text = format!("{}. Training resamples all to one.", rates.join(", "));
     (rates.len() > 1).then(|| about(column, report, title, text))
 }
@@ -125,7 +132,7 @@ fn unbalanced(column: &ColumnStatistics, report: &Report) -> Option<Notice> {
         () => return None,
     };
     let text = format!("{text} Judge by macro F1 beside accuracy.");
-    Some(about(column, report, format!("{} is unbalanced", column.name), text))
+    Some(about(column, report, format!("{} is unbalanced", named(column)), text))
 }
 
 /// Labels of the test or validation split that no row of the training split has.
@@ -138,23 +145,23 @@ fn unseen(column: &ColumnStatistics, report: &Report) -> Option<Notice> {
         .iter()
         .filter(|label| measured(label) && !in_split(label, "train"))
         .collect();
-    if !train_has_some || unseen.is_empty() {
+    if !train_has_some || unseen.is_empty() || column.labels.len() > CLASSES {
         return None;
     }
-    let named: Vec<String> = unseen
+    let examples: Vec<String> = unseen
         .iter()
         .take(3)
         .map(|label| format!("“{}”", format::shorten(&label.value, 40)))
         .collect();
-    let dots = if unseen.len() > named.len() { ", …" } else { "" };
+    let dots = if unseen.len() > examples.len() { ", …" } else { "" };
     let title = format!(
         "{} of {} never in training",
         counted(unseen.len(), "value", "values"),
-        column.name
+        named(column)
     );
     let text = format!(
         "{}{dots}: a classifier cannot learn what only the other splits hold.",
-        named.join(", ")
+        examples.join(", ")
     );
     Some(about(column, report, title, text))
 }
@@ -173,7 +180,7 @@ fn shifted(column: &ColumnStatistics, report: &Report) -> Option<Notice> {
             (distance - 2.0 * noise > SHIFT).then_some(text)
         })
         .collect();
-    let title = format!("{} differs between splits", column.name);
+    let title = format!("{} differs between splits", named(column));
     let text = format!(
         "{} would need another label to be distributed as all rows are.",
         far.join(", ")
