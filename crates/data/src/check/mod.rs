@@ -17,13 +17,15 @@ mod statistics;
 #[cfg(test)]
 mod testing;
 mod texts;
+mod thumbnail;
 
 pub use columns::{Column, Role, columns};
 pub use duplicates::{Duplicate, Leak, Likeness};
 pub use loose::open;
 pub use quarantine::{Quarantined, write_quarantine};
 pub use split::{SplitOptions, SplitReport, write_split};
-pub use statistics::{ColumnStatistics, Histogram};
+pub use statistics::{ColumnStatistics, Histogram, LabelCount};
+pub use thumbnail::thumbnail;
 
 use crate::sample::each;
 use crate::split::{Split, SplitConfig};
@@ -94,6 +96,9 @@ pub struct Report {
     pub rows: usize,
     /// Rows all of whose media can be decoded.
     pub good: usize,
+    /// The good rows as indices into the manifest's samples, ascending.
+    #[serde(skip)]
+    pub good_samples: Vec<usize>,
     /// Rows that the filter leaves out.
     pub skipped: usize,
     /// The other rows, each once with the first fault in the order of the columns, by row.
@@ -146,11 +151,12 @@ pub fn check(
     let (duplicates, duplicate_groups) = groups.duplicates(&columns);
     let (leaks, leak_groups) = groups.leaks(&columns, &splits);
     let quarantined = quarantined(manifest, &looked.faults);
-    let counted = good.iter().filter(|good| **good).count();
+    let good_samples: Vec<usize> = (0..good.len()).filter(|sample| good[*sample]).collect();
     Ok(Report {
         rows: manifest.rows(),
-        good: counted,
-        skipped: manifest.rows() - counted - quarantined.len(),
+        good: good_samples.len(),
+        skipped: manifest.rows() - good_samples.len() - quarantined.len(),
+        good_samples,
         quarantined,
         duplicates,
         duplicate_groups,
@@ -410,6 +416,7 @@ mod tests {
             (found.good, found.skipped, found.quarantined.len(), found.media),
             (2, 2, 0, 1)
         );
+        assert_eq!(found.good_samples, [0, 1]);
         let error = check(&manifest, &only("sort"), &AtomicBool::new(false), &|_, _| {}).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Missing);
     }

@@ -33,8 +33,12 @@ const LABELS: usize = 1000;
 pub struct Histogram {
     pub count: usize,
     pub minimum: f64,
+    /// A quarter of the values are below it.
+    pub lower_quartile: f64,
     pub mean: f64,
     pub median: f64,
+    /// A quarter of the values are above it.
+    pub upper_quartile: f64,
     pub maximum: f64,
     pub sum: f64,
     pub bounds: Vec<f64>,
@@ -55,8 +59,10 @@ impl Histogram {
         Some(Self {
             count: values.len(),
             minimum,
+            lower_quartile: values[values.len() / 4],
             mean: sum / values.len() as f64,
             median: values[values.len() / 2],
+            upper_quartile: values[values.len() * 3 / 4],
             maximum,
             sum,
             bounds: bounds.to_vec(),
@@ -286,7 +292,9 @@ mod tests {
         assert_eq!(histogram.counts, [1, 1, 1, 2]);
         assert_eq!((histogram.count, histogram.minimum, histogram.median), (5, 0.5, 3.0));
         assert_eq!(Histogram::new(vec![], &[1.0]), None);
+        assert_eq!((histogram.lower_quartile, histogram.upper_quartile), (1.0, 4.0));
         let even = Histogram::even((0..=100).map(f64::from).collect()).unwrap();
+        assert_eq!((even.lower_quartile, even.upper_quartile), (25.0, 75.0));
         assert_eq!((even.counts.len(), even.counts.iter().sum::<usize>()), (BINS, 101));
         assert!(
             even.counts.iter().all(|count| (5..=6).contains(count)),

@@ -90,6 +90,38 @@ fn check_accounts(fixture: &Fixture) {
 }
 
 #[test]
+fn the_page_about_a_set_is_written_whatever_the_check_finds() {
+    let fixture = damaged();
+    let stats = |more: &[&str], code: i32| {
+        let arguments = [&["data", "stats", "rows.jsonl", "--quiet", "--out", "page"], more].concat();
+        fixture.expect(&arguments, code, &[]).stdout
+    };
+    assert_eq!(stats(&[], 3), "page/stats.html\n");
+    assert_eq!(quarantined(&fixture, "page/quarantine.jsonl"), ROWS);
+    let page = String::from_utf8(fixture.read("page/stats.html")).unwrap();
+    for text in [
+        "of 60 rows; 6 cannot be read",
+        "data:image/png;base64,",
+        "which color?",
+        "<b>16 px</b> wide",
+        "10.png",
+    ] {
+        assert!(page.contains(text), "{text} is not on the page");
+    }
+    let document: serde_json::Value = serde_json::from_str(&stats(&["--json"], 3)).unwrap();
+    assert_eq!((&document["rows"], &document["good"]), (&60.into(), &54.into()));
+    let names: Vec<&str> = document["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    stats(&["--failure-budget", "0.1"], 0);
+    assert_eq!(String::from_utf8(fixture.read("page/stats.html")).unwrap(), page);
+}
+
+#[test]
 fn training_goes_on_within_the_budget_and_stops_above_it() {
     [damaged(), forged()].iter().for_each(check_budget);
 }

@@ -2,8 +2,8 @@
 //!
 //! Only geometry and text are made here; the markup, with its escaping, is in `charts.html`.
 
-use super::format;
-use super::scale::Scale;
+use crate::page::format;
+use crate::page::scale::Scale;
 use serde::Serialize;
 use std::fmt::Write;
 

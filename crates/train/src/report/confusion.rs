@@ -1,7 +1,7 @@
 //! The confusion matrix and what it says about each label.
 
 use super::data::Confusion;
-use super::format;
+use crate::page::format;
 use serde::Serialize;
 
 /// More labels than this leave no room for counts: the rarest are then taken together.

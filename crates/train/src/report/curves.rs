@@ -2,7 +2,7 @@
 
 use super::charts::{Chart, Series, Subject, chart, smooth};
 use super::data::{EvaluationPoint, ReportData, StepPoint};
-use super::format;
+use crate::page::format;
 use std::collections::BTreeSet;
 
 /// More lines than this in one chart cannot be told apart by colour.

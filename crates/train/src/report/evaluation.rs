@@ -2,7 +2,7 @@
 
 use super::confusion::{self, ConfusionView};
 use super::data::{Control, OutputReport, ReportData, SplitReport};
-use super::format;
+use crate::page::format;
 use serde::Serialize;
 
 /// The metric that speaks for an output, the first of these that it has.

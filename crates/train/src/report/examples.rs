@@ -1,16 +1,12 @@
 //! Example predictions: pictures, heat maps and the likeliest answers.
 
 use super::data::{Example, HeatMap};
-use super::format;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::page::format;
+use crate::page::picture::{Embedded, embed};
 use serde::Serialize;
 
 /// How many of the likeliest answers are shown.
 const TOP: usize = 5;
-
-/// Pictures narrower than this are enlarged without blurring their pixels.
-const SMALL: u32 = 160;
 
 /// Falls below this are faint on every map, so that noise does not look like evidence.
 const LEAST_SCALE: f64 = 0.1;
@@ -35,10 +31,8 @@ pub struct ExampleView {
 #[derive(Debug, Clone, Serialize)]
 pub struct PictureView {
     pub name: String,
-    pub base64: String,
-    /// Width over height.
-    pub aspect: String,
-    pub small: bool,
+    #[serde(flatten)]
+    pub embedded: Embedded,
     pub heat: Option<HeatView>,
 }
 
@@ -121,24 +115,11 @@ fn answer(example: &Example, (value, probability): &(String, f64)) -> Answer {
 }
 
 fn picture(name: &str, png: &[u8], heat: Option<&HeatMap>) -> PictureView {
-    let size = png_size(png).or(heat.map(|heat| [heat.width as u32, heat.height as u32]));
-    let [width, height] = size.unwrap_or([1, 1]);
-    // A very long picture would leave no room for the rest of its card.
-    let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
     PictureView {
         name: name.into(),
-        base64: STANDARD.encode(png),
-        aspect: format!("{:.3}", aspect.clamp(0.4, 4.0)),
-        small: width < SMALL,
+        embedded: embed(png, heat.map(|heat| [heat.width as u32, heat.height as u32])),
         heat: heat.and_then(heat_view),
     }
-}
-
-/// Width and height from a PNG file's header.
-fn png_size(png: &[u8]) -> Option<[u32; 2]> {
-    let read = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
-    (png.starts_with(b"\x89PNG\r\n\x1a\n")).then_some(())?;
-    Some([read(16)?, read(20)?])
 }
 
 /// `None` where the map does not have the cells it claims.
@@ -242,19 +223,6 @@ mod tests {
             None
         );
         assert_eq!(heat_view(&HeatMap::default()), None);
-    }
-
-    #[test]
-    fn a_picture_takes_its_size_from_its_header() {
-        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
-        png.extend([0, 0, 1, 64, 0, 0, 0, 160]);
-        let check = |png: &[u8], aspect: &str, small: bool| {
-            let view = picture("image", png, None);
-            assert_eq!((view.aspect.as_str(), view.small), (aspect, small));
-        };
-        check(&png, "2.000", false);
-        check(&png[..20], "1.000", true);
-        check(b"", "1.000", true);
     }
 
     #[test]

@@ -13,8 +13,8 @@ const SHOWN: usize = 10;
 pub struct Arguments {
     /// A manifest, a folder, an archive, shards, or the name of a catalogue set
     #[arg(value_name = "PATH")]
-    path: String,
-    /// Where quarantine.jsonl is written; beside the manifest by default
+    pub path: String,
+    /// Where quarantine.jsonl is written, and stats.html by `stats`; beside the manifest by default
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The share of rows that may be bad
@@ -31,10 +31,28 @@ pub struct Arguments {
     exact: bool,
     /// Print one JSON document
     #[arg(long)]
-    json: bool,
+    pub json: bool,
+}
+
+/// A set that was checked, and where its account is written.
+pub struct Checked {
+    pub manifest: Manifest,
+    pub report: Report,
+    pub folder: PathBuf,
+    budget: f64,
 }
 
 pub fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<()> {
+    let checked = look(arguments, global)?;
+    match arguments.json {
+        true => println!("{}", serde_json::to_string(&checked.report)?),
+        false => print(&checked.report),
+    }
+    checked.within_budget()
+}
+
+/// Checks what the arguments name and writes `quarantine.jsonl`.
+pub fn look(arguments: &Arguments, global: &Global) -> anyhow::Result<Checked> {
     let manifest = open(&super::locate(&arguments.path, global)?, arguments.files)?;
     let options = CheckOptions {
         only: arguments.only.as_deref().map(only).transpose()?,
@@ -47,13 +65,34 @@ pub fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<()> {
     })?;
     drop(progress);
     arguments.out.as_deref().map(files::create_folder).transpose()?;
-    let quarantine = quarantine_path(&manifest, arguments.out.as_deref());
-    write_quarantine(&quarantine, &report.quarantined)?;
-    match arguments.json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => print(&report),
+    let checked = Checked {
+        folder: folder(&manifest, arguments.out.as_deref()),
+        budget: arguments.failure_budget,
+        manifest,
+        report,
+    };
+    write_quarantine(&checked.quarantine(), &checked.report.quarantined)?;
+    Ok(checked)
+}
+
+impl Checked {
+    fn quarantine(&self) -> PathBuf {
+        self.folder.join("quarantine.jsonl")
     }
-    within_budget(&report, arguments.failure_budget, &quarantine)
+
+    pub fn within_budget(&self) -> anyhow::Result<()> {
+        let (bad, rows) = (self.report.quarantined.len(), self.report.rows);
+        let allowed = (self.budget * rows as f64).floor() as usize;
+        if bad <= allowed {
+            return Ok(());
+        }
+        let message = format!(
+            "{bad} of {rows} rows cannot be read, and the failure budget allows {allowed}; {} lists them: mend them or \
+             raise --failure-budget",
+            self.quarantine().display()
+        );
+        Err(DataError::new(ErrorKind::Budget, message).into())
+    }
 }
 
 fn only(text: &str) -> anyhow::Result<Only> {
@@ -66,26 +105,13 @@ fn only(text: &str) -> anyhow::Result<Only> {
     })
 }
 
-fn quarantine_path(manifest: &Manifest, out: Option<&Path>) -> PathBuf {
+/// `out`, or the folder of the manifest.
+fn folder(manifest: &Manifest, out: Option<&Path>) -> PathBuf {
     let beside = match manifest.path.is_dir() {
         true => Some(manifest.path.as_path()),
         false => manifest.path.parent(),
     };
-    out.or(beside).unwrap_or(Path::new("")).join("quarantine.jsonl")
-}
-
-fn within_budget(report: &Report, budget: f64, quarantine: &Path) -> anyhow::Result<()> {
-    let (bad, rows) = (report.quarantined.len(), report.rows);
-    let allowed = (budget * rows as f64).floor() as usize;
-    if bad <= allowed {
-        return Ok(());
-    }
-    let message = format!(
-        "{bad} of {rows} rows cannot be read, and the failure budget allows {allowed}; {} lists them: mend them or \
-         raise --failure-budget",
-        quarantine.display()
-    );
-    Err(DataError::new(ErrorKind::Budget, message).into())
+    out.or(beside).unwrap_or(Path::new("")).to_path_buf()
 }
 
 fn print(report: &Report) {

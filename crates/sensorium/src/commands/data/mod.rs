@@ -2,6 +2,7 @@
 
 mod check;
 mod split;
+mod stats;
 
 use crate::Global;
 use crate::progress::FetchProgress;
@@ -19,6 +20,8 @@ pub enum Command {
     },
     /// Decode every row, account for bad ones, and find duplicates and leaks between splits
     Check(check::Arguments),
+    /// Check a set and write stats.html: what each column holds, with samples, copies, leaks and bad rows
+    Stats(check::Arguments),
     /// Write the manifest again with a split that no copy straddles
     Split(split::Arguments),
 }
@@ -32,6 +35,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
                 .try_for_each(|name| fetch(name, global.quiet).map(|path| println!("{}", path.display())))?;
         }
         Command::Check(arguments) => check::run(&arguments, global)?,
+        Command::Stats(arguments) => stats::run(&arguments, global)?,
         Command::Split(arguments) => split::run(arguments, global)?,
     }
     Ok(())
