@@ -4,7 +4,7 @@ use crate::error::{Result, TrainError};
 use crate::recipe::Recipe;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::split::{SplitConfig, Splits, split};
-use sensorium_data::{DataError, Dataset, Home, InputColumn, Manifest, Processor, ProcessorConfig, Value, files};
+use sensorium_data::{DataError, Dataset, Home, InputColumn, Manifest, Processor, files};
 use sensorium_model::{Description, Device, Model, ModelConfig, OutputConfig, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,9 @@ impl Plan {
         let splits = split(&manifest.samples, config, recipe.seed)?;
         if splits.train.is_empty() {
             return Err(TrainError::Recipe("data.split: no row is left for training".into()));
+        }
+        for input in recipe.inputs.values_mut() {
+            input.processor.resolve(folder);
         }
         check_columns(&recipe, &manifest)?;
         check_stop_metric(&recipe)?;
@@ -224,10 +227,11 @@ fn check_stop_metric(recipe: &Recipe) -> Result<()> {
 fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<Vec<InputColumn>> {
     let fit = |(name, input): (&String, &crate::recipe::InputConfig)| {
         let column = column(name, &input.column);
-        let texts: Vec<&str> = match input.processor {
-            ProcessorConfig::Text(_) => texts(manifest, train, &column),
-            ProcessorConfig::Image(_) | ProcessorConfig::Audio(_) | ProcessorConfig::Video(_) => Vec::new(),
-        };
+        let values = train.iter().map(|&index| manifest.samples[index].get(&column));
+        let texts: Vec<_> = values
+            .filter_map(|value| input.processor.training_text(value))
+            .collect();
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         let processor =
             Processor::fit(&input.processor, &texts).map_err(|error| error.in_field(&format!("inputs.{name}")))?;
         Ok(InputColumn {
@@ -237,15 +241,6 @@ fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<V
         })
     };
     recipe.inputs.iter().map(fit).collect()
-}
-
-fn texts<'a>(manifest: &'a Manifest, train: &[usize], column: &str) -> Vec<&'a str> {
-    let values = train.iter().map(|&index| manifest.samples[index].get(column));
-    let text = |value: &'a Value| match value {
-        Value::Text(text) => Some(text.as_str()),
-        _ => None,
-    };
-    values.filter_map(text).collect()
 }
 
 fn describe(
