@@ -93,12 +93,16 @@ impl TextProcessor {
 
     /// The token identifiers of a text, at least one and at most `max_length`.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokens(text, self.room).map(|tokens| self.framed(tokens))
+        let text = clean::without_markup(text, &self.config);
+        self.tokens(&text, self.room).map(|tokens| self.framed(tokens))
     }
 
     /// The token identifiers of a dialogue: of its last turns as many as fit, and of the last one at least a part.
     pub fn encode_turns(&self, turns: &[Value]) -> Result<Vec<u32>> {
         let (turns, separator) = (self.config.dialogue.turns(turns)?, &self.config.dialogue.separator);
+        // Markup that one turn leaves open must not take the next one with it.
+        let plain = |turn: String| clean::without_markup(&turn, &self.config).into_owned();
+        let turns: Vec<String> = turns.into_iter().map(plain).collect();
         let mut first = turns.len().saturating_sub(1);
         let mut count = 0;
         while first > 0 {
@@ -111,17 +115,19 @@ impl TextProcessor {
             first -= 1;
         }
         // Turns that stand together may have a few tokens more than each by itself.
-        while first + 1 < turns.len() && self.tokens(&turns[first..].join(separator), self.room + 1)?.len() > self.room
-        {
+        let too_long = |first| -> Result<bool> {
+            Ok(self.tokens(&turns[first..].join(separator), self.room + 1)?.len() > self.room)
+        };
+        while first + 1 < turns.len() && too_long(first)? {
             first += 1;
         }
-        self.encode(&turns[first..].join(separator))
+        let tokens = self.tokens(&turns[first..].join(separator), self.room)?;
+        Ok(self.framed(tokens))
     }
 
-    /// At most `limit` tokens of a text, without those that are set around it.
+    /// At most `limit` tokens of a text without markup, and without those that are set around it.
     fn tokens(&self, text: &str, limit: usize) -> Result<Vec<u32>> {
-        let text = clean::without_markup(text, &self.config);
-        cut::tokens(&text, self.config.truncate, limit, |part| {
+        cut::tokens(text, self.config.truncate, limit, |part| {
             self.vocabulary.encode(&clean::clean(part, &self.config))
         })
     }

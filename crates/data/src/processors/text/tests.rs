@@ -261,6 +261,12 @@ fn a_dialogue_keeps_its_last_turns() {
     assert_eq!(processor.encode_turns(&long).unwrap(), tokens(&"the circle ".repeat(4)));
     let many = vec![turn("the", "circle"); 50_000];
     assert_eq!(processor.encode_turns(&many).unwrap(), tokens(&"the circle ".repeat(4)));
+    processor.config.html = true;
+    let open = [turn("the", "circle <!--"), turn("is", "<b>red")];
+    assert_eq!(
+        processor.encode_turns(&open).unwrap(),
+        processor.encode("the circle is red").unwrap()
+    );
     processor.config.dialogue.turns = Some(1);
     assert_eq!(
         processor.encode_turns(&turns).unwrap(),

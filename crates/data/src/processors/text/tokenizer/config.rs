@@ -73,7 +73,8 @@ pub enum TokenizerConfig {
     Tiktoken {
         /// The path of a `.tiktoken` file, relative to the recipe.
         path: String,
-        /// How texts are cut into words: `gpt2`, `cl100k_base`, `o200k_base`, or a regular expression.
+        /// How texts are cut into words: `gpt2`, `cl100k_base`, `o200k_base`, or a regular expression; what that does
+        /// not match is left out.
         pattern: String,
         /// The identifiers of special tokens by their names.
         #[serde(default)]

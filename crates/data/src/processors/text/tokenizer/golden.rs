@@ -233,3 +233,71 @@ fn hostile_files_are_refused_before_they_cost_anything() {
         assert_eq!(error.kind.code(), code, "{error}");
     }
 }
+
+#[test]
+fn odd_files_end_in_tokens_or_an_error() {
+    let step = |part: &str, value: Json| {
+        let mut document = document("unigram.json");
+        document["model"]["vocab"] = json!([
+            ["<s>", 0],
+            ["<pad>", 0],
+            ["<unk>", 0],
+            ["</s>", 0],
+            ["a", -1e308],
+            ["▁", 1e308]
+        ]);
+        document[part] = value;
+        document
+    };
+    let split = |pattern: Json| json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
+    let unigram = |vocab: Json| json!({"type": "Unigram", "unk_id": 0, "vocab": vocab});
+    let template = json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}},
+        {"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}});
+    for (part, value) in [
+        ("model", unigram(json!([["", 0.0], ["a", -1.0]]))),
+        ("model", unigram(json!([["<unk>", 0.0], ["", -1.0], ["a", -1.0]]))),
+        ("model", unigram(json!([]))),
+        (
+            "model",
+            json!({"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "", "vocab": {"": 0, "a": 1}}),
+        ),
+        (
+            "model",
+            json!({"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"], "continuing_subword_prefix": "日本"}),
+        ),
+        ("model", json!({"type": "BPE", "vocab": {"a": 0}, "merges": ["a c"]})),
+        ("pre_tokenizer", json!({"type": "FixedLength", "length": 0})),
+        ("pre_tokenizer", split(json!({"String": ""}))),
+        ("pre_tokenizer", split(json!({"Regex": ""}))),
+        ("pre_tokenizer", split(json!({"Regex": "(a+)+$|(?=(.)*)*"}))),
+        (
+            "normalizer",
+            json!({"type": "Replace", "pattern": {"String": ""}, "content": "b"}),
+        ),
+        (
+            "normalizer",
+            json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+        ),
+        (
+            "normalizer",
+            json!({"type": "Precompiled", "precompiled_charsmap": "BAAAAP////9hYQ=="}),
+        ),
+        ("post_processor", template),
+        (
+            "post_processor",
+            json!({"type": "BertProcessing", "sep": ["x", 9_999_999], "cls": ["y", 0]}),
+        ),
+        (
+            "decoder",
+            json!({"type": "Strip", "content": " ", "start": 4_000_000_000u32, "stop": 4_000_000_000u32}),
+        ),
+        (
+            "added_tokens",
+            json!([{"id": 0, "content": "", "special": true, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": true}]),
+        ),
+    ] {
+        let bytes = serde_json::to_vec(&step(part, value)).unwrap();
+        check_bytes(&json!({"kind": "file", "path": "x"}), bytes);
+    }
+}

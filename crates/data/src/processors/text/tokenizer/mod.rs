@@ -122,7 +122,13 @@ impl Vocabulary {
 
 /// The text of a vocabulary's file.
 fn text_of(path: &Path) -> Result<String> {
-    let bytes = read::read(path, "a tokenizer")?;
+    let bytes = read::read(path, "a tokenizer").map_err(|error| match error.kind {
+        ErrorKind::Missing => {
+            let message = "expected a tokenizer, found no such file; check the path, which is relative to the recipe";
+            DataError::new(ErrorKind::Missing, message).at_path(path)
+        }
+        _ => error,
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to() as u64;
         damaged("bytes that are not UTF-8").at_path(path).at_offset(offset)

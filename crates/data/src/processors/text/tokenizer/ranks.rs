@@ -17,6 +17,12 @@ const LONGEST_TOKEN: usize = 4096;
 /// No rank, and no neighbour.
 const NONE: u32 = u32::MAX;
 
+/// The longest word, in bytes, whose parts are looked through for each merge.
+const SHORT_WORD: usize = 64;
+
+/// The rank of each token by its bytes.
+type Ranks = FxHashMap<Box<[u8]>, u32>;
+
 /// How the public vocabularies cut texts into words, by name.
 const PATTERNS: [(&str, &str); 3] = [
     (
@@ -51,7 +57,7 @@ pub fn compile(pattern: &str) -> Result<Regex> {
 #[derive(Debug)]
 pub struct RankTokenizer {
     pattern: Regex,
-    ranks: FxHashMap<Box<[u8]>, u32>,
+    ranks: Ranks,
     /// The bytes of each identifier; none for special tokens and for gaps.
     bytes: Vec<Option<Box<[u8]>>>,
     special: SpecialTokens,
@@ -141,8 +147,8 @@ fn refused(error: &fancy_regex::Error) -> DataError {
     ))
 }
 
-fn parse(text: &str) -> Result<FxHashMap<Box<[u8]>, u32>> {
-    let mut ranks = FxHashMap::default();
+fn parse(text: &str) -> Result<Ranks> {
+    let mut ranks = Ranks::default();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         if !line.trim().is_empty() {
@@ -195,11 +201,54 @@ struct Merges {
     /// The rank of a part and its next one together.
     rank: Vec<u32>,
     queue: BinaryHeap<Reverse<(u32, u32)>>,
+    /// Of a short word: where each part starts, and its rank together with the next one.
+    parts: Vec<(usize, u32)>,
 }
 
 impl Merges {
-    /// Appends the tokens of `word`, in time n log n.
-    fn run(&mut self, word: &[u8], ranks: &FxHashMap<Box<[u8]>, u32>, tokens: &mut Vec<u32>) {
+    /// Appends the tokens of `word`.
+    fn run(&mut self, word: &[u8], ranks: &Ranks, tokens: &mut Vec<u32>) {
+        match word.len() <= SHORT_WORD {
+            true => self.run_short(word, ranks, tokens),
+            false => self.run_long(word, ranks, tokens),
+        }
+    }
+
+    /// Looks through all parts for each merge: time by the square of the length, and little of it.
+    fn run_short(&mut self, word: &[u8], ranks: &Ranks, tokens: &mut Vec<u32>) {
+        let together = |parts: &[(usize, u32)], at: usize| {
+            let end = parts.get(at + 2).map_or(word.len() + 1, |(start, _)| *start);
+            let bytes = word.get(parts[at].0..end);
+            bytes.and_then(|bytes| ranks.get(bytes).copied()).unwrap_or(NONE)
+        };
+        let parts = &mut self.parts;
+        parts.clear();
+        // One more part begins at the end, so that each has a next one.
+        parts.extend((0..=word.len()).map(|start| (start, NONE)));
+        for at in 0..word.len() {
+            parts[at].1 = together(parts, at);
+        }
+        while let Some((at, _)) = parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| part.1 != NONE)
+            .min_by_key(|(_, part)| part.1)
+        {
+            parts.remove(at + 1);
+            parts[at].1 = together(parts, at);
+            if at > 0 {
+                parts[at - 1].1 = together(parts, at - 1);
+            }
+        }
+        tokens.extend(
+            parts
+                .windows(2)
+                .filter_map(|pair| ranks.get(&word[pair[0].0..pair[1].0])),
+        );
+    }
+
+    /// Keeps the pairs in a queue: time n log n.
+    fn run_long(&mut self, word: &[u8], ranks: &Ranks, tokens: &mut Vec<u32>) {
         let length = word.len() as u32;
         self.next = (1..=length).collect();
         self.before = (0..length).map(|at| at.wrapping_sub(1)).collect();
@@ -208,20 +257,8 @@ impl Merges {
         (0..length).for_each(|at| self.weigh(at, word, ranks));
         while let Some(Reverse((rank, at))) = self.queue.pop() {
             // An entry whose part was merged or has another neighbour by now is out of date.
-            if self.rank[at as usize] != rank {
-                continue;
-            }
-            let taken = self.next[at as usize];
-            self.rank[taken as usize] = NONE;
-            let next = self.next[taken as usize];
-            self.next[at as usize] = next;
-            if next < length {
-                self.before[next as usize] = at;
-            }
-            self.weigh(at, word, ranks);
-            let before = self.before[at as usize];
-            if before != NONE {
-                self.weigh(before, word, ranks);
+            if self.rank[at as usize] == rank {
+                self.join(at, word, ranks);
             }
         }
         let mut at = 0;
@@ -233,14 +270,95 @@ impl Merges {
         }
     }
 
+    /// Merges the part at `at` with its next one.
+    fn join(&mut self, at: u32, word: &[u8], ranks: &Ranks) {
+        let taken = self.next[at as usize];
+        self.rank[taken as usize] = NONE;
+        let next = self.next[taken as usize];
+        self.next[at as usize] = next;
+        if let Some(before) = self.before.get_mut(next as usize) {
+            *before = at;
+        }
+        self.weigh(at, word, ranks);
+        let before = self.before[at as usize];
+        if before != NONE {
+            self.weigh(before, word, ranks);
+        }
+    }
+
     /// Looks up what the part at `at` and its next one give together.
-    fn weigh(&mut self, at: u32, word: &[u8], ranks: &FxHashMap<Box<[u8]>, u32>) {
+    fn weigh(&mut self, at: u32, word: &[u8], ranks: &Ranks) {
         let next = self.next[at as usize];
         let end = self.next.get(next as usize);
         let rank = end.and_then(|&end| ranks.get(&word[at as usize..end as usize]).copied());
         self.rank[at as usize] = rank.unwrap_or(NONE);
         if let Some(rank) = rank {
             self.queue.push(Reverse((rank, at)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The 256 bytes and some merges of a, b and c.
+    fn ranks() -> Ranks {
+        let bytes = (0..=255u8).map(|byte| vec![byte]);
+        let merges = ["ab", "bc", "aa", "abc", "cab", "aaa", "bcbc", "abab", "aaaa"].map(|it| it.as_bytes().to_vec());
+        let tokens = bytes.chain(merges).map(Vec::into_boxed_slice);
+        tokens.zip(0..).collect()
+    }
+
+    fn check(text: &str, pattern: &str, special: &[(&str, u32)], kind: &str, words: &str) {
+        let special = special
+            .iter()
+            .map(|(name, identifier)| (name.to_string(), *identifier))
+            .collect();
+        let error = RankTokenizer::new(text.into(), pattern, &special).unwrap_err();
+        assert_eq!(error.kind.code(), kind, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+
+    #[test]
+    fn damaged_files_are_refused_at_their_line() {
+        let all: String = (0..=255u8)
+            .map(|byte| format!("{} {byte}\n", STANDARD.encode([byte])))
+            .collect();
+        let with = |line: &str| format!("{all}{line}");
+        assert!(RankTokenizer::new(all.clone(), "gpt2", &BTreeMap::new()).is_ok());
+        check("", "gpt2", &[], "damaged", "no rank for the byte 0");
+        for line in ["YWI=", "YWI= x", "?? 300", "YWI= -1", " 300", "YWI= 5 6"] {
+            check(&with(line), "gpt2", &[], "damaged", &format!("(at byte {})", all.len()));
+        }
+        check(&with("YWI= 255"), "gpt2", &[], "damaged", "two tokens of rank 255");
+        check(&with("YQ== 300"), "gpt2", &[], "damaged", "there before");
+        check(&with("YWI= 1000000"), "gpt2", &[], "too_large", "1000000");
+        check(&all, "gpt2", &[("<|endoftext|>", 97)], "invalid", "<|endoftext|>");
+        check(&all, "(", &[], "invalid", "regular expression");
+    }
+
+    #[test]
+    fn a_pattern_that_runs_away_is_an_error() {
+        let all: String = (0..=255u8)
+            .map(|byte| format!("{} {byte}\n", STANDARD.encode([byte])))
+            .collect();
+        let tokenizer = RankTokenizer::new(all, r"(a|b|ab)*(?>c)|.", &BTreeMap::new()).unwrap();
+        assert_eq!(tokenizer.encode("aac").unwrap(), [97, 97, 99]);
+        let error = tokenizer.encode(&"ab".repeat(60)).unwrap_err();
+        assert!(error.message.contains("the tokenizer's pattern"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(crate::testing::cases(2000))]
+        #[test]
+        fn short_and_long_words_are_merged_alike(word in "[abc]{0,60}|[a-dé]{0,30}") {
+            let (ranks, mut merges) = (ranks(), Merges::default());
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            merges.run_short(word.as_bytes(), &ranks, &mut short);
+            merges.run_long(word.as_bytes(), &ranks, &mut long);
+            assert_eq!(short, long);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::library::LibraryTokenizer;
 use super::{MAX_TOKEN_CHARACTERS, TokenizerConfig, unigram, word_piece};
 use crate::Result;
 use crate::shield::shielded;
+use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use tokenizers::decoders::fuse::Fuse;
@@ -21,6 +22,9 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{
     AddedToken, DecoderWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
 };
+
+/// Texts whose words are counted together.
+const CHUNK: usize = 256;
 
 /// The map that the library's models are built from.
 pub(super) type Vocab = tokenizers::models::bpe::Vocab;
@@ -68,23 +72,38 @@ pub(super) fn special_tokens() -> Vec<AddedToken> {
 
 /// How often each word occurs that `pre_tokenizer` finds in the texts, in alphabetical order.
 pub(super) fn count_words(
-    pre_tokenizer: &impl PreTokenizer,
+    pre_tokenizer: &(impl PreTokenizer + Sync),
     texts: &[String],
 ) -> tokenizers::Result<BTreeMap<String, u64>> {
-    let mut counts = BTreeMap::new();
-    for text in texts {
-        let mut words = PreTokenizedString::from(text.as_str());
-        pre_tokenizer.pre_tokenize(&mut words)?;
-        for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-            match counts.get_mut(word) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.insert(word.to_string(), 1);
-                }
-            }
+    let parts = texts.par_chunks(CHUNK).map(|texts| {
+        let mut counts = BTreeMap::new();
+        texts
+            .iter()
+            .try_for_each(|text| add_words(pre_tokenizer, text, &mut counts))?;
+        Ok(counts)
+    });
+    parts.try_reduce(BTreeMap::new, |mut all, part| {
+        for (word, count) in part {
+            *all.entry(word).or_default() += count;
+        }
+        Ok(all)
+    })
+}
+
+fn add_words(
+    pre_tokenizer: &impl PreTokenizer,
+    text: &str,
+    counts: &mut BTreeMap<String, u64>,
+) -> tokenizers::Result<()> {
+    let mut words = PreTokenizedString::from(text);
+    pre_tokenizer.pre_tokenize(&mut words)?;
+    for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+        match counts.get_mut(word) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(word.to_string(), 1)),
         }
     }
-    Ok(counts)
+    Ok(())
 }
 
 /// The most frequent characters of the words, at most `limit` of them; ties by code.

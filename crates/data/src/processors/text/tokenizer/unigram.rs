@@ -18,8 +18,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 const SPACE: char = '▁';
 /// Longer words, in characters, are no words, and would take time by their square.
 const LONGEST_WORD: usize = 128;
-/// A word of its own behind all others, and how many of it are tried: the library that looks for repeated parts reads
-/// beyond the end of some few texts, and of none with enough other ends.
+/// A word of its own that is set behind all others, once or more often: the library that looks for repeated parts fails
+/// on some few texts, and with another end a text is another one.
 const LAST: &str = "\u{10ffff}";
 const ATTEMPTS: usize = 16;
 /// By how much the trainer raises the score of one character over the last that it had lost on the way.
@@ -82,21 +82,22 @@ fn pieces(vocabulary: usize, mut words: BTreeMap<String, u64>) -> tokenizers::Re
 /// hash map. They have the lowest score of all, and one step more each.
 fn in_order(mut pieces: Vec<(String, f64)>) -> Vec<(String, f64)> {
     let lowest = pieces.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);
-    let mut lost: Vec<(usize, f64)> = Vec::new();
-    let mut penalty = 0.0;
-    while lowest.is_finite() {
-        let score = lowest + penalty;
-        let same = |(_, (piece, other)): &(usize, &(String, f64))| *other == score && is_character(piece);
-        let before = lost.len();
-        lost.extend(pieces.iter().enumerate().filter(same).map(|(place, _)| (place, score)));
-        if lost.len() == before {
-            break;
+    let characters = (0..pieces.len()).filter(|&place| is_character(&pieces[place].0));
+    let mut characters: Vec<usize> = characters.collect();
+    characters.sort_by(|&left, &right| pieces[left].1.total_cmp(&pieces[right].1));
+    let (mut lost, mut score, mut penalty) = (Vec::new(), lowest, 0.0);
+    for place in characters {
+        if pieces[place].1 > score {
+            penalty += STEP;
+            score = lowest + penalty;
         }
-        penalty += STEP;
+        if pieces[place].1 == score {
+            lost.push(place);
+        }
     }
-    let mut places: Vec<usize> = lost.iter().map(|(place, _)| *place).collect();
-    places.sort_by(|left, right| pieces[*left].0.cmp(&pieces[*right].0));
-    for (place, (_, score)) in places.into_iter().zip(lost) {
+    let scores: Vec<f64> = lost.iter().map(|&place| pieces[place].1).collect();
+    lost.sort_by(|&left, &right| pieces[left].0.cmp(&pieces[right].0));
+    for (place, score) in lost.into_iter().zip(scores) {
         pieces[place].1 = score;
     }
     pieces
