@@ -2,6 +2,7 @@
 
 use crate::cache::FeatureCache;
 use crate::random::Key;
+use crate::sample::each;
 use crate::{Collated, DataError, Feature, Modality, Processor, Result, Sample, Value};
 use rand::RngExt;
 use std::collections::{BTreeMap, HashMap};
@@ -189,15 +190,20 @@ impl Dataset {
     /// About how long the [`length_input`](Self::length_input) of a sample is, in bytes as it is stored: what could not
     /// be read, or is absent, has none.
     pub(crate) fn length(&self, index: usize) -> u64 {
-        let input = self.length_input();
-        let value = input.map_or(&Value::Absent, |input| self.samples[index].get(&input.column));
-        match (value, input.map(|input| input.processor.modality())) {
-            (Value::Text(text), Some(Modality::Text)) => text.len() as u64,
-            (Value::Text(name), _) => std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len()),
-            (Value::Bytes(bytes), _) => bytes.len() as u64,
-            (Value::Stored(stored), _) => stored.length,
-            _ => 0,
-        }
+        let Some(input) = self.length_input() else {
+            return 0;
+        };
+        let mut length = 0;
+        each(self.samples[index].get(&input.column), &mut |value| {
+            length += match (value, input.processor.modality()) {
+                (Value::Text(text), Modality::Text) => text.len() as u64,
+                (Value::Text(name), _) => std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len()),
+                (Value::Bytes(bytes), _) => bytes.len() as u64,
+                (Value::Stored(stored), _) => stored.length,
+                _ => 0,
+            };
+        });
+        length
     }
 
     /// The column whose media are the costliest to encode: rows that share one are drawn together.

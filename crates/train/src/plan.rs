@@ -7,8 +7,7 @@ use sensorium_data::catalogue::Progress;
 use sensorium_data::manifest::Mix;
 use sensorium_data::split::Splits;
 use sensorium_data::{
-    DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, ProcessorConfig,
-    TrainingStream, Value, files,
+    DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, files,
 };
 use sensorium_model::{Description, Device, Model, ModelConfig, OutputConfig, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
@@ -54,6 +53,9 @@ impl Plan {
         } = rows;
         if splits.train.is_empty() {
             return Err(TrainError::Recipe("data.split: no row is left for training".into()));
+        }
+        for input in recipe.inputs.values_mut() {
+            input.processor.resolve(folder);
         }
         check_columns(&recipe, &manifest)?;
         check_stop_metric(&recipe)?;
@@ -259,10 +261,11 @@ fn check_stop_metric(recipe: &Recipe) -> Result<()> {
 fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<Vec<InputColumn>> {
     let fit = |(name, input): (&String, &crate::recipe::InputConfig)| {
         let column = column(name, &input.column);
-        let texts: Vec<&str> = match input.processor {
-            ProcessorConfig::Text(_) => texts(manifest, train, &column),
-            ProcessorConfig::Image(_) | ProcessorConfig::Audio(_) | ProcessorConfig::Video(_) => Vec::new(),
-        };
+        let values = train.iter().map(|&index| manifest.samples[index].get(&column));
+        let texts: Vec<_> = values
+            .filter_map(|value| input.processor.training_text(value))
+            .collect();
+        let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         let processor =
             Processor::fit(&input.processor, &texts).map_err(|error| error.in_field(&format!("inputs.{name}")))?;
         Ok(InputColumn {
@@ -272,15 +275,6 @@ fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<V
         })
     };
     recipe.inputs.iter().map(fit).collect()
-}
-
-fn texts<'a>(manifest: &'a Manifest, train: &[usize], column: &str) -> Vec<&'a str> {
-    let values = train.iter().map(|&index| manifest.samples[index].get(column));
-    let text = |value: &'a Value| match value {
-        Value::Text(text) => Some(text.as_str()),
-        _ => None,
-    };
-    values.filter_map(text).collect()
 }
 
 fn describe(

@@ -41,8 +41,8 @@ impl Feature {
 pub enum Collated {
     /// Normalised pixels, shape [media, height, width, channels].
     Image { shape: [usize; 4], pixels: Vec<f32> },
-    /// Token identifiers padded with zero, shape [media, length]; `lengths` counts the real ones of
-    /// each medium.
+    /// Token identifiers padded with the vocabulary's padding, shape [media, length]; `lengths` counts the real ones
+    /// of each medium.
     Text {
         shape: [usize; 2],
         tokens: Vec<i32>,

@@ -16,7 +16,7 @@ pub use audio::{
 };
 pub use feature::{Collated, Feature, FeatureShape};
 pub use image::{Augment, Decode, ImageConfig, Picture, Resize, Size};
-pub use text::{Normalization, TextConfig, TokenizerConfig};
+pub use text::{DialogueConfig, Normalization, Segment, SpecialTokens, TextConfig, TokenizerConfig, Truncate};
 pub use video::{Clip, VideoConfig};
 
 use crate::random::Key;
@@ -58,6 +58,21 @@ impl ProcessorConfig {
             Self::Text(config) => config.validate(),
             Self::Audio(config) => config.validate(),
             Self::Video(config) => config.validate(),
+        }
+    }
+
+    /// Makes the paths of files that the settings name relative to `folder`, the recipe's own.
+    pub fn resolve(&mut self, folder: &Path) {
+        if let Self::Text(config) = self {
+            config.tokenizer.resolve(folder);
+        }
+    }
+
+    /// What a value of the training set adds to the texts that [`Processor::fit`] takes, if anything.
+    pub fn training_text<'a>(&self, value: &'a Value) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(config) => text::training_text(config, value),
+            Self::Image(_) | Self::Audio(_) | Self::Video(_) => None,
         }
     }
 }
@@ -141,7 +156,7 @@ impl Processor {
     /// A medium is [`Value::Text`], a path relative to `root` that is opened as it stands, so a
     /// server must refuse such values from its clients; or [`Value::Bytes`] or [`Value::Stored`],
     /// an encoded file. A video may also be a folder, or a list of pictures; the sound of a video is
-    /// a sound.
+    /// a sound. A text may also be a list of texts or of turns, `[question, answer]`.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for an absent value or one of another type; for media also what
@@ -175,6 +190,7 @@ impl Processor {
                 prepared.map_err(|error| error.at_path(stored.source.path()).at_offset(stored.offset))
             }
             (Fitted::Text(text), Value::Text(value)) => text.encode(value).map(Feature::Text),
+            (Fitted::Text(text), Value::List(turns)) => text.encode_turns(turns).map(Feature::Text),
             (_, value) => Err(wrong_type(self.modality(), value)),
         }
     }
@@ -199,6 +215,22 @@ impl Processor {
         }
     }
 
+    /// The tokens of a text's vocabulary that are no part of a text; none for other modalities.
+    pub fn special_tokens(&self) -> Option<SpecialTokens> {
+        match &self.fitted {
+            Fitted::Text(text) => Some(text.special()),
+            _ => None,
+        }
+    }
+
+    /// The text that tokens stand for, special ones left out; none for other modalities.
+    pub fn decode(&self, tokens: &[u32]) -> Option<String> {
+        match &self.fitted {
+            Fitted::Text(text) => Some(text.decode(tokens)),
+            _ => None,
+        }
+    }
+
     /// Joins features into one batch, in their order.
     ///
     /// # Panics
@@ -206,7 +238,7 @@ impl Processor {
     pub fn collate(&self, features: &[&Feature]) -> Collated {
         match &self.fitted {
             Fitted::Image(config) => image::collate(config, features.iter().map(|it| picture(it))),
-            Fitted::Text(_) => text::collate(features.iter().map(|it| tokens(it))),
+            Fitted::Text(text) => text::collate(features.iter().map(|it| tokens(it)), text.special().padding),
             Fitted::Audio(audio) => {
                 let batch = audio.collate(features.iter().map(|it| heard(it)));
                 Collated::Audio {
@@ -308,7 +340,6 @@ mod tests {
             (&image, Value::List(vec![]), "the path of a picture, found a list"),
             (&text, Value::Absent, "a text, found nothing"),
             (&text, Value::Bytes(vec![1].into()), "a text, found an encoded file"),
-            (&text, Value::List(vec![]), "a text, found a list"),
         ] {
             let (code, message) = refusal(processor, value);
             assert_eq!(code, "invalid");
@@ -359,7 +390,7 @@ mod tests {
     fn every_field_of_the_schema_is_described() {
         let schema = serde_json::to_value(schemars::schema_for!(ProcessorConfig)).unwrap();
         let mut undescribed = HashMap::new();
-        for name in ["ImageConfig", "TextConfig"] {
+        for name in ["ImageConfig", "TextConfig", "DialogueConfig"] {
             for (field, value) in schema["$defs"][name]["properties"].as_object().unwrap() {
                 if value["description"].as_str().is_none() {
                     undescribed.insert(format!("{name}.{field}"), value);

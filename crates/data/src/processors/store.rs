@@ -1,8 +1,8 @@
-//! A fitted processor on disk: `NAME.json`, for text also `NAME.tokenizer.json`, and the hash of
-//! both.
+//! A fitted processor on disk: `NAME.json`, for text also `NAME.tokenizer.json` (or `NAME.tokenizer.tiktoken`), and the
+//! hash of both.
 
 use super::audio::AudioProcessor;
-use super::text::TextProcessor;
+use super::text::{TextProcessor, TokenizerConfig};
 use super::{Fitted, Processor, ProcessorConfig, invalid};
 use crate::{DataError, ErrorKind, Result, files};
 use std::path::{Path, PathBuf};
@@ -12,17 +12,18 @@ use std::sync::Arc;
 const VERSION: &str = "sensorium processor 1";
 
 impl Processor {
-    /// Writes `NAME.json` and, for text, `NAME.tokenizer.json` into `folder`, which is made if it
+    /// Writes `NAME.json` and, for text, the tokenizer's file into `folder`, which is made if it
     /// is missing. A file appears whole or not at all.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a name that is no plain file name; [`ErrorKind::Io`] with the
     /// path.
     pub fn save(&self, folder: &Path, name: &str) -> Result<()> {
-        let (config_path, tokenizer_path) = paths(folder, name)?;
+        let config_path = place(folder, name, ".json")?;
         files::create_folder(folder)?;
         if let Fitted::Text(text) = &self.fitted {
-            files::write_atomically(&tokenizer_path, text.tokenizer_json().as_bytes())?;
+            let tokenizer_path = place(folder, name, suffix(&text.config().tokenizer))?;
+            files::write_atomically(&tokenizer_path, text.tokenizer_text().as_bytes())?;
         }
         files::write_atomically(&config_path, (pretty(&self.config()) + "\n").as_bytes())
     }
@@ -32,7 +33,7 @@ impl Processor {
     /// # Errors
     /// [`ErrorKind::Missing`] or [`ErrorKind::Damaged`] with the path.
     pub fn load(folder: &Path, name: &str) -> Result<Self> {
-        let (config_path, tokenizer_path) = paths(folder, name)?;
+        let config_path = place(folder, name, ".json")?;
         let text = read(&config_path)?;
         let config: ProcessorConfig =
             serde_json::from_str(&text).map_err(|error| damaged("a processor's settings", &error, &config_path))?;
@@ -50,10 +51,11 @@ impl Processor {
             ProcessorConfig::Image(config) => Fitted::Image(Arc::new(config)),
             ProcessorConfig::Audio(config) => Fitted::Audio(AudioProcessor::new(&config)?),
             ProcessorConfig::Video(config) => Fitted::Video(Arc::new(config)),
-            ProcessorConfig::Text(config) => Fitted::Text(Arc::new(
-                TextProcessor::from_json(config, &read(&tokenizer_path)?)
-                    .map_err(|error| error.at_path(&tokenizer_path))?,
-            )),
+            ProcessorConfig::Text(config) => {
+                let path = place(folder, name, suffix(&config.tokenizer))?;
+                let text = TextProcessor::from_text(config, read(&path)?).map_err(|error| error.at_path(&path))?;
+                Fitted::Text(Arc::new(text))
+            }
         };
         Ok(Self { fitted })
     }
@@ -64,7 +66,7 @@ impl Processor {
         let mut hasher = blake3::Hasher::new();
         let tokenizer = match &self.fitted {
             Fitted::Image(_) | Fitted::Audio(_) | Fitted::Video(_) => "",
-            Fitted::Text(text) => text.tokenizer_json(),
+            Fitted::Text(text) => text.tokenizer_text(),
         };
         for part in [VERSION, &pretty(&self.config()), tokenizer] {
             hasher.update(&(part.len() as u64).to_le_bytes());
@@ -78,9 +80,17 @@ fn pretty(config: &ProcessorConfig) -> String {
     serde_json::to_string_pretty(config).expect("a configuration has string keys only")
 }
 
-/// The paths of the settings and of the tokenizer. Dots and separators are refused, so that no name
-/// leaves the folder or meets the files of another name.
-fn paths(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
+/// How the name of a tokenizer's file ends.
+fn suffix(tokenizer: &TokenizerConfig) -> &'static str {
+    match tokenizer {
+        TokenizerConfig::Tiktoken { .. } => ".tokenizer.tiktoken",
+        _ => ".tokenizer.json",
+    }
+}
+
+/// The path of one of a processor's files. Dots and separators are refused, so that no name leaves the folder or meets
+/// the files of another name.
+fn place(folder: &Path, name: &str, suffix: &str) -> Result<PathBuf> {
     if name.is_empty() || name.contains(['/', '\\', '.', '\0', ':']) {
         return Err(invalid(format!(
             "expected an input name without dots, colons and slashes to store a processor under, \
@@ -88,8 +98,7 @@ fn paths(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
              rename the input"
         )));
     }
-    let file = |suffix: &str| folder.join(format!("{name}{suffix}"));
-    Ok((file(".json"), file(".tokenizer.json")))
+    Ok(folder.join(format!("{name}{suffix}")))
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -146,6 +155,41 @@ mod tests {
                 assert_eq!(file(name), file("again"));
                 assert_eq!(file(name).is_some(), suffix == ".json" || json != IMAGE);
             }
+        }
+    }
+
+    #[test]
+    fn a_public_vocabulary_is_stored_with_the_run() {
+        let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reference/tokenizers");
+        let file = r#"{"modality":"text","tokenizer":{"kind":"file","path":"words.json"}}"#;
+        let ranks = r#"{"modality":"text","tokenizer":{"kind":"tiktoken","path":"ranks.tiktoken","pattern":"gpt2"}}"#;
+        for (json, original, stored) in [
+            (file, "words.json", "x.tokenizer.json"),
+            (ranks, "ranks.tiktoken", "x.tokenizer.tiktoken"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::copy(reference.join(original), folder.path().join(original)).unwrap();
+            let mut config: ProcessorConfig = serde_json::from_str(json).unwrap();
+            config.resolve(folder.path());
+            let before = Processor::fit(&config, &[]).unwrap();
+            std::fs::remove_file(folder.path().join(original)).unwrap();
+            let missing = Processor::fit(&config, &[]).unwrap_err();
+            assert_eq!(missing.kind, ErrorKind::Missing, "{missing}");
+            before.save(folder.path(), "x").unwrap();
+            assert!(folder.path().join(stored).exists());
+            let after = Processor::load(folder.path(), "x").unwrap();
+            assert_eq!(
+                (after.hash(), after.special_tokens()),
+                (before.hash(), before.special_tokens())
+            );
+            assert_eq!(
+                after.config(),
+                serde_json::from_str(json).unwrap(),
+                "no folder is part of a run"
+            );
+            let value = Value::Text("The quick brown fox".into());
+            let feature = after.prepare(&value, folder.path()).unwrap();
+            assert_eq!(feature, before.prepare(&value, folder.path()).unwrap());
         }
     }
 

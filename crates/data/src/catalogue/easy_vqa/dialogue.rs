@@ -128,7 +128,7 @@ fn candidates(turn: &Turn, key: &Key) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Manifest, Value};
+    use crate::{Feature, Manifest, Processor, Value};
     use std::collections::BTreeSet;
 
     fn asked(number: u32, turns: &[(&str, &str)]) -> Vec<Asked> {
@@ -230,5 +230,24 @@ mod tests {
         let turn = vec![first.get("question").clone(), first.get("answer").clone()];
         assert_eq!(sample.get("history"), &Value::List(vec![Value::List(turn)]));
         assert_eq!(first.get("history"), &Value::List(Vec::new()));
+    }
+
+    #[test]
+    fn a_text_input_reads_the_history() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), asked(3, &KNOWN)).unwrap();
+        let manifest = Manifest::open(folder.path()).unwrap();
+        let config = r#"{"modality":"text","tokenizer":{"kind":"byte"},"max_length":9999}"#;
+        let processor = Processor::fit(&serde_json::from_str(config).unwrap(), &[]).unwrap();
+        let mut turns: Vec<String> = Vec::new();
+        for sample in &manifest.samples {
+            let feature = processor.prepare(sample.get("history"), folder.path()).unwrap();
+            let Feature::Text(tokens) = feature else {
+                panic!("not a text")
+            };
+            assert_eq!(processor.decode(&tokens).unwrap(), turns.join(" "));
+            turns.extend(["question", "answer"].map(|column| sample.get(column).label().unwrap()));
+        }
+        assert!(turns.len() > 4);
     }
 }

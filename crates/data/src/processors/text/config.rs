@@ -1,31 +1,50 @@
 //! The settings of a text input, as a recipe writes them.
 
-use super::super::in_bounds;
+use super::super::{in_bounds, invalid};
+use super::dialogue::DialogueConfig;
+use super::tokenizer::TokenizerConfig;
 use crate::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The four special tokens and the 256 bytes.
-const SMALLEST_BPE: usize = 260;
-/// The four special tokens and one word.
-const SMALLEST_WORD: usize = 5;
-const LARGEST_VOCABULARY: usize = 1_000_000;
 const LARGEST_MAX_LENGTH: usize = 65_536;
 
-/// How texts are read: normalised, cleaned of control characters, their white space collapsed, then
-/// tokenised.
+/// How texts are read: cleaned, brought to one form, tokenised and cut.
+///
+/// A public vocabulary (`file`, `tiktoken`) cleans texts by its own rules: for it, every step here is left out unless
+/// it is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TextConfig {
-    /// How texts are cut into tokens; trained on the column's training texts.
+    /// How texts are cut into tokens; trained on the column's training texts, or read from a file.
     pub tokenizer: TokenizerConfig,
-    /// The number of tokens after which a text is cut.
+    /// The largest number of tokens of a text, those that a public vocabulary adds included.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_length: usize,
-    /// Whether capital letters become small ones.
-    pub lowercase: bool,
-    /// How different ways to write the same character become one.
-    pub normalization: Normalization,
+    /// What is cut off a text that is longer.
+    pub truncate: Truncate,
+    /// Whether texts are HTML: tags, comments, scripts and styles go, character references are decoded.
+    pub html: bool,
+    /// Whether capital letters become small ones; true unless the vocabulary is a public one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lowercase: Option<bool>,
+    /// How different ways to write the same character become one; `nfkc` unless the vocabulary is a public one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
+    /// Whether accents are taken off letters, as BERT's uncased models do: `é` becomes `e`.
+    pub strip_accents: bool,
+    /// Whether control characters and byte-order marks go; true unless the vocabulary is a public one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strip_control: Option<bool>,
+    /// Whether runs of white space become single spaces, with none at the ends; true unless the vocabulary is a public
+    /// one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collapse_whitespace: Option<bool>,
+    /// Where words are found in a language that is written without spaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Segment>,
+    /// How a list of turns becomes one text.
+    pub dialogue: DialogueConfig,
 }
 
 impl Default for TextConfig {
@@ -33,8 +52,15 @@ impl Default for TextConfig {
         Self {
             tokenizer: TokenizerConfig::default(),
             max_length: 256,
-            lowercase: true,
-            normalization: Normalization::default(),
+            truncate: Truncate::default(),
+            html: false,
+            lowercase: None,
+            normalization: None,
+            strip_accents: false,
+            strip_control: None,
+            collapse_whitespace: None,
+            segment: None,
+            dialogue: DialogueConfig::default(),
         }
     }
 }
@@ -43,68 +69,73 @@ impl TextConfig {
     /// Checks the bounds of every setting.
     pub fn validate(&self) -> Result<()> {
         in_bounds("max_length", self.max_length, 1..=LARGEST_MAX_LENGTH)?;
-        let (vocabulary, smallest) = match self.tokenizer {
-            TokenizerConfig::Bpe { vocabulary } => (vocabulary, SMALLEST_BPE),
-            TokenizerConfig::Word { vocabulary, .. } => (vocabulary, SMALLEST_WORD),
-        };
-        in_bounds("tokenizer.vocabulary", vocabulary, smallest..=LARGEST_VOCABULARY)
+        self.dialogue.validate()?;
+        if self.segment.is_some() && cfg!(not(feature = "chinese")) {
+            let message = "expected no segmentation, because this program was built without the feature `chinese`; \
+                           build it with that feature";
+            return Err(invalid(message).in_field("segment"));
+        }
+        self.tokenizer.validate()
+    }
+
+    pub(super) fn lowercase(&self) -> bool {
+        self.lowercase.unwrap_or(!self.tokenizer.is_public())
+    }
+
+    pub(super) fn strip_control(&self) -> bool {
+        self.strip_control.unwrap_or(!self.tokenizer.is_public())
+    }
+
+    pub(super) fn collapse_whitespace(&self) -> bool {
+        self.collapse_whitespace.unwrap_or(!self.tokenizer.is_public())
+    }
+
+    pub(super) fn normalization(&self) -> Normalization {
+        self.normalization.unwrap_or(match self.tokenizer.is_public() {
+            true => Normalization::None,
+            false => Normalization::Nfkc,
+        })
     }
 }
 
 /// The Unicode normal form (UAX #15) that texts are brought to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// Composes accents, and makes compatible forms such as full-width letters and ligatures plain.
-    #[default]
     Nfkc,
     /// Composes accents only.
     Nfc,
+    /// Makes compatible forms plain, and sets accents behind their letters as characters of their own.
+    Nfkd,
+    /// Sets accents behind their letters as characters of their own.
+    Nfd,
+    /// Leaves every character as it was written.
+    None,
 }
 
-/// How texts are cut into tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum TokenizerConfig {
-    /// Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019): no text is
-    /// unknown.
-    Bpe {
-        /// The largest number of tokens, of which 4 are special and 256 are bytes; pairs seen once
-        /// are not merged.
-        #[serde(default = "default_bpe_vocabulary")]
-        #[schemars(range(min = 260, max = 1_000_000))]
-        vocabulary: usize,
-    },
-    /// Whole words and punctuation marks; other words are unknown.
-    Word {
-        /// The largest number of tokens, of which 4 are special; the most frequent words are kept.
-        #[serde(default = "default_word_vocabulary")]
-        #[schemars(range(min = 5, max = 1_000_000))]
-        vocabulary: usize,
-        /// How often a word must occur in the training texts.
-        #[serde(default = "default_minimum_count")]
-        minimum_count: u64,
-    },
+/// What is cut off a text that has more tokens than `max_length`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Truncate {
+    /// The end: the first tokens are kept.
+    #[default]
+    End,
+    /// The start: the last tokens are kept.
+    Start,
+    /// The middle: as many tokens of the start as of the end are kept.
+    Middle,
 }
 
-impl Default for TokenizerConfig {
-    fn default() -> Self {
-        Self::Bpe {
-            vocabulary: default_bpe_vocabulary(),
-        }
-    }
-}
-
-fn default_bpe_vocabulary() -> usize {
-    8000
-}
-
-fn default_word_vocabulary() -> usize {
-    10_000
-}
-
-fn default_minimum_count() -> u64 {
-    1
+/// Where words are found in a language that is written without spaces: a space is set between them, for tokenizers that
+/// begin with words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Segment {
+    /// Chinese words of jieba's dictionary, and those that its hidden Markov model guesses, such as names.
+    Chinese,
+    /// Chinese words of jieba's dictionary alone; other characters stand by themselves.
+    ChineseDictionary,
 }
 
 #[cfg(test)]
@@ -138,38 +169,59 @@ mod tests {
                 minimum_count: 1,
             }),
         );
+        check(json!({"tokenizer": {"kind": "byte"}}), with(TokenizerConfig::Byte));
         check(
-            json!({"max_length": 9, "lowercase": false, "normalization": "nfc"}),
+            json!({"max_length": 9, "lowercase": false, "normalization": "nfc", "truncate": "middle", "html": true}),
             TextConfig {
                 max_length: 9,
-                lowercase: false,
-                normalization: Normalization::Nfc,
+                lowercase: Some(false),
+                normalization: Some(Normalization::Nfc),
+                truncate: Truncate::Middle,
+                html: true,
                 ..TextConfig::default()
             },
         );
     }
 
     #[test]
-    fn a_vocabulary_out_of_bounds_is_invalid() {
-        for (tokenizer, words) in [
+    fn a_public_vocabulary_is_given_texts_as_they_are() {
+        let config = |tokenizer: serde_json::Value| -> TextConfig {
+            serde_json::from_value(json!({ "tokenizer": tokenizer })).unwrap()
+        };
+        let own = config(json!({"kind": "word_piece"}));
+        assert!(own.lowercase() && own.strip_control() && own.collapse_whitespace());
+        assert_eq!(own.normalization(), Normalization::Nfkc);
+        let public = config(json!({"kind": "file", "path": "tokenizer.json"}));
+        assert!(!public.lowercase() && !public.strip_control() && !public.collapse_whitespace());
+        assert_eq!(public.normalization(), Normalization::None);
+    }
+
+    #[test]
+    fn settings_out_of_bounds_are_invalid() {
+        for (written, words) in [
             (
-                TokenizerConfig::Bpe { vocabulary: 259 },
+                json!({"tokenizer": {"kind": "bpe", "vocabulary": 259}}),
                 "from 260 to 1000000, found 259",
             ),
             (
-                TokenizerConfig::Word {
-                    vocabulary: 4,
-                    minimum_count: 1,
-                },
+                json!({"tokenizer": {"kind": "word", "vocabulary": 4}}),
                 "from 5 to 1000000, found 4",
             ),
+            (
+                json!({"tokenizer": {"kind": "unigram", "vocabulary": 4}}),
+                "from 5 to 1000000, found 4",
+            ),
+            (json!({"tokenizer": {"kind": "file", "path": ""}}), "`tokenizer.path`"),
+            (
+                json!({"tokenizer": {"kind": "tiktoken", "path": "a", "pattern": "("}}),
+                "`tokenizer.pattern`",
+            ),
+            (json!({"max_length": 65_537}), "`max_length`"),
+            (json!({"dialogue": {"turn": "{query}"}}), "`dialogue.turn`"),
+            (json!({"dialogue": {"turns": 0}}), "`dialogue.turns`"),
         ] {
-            let error = TextConfig {
-                tokenizer,
-                ..TextConfig::default()
-            }
-            .validate()
-            .unwrap_err();
+            let config: TextConfig = serde_json::from_value(written).unwrap();
+            let error = config.validate().unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
     }
