@@ -4,7 +4,7 @@
 //! reported in [`Manifest::broken`]; the records around it are not disturbed.
 
 #[cfg(test)]
-mod archived;
+pub(crate) mod archived;
 mod csv;
 mod described;
 mod folder;

@@ -40,18 +40,34 @@ impl ShardIndex {
             let message = "expected .tar or .jsonl shards, found Parquet, whose rows are packed together; stream it";
             return Err(DataError::new(ErrorKind::Unsupported, message).at_path(table.source.path()));
         }
-        let header = header(&shards);
-        let known = file.and_then(|file| parse(&std::fs::read(file).ok()?, &header));
-        if let Some(places) = known {
-            return Ok(Self { shards, places });
+        let known = file.and_then(|file| Self::from_bytes(set, &std::fs::read(file).ok()?));
+        if let Some(index) = known {
+            return Ok(index);
         }
         let numbered = shards.par_iter().enumerate();
         let found: Vec<Vec<Place>> = numbered.map(|(number, shard)| find(shard, number as u32)).collect();
         let places = found.concat();
+        let index = Self { shards, places };
         if let Some(file) = file {
-            files::write_atomically(file, &serialise(&header, &places))?;
+            files::write_atomically(file, &index.to_bytes())?;
         }
-        Ok(Self { shards, places })
+        Ok(index)
+    }
+
+    /// What an index file says; `None` where it is not one of this set as it is now.
+    pub(crate) fn from_bytes(set: &ShardSet, bytes: &[u8]) -> Option<Self> {
+        let places = parse(bytes, &header(&set.shards))?;
+        let shards = set.shards.clone();
+        let known = |place: &Place| {
+            let shard = shards.get(place.shard as usize);
+            shard.is_some_and(|shard| place.offset <= shard.source.length())
+        };
+        let whole = places.len() == set.rows() && places.iter().all(known);
+        whole.then_some(Self { shards, places })
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serialise(&header(&self.shards), &self.places)
     }
 
     pub fn rows(&self) -> usize {
@@ -208,6 +224,23 @@ mod tests {
         let bytes = std::fs::read(&shard).unwrap();
         std::fs::write(&shard, &bytes[..bytes.len() / 2]).unwrap();
         assert_ne!(open().places, places);
+    }
+
+    #[test]
+    fn a_forged_index_is_not_used() {
+        let folder = folder(2, 3);
+        let set = ShardSet::open(folder.path()).unwrap();
+        let index = ShardIndex::open(&set, None).unwrap();
+        let check = |forge: fn(&mut Vec<Place>), used: bool| {
+            let mut places = index.places.clone();
+            forge(&mut places);
+            let bytes = serialise(&header(&index.shards), &places);
+            assert_eq!(ShardIndex::from_bytes(&set, &bytes).is_some(), used);
+        };
+        check(|_| {}, true);
+        check(|places| places[0].shard = 2, false);
+        check(|places| places[0].offset = u64::MAX, false);
+        check(|places| places.truncate(5), false);
     }
 
     #[test]

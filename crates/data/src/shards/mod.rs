@@ -175,7 +175,7 @@ pub(crate) mod tests {
     }
 
     /// Row by row what a manifest, an index and a stream read; of broken rows the place.
-    fn check_agreement(folder: &Path) {
+    pub(crate) fn check_agreement(folder: &Path) {
         let Ok(manifest) = Manifest::open(folder) else {
             return;
         };
@@ -203,17 +203,5 @@ pub(crate) mod tests {
             seen += 1;
         }
         assert_eq!(seen, 2 * listed.len());
-    }
-
-    proptest::proptest! {
-        #![proptest_config(crate::testing::cases(500))]
-        #[test]
-        fn manifest_index_and_stream_agree_on_damaged_shards(changes in crate::testing::mutations()) {
-            let folder = folder(2, 3);
-            let path = folder.path().join("train-0000.tar");
-            let bytes = std::fs::read(&path).unwrap();
-            std::fs::write(&path, crate::testing::mutate(bytes, &changes)).unwrap();
-            check_agreement(folder.path());
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 mod augment;
 mod codec;
-mod complete;
+pub(crate) mod complete;
 mod condition;
 mod config;
 mod decode;
