@@ -262,10 +262,10 @@ fn sets() -> Vec<Decoder> {
     let shard = std::fs::read(folder.path().join("train-0000.tar")).unwrap();
     let set = ShardSet::open(folder.path()).unwrap();
     let index = ShardIndex::open(&set, None).unwrap().to_bytes();
-    let sealed = |bytes: &mut Vec<u8>| {
-        let content = bytes.len().saturating_sub(32);
-        let hash = blake3::hash(&bytes[..content]);
-        bytes.splice(content.., hash.as_bytes().iter().copied().take(32));
+    let sealed = |bytes: &mut [u8]| {
+        let (content, sum) = bytes.split_at_mut(bytes.len().saturating_sub(32));
+        let length = sum.len();
+        sum.copy_from_slice(&blake3::hash(content).as_bytes()[..length]);
     };
     let pictures = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2][..], &[7; 12]].concat();
     vec![

@@ -50,11 +50,10 @@ fn plain(start: usize, body: usize, end: usize) -> Option<Part> {
 fn number(bytes: &[u8], range: Range<usize>, highest_first: bool) -> Option<usize> {
     let add = |sum: usize, byte: &u8| sum << 8 | usize::from(*byte);
     let bytes = bytes.get(range)?.iter();
-    let sum = match highest_first {
+    Some(match highest_first {
         true => bytes.fold(0, add),
         false => bytes.rev().fold(0, add),
-    };
-    (sum < 1 << 40).then_some(sum)
+    })
 }
 
 /// Pieces of one length.
@@ -174,7 +173,7 @@ pub fn elements(bytes: &[u8], at: usize) -> Option<Part> {
     let marker = 1usize.checked_shl(7 * length.len() as u32)?;
     let content = number(bytes, length.clone(), true)? & (marker - 1);
     let holds_parts = HOLDERS.contains(&&bytes[at..length.start]);
-    let end = (length.end + content).min(bytes.len());
+    let end = length.end.saturating_add(content).min(bytes.len());
     Some(Part {
         length: Some((length.clone(), true)),
         holds_parts,

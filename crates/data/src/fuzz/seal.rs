@@ -4,12 +4,12 @@ use super::parts::{self, parts};
 use crate::processors::audio::complete::ogg;
 
 /// Makes the sums of a file right.
-pub type Seal = fn(&mut Vec<u8>);
+pub type Seal = fn(&mut [u8]);
 
-pub fn none(_: &mut Vec<u8>) {}
+pub fn none(_: &mut [u8]) {}
 
 /// The CRC-32 of each chunk.
-pub fn png(bytes: &mut Vec<u8>) {
+pub fn png(bytes: &mut [u8]) {
     for part in parts(parts::png, bytes).into_iter().skip(1) {
         let mut sum = flate2::Crc::new();
         sum.update(&bytes[part.start + 4..part.end - 4]);
@@ -18,14 +18,14 @@ pub fn png(bytes: &mut Vec<u8>) {
 }
 
 /// The CRC-32 of each page.
-pub fn ogg(bytes: &mut Vec<u8>) {
+pub fn ogg(bytes: &mut [u8]) {
     for part in parts(parts::ogg, bytes) {
         ogg::seal(&mut bytes[part.start..part.end]);
     }
 }
 
 /// The sum of each header, wherever one stands.
-pub fn tar(bytes: &mut Vec<u8>) {
+pub fn tar(bytes: &mut [u8]) {
     for block in bytes
         .chunks_exact_mut(512)
         .filter(|block| block[257..].starts_with(b"ustar"))
@@ -37,7 +37,7 @@ pub fn tar(bytes: &mut Vec<u8>) {
 }
 
 /// No digest of all samples, and the sums of each frame and of its header.
-pub fn flac(bytes: &mut Vec<u8>) {
+pub fn flac(bytes: &mut [u8]) {
     if bytes.len() > 42 {
         bytes[26..42].fill(0);
     }

@@ -7,7 +7,6 @@ use crate::{DataError, ErrorKind, Result, Sample, files};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 const NAME: &[u8] = b"sensorium shard index 1\n";
 /// Bytes of a place, and of the hash at the end of the file.
@@ -129,14 +128,11 @@ fn find(shard: &Shard, number: u32) -> Vec<Place> {
 fn header(shards: &[Shard]) -> Vec<u8> {
     let mut header = NAME.to_vec();
     for shard in shards {
-        let path = shard.source.path();
-        let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let name = path.as_os_str().as_encoded_bytes();
+        let name = shard.source.path().as_os_str().as_encoded_bytes();
         header.extend((name.len() as u64).to_le_bytes());
         header.extend(name);
         header.extend(shard.source.length().to_le_bytes());
-        header.extend(modified.map_or(0, |time| time.as_nanos()).to_le_bytes());
+        header.extend(shard.source.modified().to_le_bytes());
     }
     header
 }

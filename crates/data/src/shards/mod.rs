@@ -14,7 +14,7 @@ pub use stream::{LanePosition, Position, ShardStream, Shuffle};
 
 use crate::manifest::{Cells, extension, pattern, several};
 use crate::split::Split;
-use crate::storage::{LocalFile, ReadAt};
+use crate::storage::{self, ReadAt};
 use crate::{DataError, ErrorKind, Result, Sample, Value};
 use rayon::prelude::*;
 use rows::Rows;
@@ -50,7 +50,9 @@ pub struct ShardSet {
 
 impl ShardSet {
     /// Counts the rows of the shards at `path`: a `.tar`, `.jsonl` or `.parquet` file, a folder of
-    /// these, or a pattern such as `shards/train-{000000..000099}.tar` or `data/*.parquet`.
+    /// these, or a pattern such as `shards/train-{000000..000099}.tar` or `data/*.parquet`. With the
+    /// feature `object-storage` also a URL with or without braces, such as
+    /// `s3://bucket/train-{000..099}.tar`.
     ///
     /// Only headers, line breaks and footers are read. A place that cannot be read counts as one
     /// row, which fails when its turn comes. Fails with `Missing` and `Unsupported`, and with
@@ -89,7 +91,7 @@ impl ShardSet {
 impl Shard {
     fn open(path: &Path) -> Result<Self> {
         let format = format(path)?;
-        let source: Arc<dyn ReadAt> = Arc::new(LocalFile::new(path)?);
+        let source = storage::open(path)?;
         Ok(Self {
             rows: Rows::count(&source, format),
             source,

@@ -34,7 +34,7 @@ mod decoder {
                 .ok_or_else(|| fault("no header"))?;
             let channels = usize::from(fixed[9]);
             let (streams, coupled, mapping) = layout(fixed[18], channels, &header[19..])
-                .filter(|layout| is_sound(layout))
+                .filter(is_sound)
                 .ok_or_else(|| fault("a wrong header"))?;
             // MP4 writes version 0 and its numbers the other way round.
             let gain = match fixed[8] {
