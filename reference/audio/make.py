@@ -41,6 +41,7 @@ LOSSY = {
     "mono.ogg": (16000, 1, 5000, "-c:a libvorbis -q:a 3"),
     "speech.opus": (16000, 1, 5000, "-c:a libopus -b:a 16k -application voip"),
     "music.opus": (48000, 2, 9000, "-c:a libopus -b:a 96k -application audio"),
+    "quad.opus": (48000, 4, 3000, "-c:a libopus -b:a 128k -af pan=quad|c0=c0|c1=c1|c2=c2|c3=c3"),
     "mono.aac": (16000, 1, 5000, "-c:a aac -b:a 32k"),
     "stereo.m4a": (44100, 2, 6000, "-c:a aac -b:a 96k"),
     "fragmented.mp4": (16000, 1, 5000, "-c:a aac -b:a 32k -movflags frag_keyframe+empty_moov"),

@@ -10,6 +10,8 @@ mod dataset;
 mod error;
 mod ffmpeg;
 pub mod files;
+#[cfg(test)]
+mod fuzz;
 mod home;
 mod loader;
 pub mod manifest;

@@ -1,5 +1,8 @@
 //! Bytes by position: what archives, shards and tables are read through, and media that lie in them.
 
+#[cfg(feature = "object-storage")]
+mod object;
+
 use crate::{DataError, ErrorKind, Result};
 use std::fmt;
 use std::fs::File;
@@ -7,6 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// The largest medium that is read from inside of a larger file, in bytes.
 const MAX_MEDIUM: u64 = 1 << 30;
@@ -22,6 +26,50 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
 
     /// Fills `buffer` with the bytes from `offset` on; fewer are an error.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// When the bytes were last changed, in nanoseconds since 1970; 0 where that is not known.
+    fn modified(&self) -> u128 {
+        0
+    }
+}
+
+/// Opens what a manifest or a set names: a file, or with the feature `object-storage` what lies
+/// behind a URL. Only what a user names himself comes here, never what a row says.
+///
+/// Fails as [`LocalFile::new`], and with `Fetch` and `Unsupported` for URLs.
+pub fn open(path: &Path) -> Result<Arc<dyn ReadAt>> {
+    match url(path) {
+        Some(url) => object(url),
+        None => Ok(Arc::new(LocalFile::new(path)?)),
+    }
+}
+
+/// The path as the URL of an object, if it is one of a kind that can be read.
+pub fn url(path: &Path) -> Option<&str> {
+    const SCHEMES: [&str; 5] = ["s3://", "gs://", "az://", "http://", "https://"];
+    let text = path.to_str()?;
+    SCHEMES.iter().any(|scheme| text.starts_with(scheme)).then_some(text)
+}
+
+/// A URL as messages may give it: without a user name, a password and a query.
+pub(crate) fn without_secrets(url: &str) -> PathBuf {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let server = server.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{server}/{path}").into()
+}
+
+#[cfg(feature = "object-storage")]
+fn object(url: &str) -> Result<Arc<dyn ReadAt>> {
+    Ok(Arc::new(object::Object::open(url)?))
+}
+
+#[cfg(not(feature = "object-storage"))]
+fn object(url: &str) -> Result<Arc<dyn ReadAt>> {
+    let message = "expected a path, found a URL, which this program was built without; fetch the file, or build with \
+                   the feature `object-storage`";
+    Err(DataError::new(ErrorKind::Unsupported, message).at_path(&without_secrets(url)))
 }
 
 /// A file on disk. It is opened for each read, so that any number of shards needs no open files.
@@ -58,6 +106,14 @@ impl ReadAt for LocalFile {
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         File::open(&self.path)?.read_exact_at(buffer, offset)
+    }
+
+    fn modified(&self) -> u128 {
+        let modified = std::fs::metadata(&self.path)
+            .and_then(|metadata| metadata.modified())
+            .ok();
+        let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        since.map_or(0, |time| time.as_nanos())
     }
 }
 
@@ -130,8 +186,15 @@ pub fn read(source: &dyn ReadAt, offset: u64, length: u64, limit: u64) -> Result
     match source.read_exact_at(&mut bytes, offset) {
         Ok(()) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(refused(cut(length, 0))),
-        Err(error) => Err(refused(DataError::io(&error, source.path()))),
+        Err(error) => Err(refused(explained(error, source.path()))),
     }
+}
+
+/// The error as its source explained it, or in the words of the operating system.
+fn explained(error: io::Error, path: &Path) -> DataError {
+    error
+        .downcast::<DataError>()
+        .unwrap_or_else(|error| DataError::io(&error, path))
 }
 
 fn cut(expected: u64, found: u64) -> DataError {
@@ -294,6 +357,17 @@ mod tests {
         assert_eq!(read(901, crc.sum()), Err((ErrorKind::Damaged, Some(10))));
         assert_eq!(read(900, crc.sum() ^ 1), Err((ErrorKind::Damaged, Some(10))));
         assert_eq!(read(1 << 40, crc.sum()), Err((ErrorKind::TooLarge, Some(10))));
+    }
+
+    #[test]
+    fn secrets_of_a_url_are_left_out() {
+        for (url, expected) in [
+            ("s3://bucket/a.tar", "s3://bucket/a.tar"),
+            ("https://me:secret@host:1/a@b.tar?sig=c#d", "https://host:1/a@b.tar"),
+            ("http://me@host?a=http://b/", "http://host/"),
+        ] {
+            assert_eq!(without_secrets(url), Path::new(expected), "{url}");
+        }
     }
 
     #[test]

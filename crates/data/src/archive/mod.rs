@@ -4,7 +4,7 @@ pub mod gzip;
 pub mod tar;
 pub mod zip;
 
-use crate::storage::{LocalFile, ReadAt, Stored};
+use crate::storage::{self, ReadAt, Stored};
 use crate::{DataError, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
 
 /// Opens a file for reading by position; one that ends in `.gz` or `.tgz` is unpacked first.
 pub fn open(path: &Path) -> Result<Arc<dyn ReadAt>> {
-    let file: Arc<dyn ReadAt> = Arc::new(LocalFile::new(path)?);
+    let file = storage::open(path)?;
     match has_ending(path, &[".gz", ".tgz"]) {
         true => gzip::unpack(file),
         false => Ok(file),

@@ -86,7 +86,7 @@ fn build(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)
 
 /// Bytes in several dimensions, in the format of MNIST.
 #[derive(Debug, PartialEq, Eq)]
-struct Idx {
+pub(crate) struct Idx {
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
@@ -94,7 +94,7 @@ struct Idx {
 impl Idx {
     /// Reads a gzipped file: two zeros, 8 for unsigned bytes, the number of dimensions, the length of
     /// each (four bytes, the highest first), and the bytes.
-    fn read(gzip: &[u8], dimensions: usize) -> Result<Self> {
+    pub(crate) fn read(gzip: &[u8], dimensions: usize) -> Result<Self> {
         let mut file = Vec::new();
         let read = GzDecoder::new(gzip).take(LARGEST + 1).read_to_end(&mut file);
         read.map_err(|error| damaged(&format!("a gzip file that ends early: {error}")))?;

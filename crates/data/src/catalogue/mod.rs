@@ -10,7 +10,7 @@ mod easy_vqa;
 mod emoji;
 mod emoji_animated;
 mod emojibase;
-mod fashion_mnist;
+pub(crate) mod fashion_mnist;
 mod fetch;
 mod fillets;
 mod folder;

@@ -4,7 +4,7 @@
 //! reported in [`Manifest::broken`]; the records around it are not disturbed.
 
 #[cfg(test)]
-mod archived;
+pub(crate) mod archived;
 mod csv;
 mod described;
 mod folder;
@@ -25,6 +25,7 @@ pub(crate) use records::{Cells, text_of};
 pub(crate) use spill::Spill;
 
 use crate::archive;
+use crate::storage;
 use crate::{DataError, ErrorKind, Result, Sample};
 use std::path::{Path, PathBuf};
 use tree::Tree;
@@ -57,6 +58,7 @@ impl Manifest {
     /// `Damaged` for an unreadable header and `Invalid` for a manifest without a record.
     pub fn open(path: &Path) -> Result<Self> {
         let manifest = match std::fs::metadata(path) {
+            _ if storage::url(path).is_some() => several::open(&pattern::expand(path, |_| true)?, path, parent(path))?,
             Ok(metadata) if metadata.is_dir() => folder::open(&Tree::Folder(path.to_path_buf()))?,
             Ok(_) => Self::open_file(path)?,
             Err(_) if pattern::is_pattern(path) => {

@@ -1,5 +1,6 @@
 //! Names of several files: `{000000..000099}`, `{a,b}`, and `*` or `?` in the last part.
 
+use crate::storage;
 use crate::{DataError, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,9 @@ pub(crate) fn is_pattern(path: &Path) -> bool {
 /// The files that `path` names: itself, those of a folder that are `wanted`, or those of a pattern.
 /// Braces name files in their order, all of which must be there; others come sorted by name.
 pub(crate) fn expand(path: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+    if storage::url(path).is_some() {
+        return of_url(path);
+    }
     if path.is_dir() {
         return matching(path, &|file| wanted(file));
     }
@@ -43,6 +47,18 @@ pub(crate) fn expand(path: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<
         }
         false => Ok(files),
     }
+}
+
+/// The objects that the braces of a URL stand for. Other patterns would need a list of the store.
+fn of_url(path: &Path) -> Result<Vec<PathBuf>> {
+    let names = braces(path.to_str().unwrap_or_default())?;
+    if names.iter().any(|name| name.contains(['*', '?'])) {
+        let message = "expected a URL of files, found a star, a question mark or a query; name the files with braces: \
+                       s3://bucket/train-{000..099}.tar";
+        let url = storage::without_secrets(path.to_str().unwrap_or_default());
+        return Err(DataError::new(ErrorKind::Invalid, message).at_path(&url));
+    }
+    Ok(names.into_iter().map(PathBuf::from).collect())
 }
 
 /// The files of a folder that fit, sorted by name.

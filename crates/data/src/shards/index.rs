@@ -7,7 +7,6 @@ use crate::{DataError, ErrorKind, Result, Sample, files};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 const NAME: &[u8] = b"sensorium shard index 1\n";
 /// Bytes of a place, and of the hash at the end of the file.
@@ -40,18 +39,34 @@ impl ShardIndex {
             let message = "expected .tar or .jsonl shards, found Parquet, whose rows are packed together; stream it";
             return Err(DataError::new(ErrorKind::Unsupported, message).at_path(table.source.path()));
         }
-        let header = header(&shards);
-        let known = file.and_then(|file| parse(&std::fs::read(file).ok()?, &header));
-        if let Some(places) = known {
-            return Ok(Self { shards, places });
+        let known = file.and_then(|file| Self::from_bytes(set, &std::fs::read(file).ok()?));
+        if let Some(index) = known {
+            return Ok(index);
         }
         let numbered = shards.par_iter().enumerate();
         let found: Vec<Vec<Place>> = numbered.map(|(number, shard)| find(shard, number as u32)).collect();
         let places = found.concat();
+        let index = Self { shards, places };
         if let Some(file) = file {
-            files::write_atomically(file, &serialise(&header, &places))?;
+            files::write_atomically(file, &index.to_bytes())?;
         }
-        Ok(Self { shards, places })
+        Ok(index)
+    }
+
+    /// What an index file says; `None` where it is not one of this set as it is now.
+    pub(crate) fn from_bytes(set: &ShardSet, bytes: &[u8]) -> Option<Self> {
+        let places = parse(bytes, &header(&set.shards))?;
+        let shards = set.shards.clone();
+        let known = |place: &Place| {
+            let shard = shards.get(place.shard as usize);
+            shard.is_some_and(|shard| place.offset <= shard.source.length())
+        };
+        let whole = places.len() == set.rows() && places.iter().all(known);
+        whole.then_some(Self { shards, places })
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serialise(&header(&self.shards), &self.places)
     }
 
     pub fn rows(&self) -> usize {
@@ -113,14 +128,11 @@ fn find(shard: &Shard, number: u32) -> Vec<Place> {
 fn header(shards: &[Shard]) -> Vec<u8> {
     let mut header = NAME.to_vec();
     for shard in shards {
-        let path = shard.source.path();
-        let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let name = path.as_os_str().as_encoded_bytes();
+        let name = shard.source.path().as_os_str().as_encoded_bytes();
         header.extend((name.len() as u64).to_le_bytes());
         header.extend(name);
         header.extend(shard.source.length().to_le_bytes());
-        header.extend(modified.map_or(0, |time| time.as_nanos()).to_le_bytes());
+        header.extend(shard.source.modified().to_le_bytes());
     }
     header
 }
@@ -208,6 +220,23 @@ mod tests {
         let bytes = std::fs::read(&shard).unwrap();
         std::fs::write(&shard, &bytes[..bytes.len() / 2]).unwrap();
         assert_ne!(open().places, places);
+    }
+
+    #[test]
+    fn a_forged_index_is_not_used() {
+        let folder = folder(2, 3);
+        let set = ShardSet::open(folder.path()).unwrap();
+        let index = ShardIndex::open(&set, None).unwrap();
+        let check = |forge: fn(&mut Vec<Place>), used: bool| {
+            let mut places = index.places.clone();
+            forge(&mut places);
+            let bytes = serialise(&header(&index.shards), &places);
+            assert_eq!(ShardIndex::from_bytes(&set, &bytes).is_some(), used);
+        };
+        check(|_| {}, true);
+        check(|places| places[0].shard = 2, false);
+        check(|places| places[0].offset = u64::MAX, false);
+        check(|places| places.truncate(5), false);
     }
 
     #[test]

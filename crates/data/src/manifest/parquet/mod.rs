@@ -359,15 +359,4 @@ mod tests {
             }
         }
     }
-
-    proptest::proptest! {
-        #![proptest_config(crate::testing::cases(1_000))]
-        #[test]
-        fn a_mutated_table_is_read_or_refused(
-            name in proptest::sample::select(vec!["types", "media", "gzip", "zstd", "lz4", "snappy", "second_version"]),
-            changes in crate::testing::mutations(),
-        ) {
-            readable(crate::testing::mutate(golden(&format!("{name}.parquet")), &changes));
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 mod augment;
 mod codec;
-mod complete;
+pub(crate) mod complete;
 mod condition;
 mod config;
 mod decode;
@@ -57,7 +57,7 @@ mod samples {
     ];
 
     /// Name, rate, channels, samples per channel.
-    pub const LOSSY: [(&str, u32, usize, usize); 15] = [
+    pub const LOSSY: [(&str, u32, usize, usize); 16] = [
         ("stereo.mp3", 44_100, 2, 6000),
         ("variable.mp3", 16_000, 1, 5000),
         ("bare.mp3", 16_000, 1, 6336),
@@ -65,6 +65,7 @@ mod samples {
         ("mono.ogg", 16_000, 1, 5000),
         ("speech.opus", 48_000, 1, 15_000),
         ("music.opus", 48_000, 2, 9000),
+        ("quad.opus", 48_000, 4, 3000),
         ("mono.aac", 16_000, 1, 6144),
         ("stereo.m4a", 44_100, 2, 6000),
         ("fragmented.mp4", 16_000, 1, 6144),

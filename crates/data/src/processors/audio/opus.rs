@@ -12,17 +12,13 @@ const SAMPLE_RATE: u32 = 48_000;
 mod decoder {
     use super::{Result, SAMPLE_RATE};
     use crate::{DataError, ErrorKind};
-    use opus_decoder::OpusMultistreamDecoder;
-
-    /// The longest packet: 120 ms.
-    const MAX_SAMPLES: usize = 5760;
+    use ruopus::MultistreamDecoder;
 
     /// A decoder with the output gain of its header.
     pub struct Opus {
-        decoder: OpusMultistreamDecoder,
+        decoder: MultistreamDecoder,
         channels: usize,
         gain: f32,
-        interleaved: Vec<f32>,
     }
 
     impl Opus {
@@ -37,27 +33,19 @@ mod decoder {
                 .filter(|fixed| fixed.starts_with(b"OpusHead"))
                 .ok_or_else(|| fault("no header"))?;
             let channels = usize::from(fixed[9]);
-            let stereo = [0, 1];
-            let (streams, coupled, mapping) = match (fixed[18], &header[19..]) {
-                (0, _) if matches!(channels, 1 | 2) => (1, channels - 1, &stereo[..channels]),
-                (1, [streams, coupled, mapping @ ..]) if mapping.len() >= channels => {
-                    (usize::from(*streams), usize::from(*coupled), &mapping[..channels])
-                }
-                _ => return Err(fault("a wrong header")),
-            };
-            let decoder = OpusMultistreamDecoder::new(SAMPLE_RATE, channels, streams, coupled, mapping)
-                .map_err(|error| fault(&error.to_string()))?;
+            let (streams, coupled, mapping) = layout(fixed[18], channels, &header[19..])
+                .filter(is_sound)
+                .ok_or_else(|| fault("a wrong header"))?;
             // MP4 writes version 0 and its numbers the other way round.
             let gain = match fixed[8] {
                 0 => i16::from_be_bytes([fixed[16], fixed[17]]),
                 _ => i16::from_le_bytes([fixed[16], fixed[17]]),
             };
             Ok(Self {
-                decoder,
+                decoder: MultistreamDecoder::with_rate(SAMPLE_RATE, streams, coupled, mapping),
                 channels,
                 // Decibels in 256ths.
                 gain: 10_f32.powf(f32::from(gain) / (256.0 * 20.0)),
-                interleaved: vec![0.0; MAX_SAMPLES * channels],
             })
         }
 
@@ -70,16 +58,66 @@ mod decoder {
             if packet.is_empty() {
                 return Err("an empty packet".to_string());
             }
-            let decoded = self.decoder.decode_float(packet, &mut self.interleaved, false);
-            let length = decoded.map_err(|error| error.to_string())?;
+            let interleaved = self.decoder.decode_packet(packet).map_err(|error| error.to_string())?;
             planes.resize(self.channels, Vec::new());
             for (channel, plane) in planes.iter_mut().enumerate() {
-                let samples = self.interleaved.iter().skip(channel).step_by(self.channels);
+                let samples = interleaved.iter().skip(channel).step_by(self.channels);
                 plane.clear();
-                plane.extend(samples.take(length).map(|sample| sample * self.gain));
+                plane.extend(samples.map(|sample| sample * self.gain));
             }
             Ok(())
         }
+    }
+
+    /// The numbers of streams and of pairs among them, and the decoded channel that each channel is.
+    type Layout<'a> = (usize, usize, &'a [u8]);
+
+    /// The layout of a mapping family; what family 0 leaves out, the others write behind the header.
+    fn layout(family: u8, channels: usize, rest: &[u8]) -> Option<Layout<'_>> {
+        match (family, rest) {
+            (0, _) if matches!(channels, 1 | 2) => Some((1, channels - 1, &[0, 1][..channels])),
+            (1, [streams, coupled, mapping @ ..]) => {
+                let mapping = mapping.get(..channels)?;
+                Some((usize::from(*streams), usize::from(*coupled), mapping))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there are as many decoded channels as the mapping speaks of; 255 is silence.
+    fn is_sound(&(streams, coupled, mapping): &Layout) -> bool {
+        let decoded = streams + coupled;
+        let known = |&channel: &u8| channel == 255 || usize::from(channel) < decoded;
+        streams > 0 && coupled <= streams && decoded <= 255 && !mapping.is_empty() && mapping.iter().all(known)
+    }
+}
+
+#[cfg(all(test, feature = "opus"))]
+mod tests {
+    use super::*;
+
+    /// A header of `channels` channels with what a mapping family writes behind it.
+    fn check(channels: u8, family: u8, rest: &[u8], accepted: bool) {
+        let fixed = [1, channels, 0, 0, 0x80, 0xbb, 0, 0, 0, 0, family];
+        let header = [&b"OpusHead"[..], &fixed, rest].concat();
+        assert_eq!(Opus::new(&header).is_ok(), accepted, "{channels} {family} {rest:?}");
+    }
+
+    #[test]
+    fn only_layouts_that_make_sense_are_decoded() {
+        check(1, 0, &[], true);
+        check(2, 0, &[], true);
+        check(3, 0, &[], false);
+        check(0, 0, &[], false);
+        check(4, 1, &[2, 2, 0, 1, 2, 3], true);
+        check(2, 1, &[1, 0, 0, 255], true);
+        check(4, 1, &[2, 2, 0, 1, 2], false);
+        check(4, 1, &[2, 2, 0, 1, 2, 4], false);
+        check(4, 1, &[2, 3, 0, 1, 2, 3], false);
+        check(1, 1, &[0, 0, 255], false);
+        check(1, 1, &[200, 100, 0], false);
+        check(0, 1, &[1, 0], false);
+        check(2, 2, &[], false);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Videos: a file, a folder of pictures or an upload becomes a few frames of one size with their
 //! times, then normalised floats.
 
-mod animation;
+pub(crate) mod animation;
 mod audio;
-mod complete;
+pub(crate) mod complete;
 mod config;
 mod container;
-mod format;
+pub(crate) mod format;
 mod plan;
 mod probe;
 mod sampling;
