@@ -122,6 +122,7 @@ mod tests {
         Some(Draw {
             key: Key::new(1),
             modality_dropout: 0.2,
+            mixing: None,
         })
     }
 

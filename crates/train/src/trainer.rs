@@ -3,6 +3,7 @@
 use crate::checkpoint::{self, Best, TrainerState};
 use crate::error::{Result, TrainError};
 use crate::events::{EvaluationEvent, Event, EventLog, StepEvent};
+use crate::mixing;
 use crate::optimizer::{self, Gradients, Optimizer, add};
 use crate::plan::Plan;
 use crate::quarantine::Quarantine;
@@ -171,6 +172,7 @@ impl Trainer {
         let draw = Some(Draw {
             key: key.at(epoch),
             modality_dropout: recipe.training.modality_dropout,
+            mixing: mixing::of(recipe),
         });
         let (dataset, threads) = (&self.plan.dataset, recipe.data.loader_threads);
         if let Some(stream) = &self.plan.stream {
