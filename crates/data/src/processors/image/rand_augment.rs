@@ -160,7 +160,8 @@ fn sharpened(picture: &Picture, factor: f32) -> Picture {
     let (height, width) = (picture.height, picture.width);
     let mut pixels = picture.pixels.clone();
     for row in 1..height.saturating_sub(1) {
-        for at in CHANNELS * (row * width + 1)..CHANNELS * (row * width + width.max(2) - 1) {
+        let inner = CHANNELS * (row * width + 1)..CHANNELS * (row * width + width.max(2) - 1);
+        for (at, pixel) in inner.clone().zip(&mut pixels[inner]) {
             let line = |middle: usize| [middle - CHANNELS, middle, middle + CHANNELS];
             let around = [line(at - CHANNELS * width), line(at), line(at + CHANNELS * width)];
             let sum: u32 = around
@@ -170,7 +171,7 @@ fn sharpened(picture: &Picture, factor: f32) -> Picture {
                 .sum();
             let value = picture.pixels[at];
             let smooth = (2 * (sum + 4 * u32::from(value)) + 13) / 26;
-            pixels[at] = blend(smooth as u8, value, factor);
+            *pixel = blend(smooth as u8, value, factor);
         }
     }
     Picture { pixels, ..*picture }
