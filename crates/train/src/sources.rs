@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::manifest::{Mix, MixSource};
 use sensorium_data::split::{SplitConfig, Splits, split};
-use sensorium_data::{Home, Manifest, TrainingStream};
+use sensorium_data::{Home, Manifest, TrainingStream, storage};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -76,8 +76,10 @@ impl Sources {
             Self::One(name) => vec![name],
             Self::Several(sources) => sources.iter_mut().map(|source| &mut source.manifest).collect(),
         };
-        for name in names.into_iter().filter(|name| catalogue::find(name).is_none()) {
-            *name = absolute(&folder.join(&*name));
+        for name in names {
+            if catalogue::find(name).is_none() && storage::url(Path::new(name)).is_none() {
+                *name = absolute(&folder.join(&*name));
+            }
         }
     }
 }
@@ -151,6 +153,7 @@ fn open_stream(
 fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     Ok(match catalogue::find(source) {
         Some(_) => catalogue::fetch(source, home, progress)?,
+        None if storage::url(Path::new(source)).is_some() => PathBuf::from(source),
         None => folder.join(source),
     })
 }

@@ -66,7 +66,7 @@ fn decode_as(format: ImageFormat, bytes: &[u8], config: &ImageConfig) -> Result<
 /// Decodes the part that is needed, at the scale that suffices.
 fn decode_jpeg(jpeg: Jpeg, config: &ImageConfig) -> Result<Part> {
     let (height, width) = jpeg.size(1);
-    check_size(height as u64, width as u64)?;
+    check_size(ImageFormat::Jpeg, height as u64, width as u64)?;
     let orientation = jpeg.orientation();
     let scale = match config.decode {
         Decode::Exact => 1,
@@ -110,7 +110,7 @@ fn decode_whole(format: ImageFormat, bytes: &[u8], ground: [u8; CHANNELS]) -> Re
     reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
-    check_size(height.into(), width.into())?;
+    check_size(format, height.into(), width.into())?;
     complete::check(format, bytes)?;
     let orientation = decoder.orientation().map_err(fault)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
@@ -120,7 +120,10 @@ fn decode_whole(format: ImageFormat, bytes: &[u8], ground: [u8; CHANNELS]) -> Re
     Ok(opaque(image, ground).into())
 }
 
-fn check_size(height: u64, width: u64) -> Result<()> {
+fn check_size(format: ImageFormat, height: u64, width: u64) -> Result<()> {
+    if height == 0 || width == 0 {
+        return Err(damaged(format, "it has no pixels"));
+    }
     match height.max(width) > MAX_SIDE.into() || height * width > MAX_PIXELS {
         true => Err(too_large(format!("{width} × {height}"))),
         false => Ok(()),
@@ -407,6 +410,11 @@ mod tests {
         check_refused(&claiming(16_385, 1), ErrorKind::TooLarge, "16384 pixels a side");
         check_refused(&claiming(16_384, 16_384), ErrorKind::TooLarge, "found 16384 × 16384");
         check_refused(&claiming(16_384, 8192), ErrorKind::Damaged, "PNG");
+        for at in [6, 8] {
+            let mut empty = golden("animated.gif");
+            empty[at..at + 2].fill(0);
+            check_refused(&empty, ErrorKind::Damaged, "it has no pixels");
+        }
         for (format, at) in [(ImageFormat::Bmp, 18), (ImageFormat::Gif, 6)] {
             let mut bytes = match format {
                 ImageFormat::Gif => golden("animated.gif"),

@@ -72,24 +72,27 @@ fn open<'a>(format: Animation, bytes: &'a [u8], areas: &[u64]) -> Result<Frames<
     match format {
         Animation::Gif => {
             let mut decoder = GifDecoder::new(source).map_err(fault)?;
-            limit(&mut decoder, areas)?.map_err(fault)?;
+            limit(format, &mut decoder, areas)?.map_err(fault)?;
             Ok(decoder.into_frames())
         }
         Animation::Apng => {
             let mut decoder = PngDecoder::with_limits(source, limits()).map_err(fault)?;
-            limit(&mut decoder, areas)?.map_err(fault)?;
+            limit(format, &mut decoder, areas)?.map_err(fault)?;
             Ok(decoder.apng().map_err(fault)?.into_frames())
         }
         Animation::WebP => {
             let mut decoder = WebPDecoder::new(source).map_err(fault)?;
-            limit(&mut decoder, areas)?.map_err(fault)?;
+            limit(format, &mut decoder, areas)?.map_err(fault)?;
             Ok(decoder.into_frames())
         }
     }
 }
 
-fn limit(decoder: &mut impl ImageDecoder, areas: &[u64]) -> Result<ImageResult<()>> {
+fn limit(format: Animation, decoder: &mut impl ImageDecoder, areas: &[u64]) -> Result<ImageResult<()>> {
     let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(damaged(format, "it has no pixels"));
+    }
     let canvas = u64::from(width) * u64::from(height);
     let work = areas.iter().map(|&area| u128::from(area.max(canvas))).sum::<u128>();
     let largest = areas.iter().copied().max().unwrap_or_default().max(canvas);
@@ -199,6 +202,7 @@ mod tests {
             "65535 × 65535",
         );
         check_refused(Animation::Gif, &claiming(65_535, 1), ErrorKind::TooLarge, "65535 × 1");
+        check_refused(Animation::Gif, &claiming(0, 9), ErrorKind::Damaged, "no pixels");
         // A frame of one byte on a large ground, many times over.
         let start = [&b"GIF89a\x80\x0c\x80\x0c\x80\0\0"[..], &[0, 0, 0, 255, 255, 255]].concat();
         let frame = b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0";
