@@ -1,5 +1,6 @@
 //! Rows with their fitted processors: any list of row indices becomes a padded batch.
 
+use crate::mixing::{self, Mixed, Mixing};
 use crate::random::Key;
 use crate::{Collated, DataError, Feature, Modality, Processor, Result, Sample, Value};
 use rand::RngExt;
@@ -32,6 +33,8 @@ pub struct Batch {
     pub inputs: BTreeMap<String, InputBatch>,
     /// For each output column its raw values.
     pub targets: BTreeMap<String, Vec<Value>>,
+    /// What was blended into the pictures, in training.
+    pub mixed: Option<Mixed>,
 }
 
 /// The random choices of training, keyed by seed and epoch.
@@ -40,6 +43,8 @@ pub struct Draw {
     pub key: Key,
     /// The probability with which each input of a row is withheld.
     pub modality_dropout: f64,
+    /// How the pictures of a batch are blended.
+    pub mixing: Option<Mixing>,
 }
 
 /// Rows, processors and a cache of decoded media.
@@ -106,7 +111,11 @@ impl Dataset {
                 Err(error) => failed.push(error),
             }
         }
-        (self.assemble(&rows, draw), failed)
+        let mut batch = self.assemble(&rows, draw);
+        if let Some(draw) = draw {
+            mixing::mix(&mut batch, draw);
+        }
+        (batch, failed)
     }
 
     fn assemble(&self, rows: &[(usize, Vec<Option<Medium>>)], draw: Option<&Draw>) -> Batch {
@@ -127,6 +136,7 @@ impl Dataset {
                 .iter()
                 .map(|(name, from)| (name.clone(), column(from)))
                 .collect(),
+            mixed: None,
         }
     }
 
@@ -364,6 +374,7 @@ pub(crate) mod tests {
             let draw = Draw {
                 key: Key::new(1).at(epoch),
                 modality_dropout: 0.3,
+                mixing: None,
             };
             data.batch(&indices, Some(&draw)).0
         };

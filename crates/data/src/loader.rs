@@ -77,6 +77,7 @@ mod tests {
             let draw = Draw {
                 key: Key::new(1),
                 modality_dropout: 0.2,
+                mixing: None,
             };
             let loader = Loader::new(&data, batches.clone(), Some(draw), threads);
             loader.map(|(batch, _)| batch).collect::<Vec<_>>()

@@ -81,6 +81,7 @@ fn batch(pipeline: &Pipeline, media: &BTreeMap<&str, Feature>, varied: &str, var
         rows: (0..rows).collect(),
         inputs: inputs.collect(),
         targets: BTreeMap::new(),
+        mixed: None,
     }
 }
 

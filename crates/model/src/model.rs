@@ -9,8 +9,8 @@ use crate::pass::Pass;
 use crate::tasks::{Labels, Losses, Task, TaskConfig, TaskOutput};
 use burn::module::Module;
 use burn::tensor::Device;
-use sensorium_data::Batch;
 use sensorium_data::processors::FeatureShape;
+use sensorium_data::{Batch, Mixed, Value};
 use sensorium_kernels::on_compute_threads;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,10 +95,14 @@ impl Model {
             .collect()
     }
 
-    /// The losses of each output against the batch's targets.
+    /// The losses of each output against the batch's targets, of blended rows against those of both.
     pub fn losses(&self, outputs: Outputs, batch: &Batch) -> BTreeMap<String, Losses> {
         let loss = |(name, output): (String, TaskOutput)| {
-            let losses = self.task(&name).loss(output, &batch.targets[&name]);
+            let (task, targets) = (self.task(&name), &batch.targets[&name]);
+            let losses = match &batch.mixed {
+                None => task.loss(output, targets),
+                Some(mixed) => mixed_loss(task, output, targets, mixed),
+            };
             (name, losses)
         };
         outputs.into_iter().map(loss).collect()
@@ -112,6 +116,18 @@ impl Model {
     /// When no output is called `name`.
     pub fn task(&self, name: &str) -> &Task {
         self.outputs.get(name).expect("outputs are named by the model itself")
+    }
+}
+
+/// The losses of blended rows: against their own targets and against their partners', by the share of each.
+fn mixed_loss(task: &Task, output: TaskOutput, targets: &[Value], mixed: &Mixed) -> Losses {
+    let others: Vec<Value> = mixed.partners.iter().map(|&partner| targets[partner].clone()).collect();
+    let own = task.loss(output.clone(), targets);
+    let other = task.loss(output, &others);
+    Losses {
+        rows: own.rows * mixed.weight + other.rows * (1.0 - mixed.weight),
+        // Partners are a permutation of the rows, so as many of them have a target.
+        count: own.count,
     }
 }
 

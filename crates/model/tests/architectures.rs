@@ -207,6 +207,7 @@ fn batch(inputs: Inputs, lengths: &[usize], rows: &[(Option<usize>, Option<usize
         rows: (0..rows.len()).collect(),
         inputs: BTreeMap::from([(first, first_input), (second, second_input)]),
         targets: BTreeMap::from([("answer".into(), targets)]),
+        mixed: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod evaluation;
 mod events;
 mod examples;
 mod metrics;
+mod mixing;
 pub mod optimizer;
 mod plan;
 mod quarantine;

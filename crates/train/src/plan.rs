@@ -1,6 +1,7 @@
 //! From a recipe to everything that a run needs: rows, splits, fitted processors and the model's description.
 
 use crate::error::{Result, TrainError};
+use crate::mixing;
 use crate::recipe::Recipe;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::split::{SplitConfig, Splits, split};
@@ -47,6 +48,7 @@ impl Plan {
         }
         check_columns(&recipe, &manifest)?;
         check_stop_metric(&recipe)?;
+        mixing::check(&recipe)?;
         let inputs = fit_inputs(&recipe, &manifest, &splits.train)?;
         let description = describe(name, &recipe, &manifest, &splits.train, &inputs)?;
         check_model(&description, &inputs, recipe.seed)?;

@@ -115,6 +115,14 @@ pub struct TrainingConfig {
     /// The probability with which each input of a row is withheld, so that any input may be missing later.
     #[schemars(range(min = 0.0, max = 0.9))]
     pub modality_dropout: f64,
+    /// Blends each picture of a batch with another one, and their losses alike, by a share drawn from Beta(α, α) with this
+    /// α (mixup, Zhang et al. 2018); for pictures as the only input.
+    #[schemars(range(min = 0.001, max = 100.0))]
+    pub mixup: Option<f64>,
+    /// Pastes a rectangle of another picture into each picture of a batch, of an area drawn in the same way (CutMix, Yun et
+    /// al. 2019); with `mixup` too, every batch draws one of the two.
+    #[schemars(range(min = 0.001, max = 100.0))]
+    pub cutmix: Option<f64>,
     #[schemars(range(min = 1))]
     pub max_epochs: u64,
     #[schemars(range(min = 1))]
@@ -136,6 +144,8 @@ impl Default for TrainingConfig {
             accumulate: 1,
             clip_norm: Some(1.0),
             modality_dropout: 0.1,
+            mixup: None,
+            cutmix: None,
             max_epochs: 20,
             max_steps: None,
             max_minutes: None,

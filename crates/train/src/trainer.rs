@@ -3,6 +3,7 @@
 use crate::checkpoint::{self, Best, TrainerState};
 use crate::error::{Result, TrainError};
 use crate::events::{EvaluationEvent, Event, EventLog, StepEvent};
+use crate::mixing;
 use crate::optimizer::{self, Gradients, Optimizer, add};
 use crate::plan::Plan;
 use crate::quarantine::Quarantine;
@@ -138,6 +139,7 @@ impl Trainer {
         let draw = Draw {
             key,
             modality_dropout: training.modality_dropout,
+            mixing: mixing::of(&self.plan.recipe),
         };
         let threads = self.plan.recipe.data.loader_threads;
         let count = batches.len();

@@ -12,7 +12,7 @@ const DEPTH: usize = 16;
 /// The largest text that becomes a row, in bytes.
 const MAX_TEXT: u64 = 16 << 20;
 /// As much of a file as tells its kind.
-const START: usize = 64;
+const START: usize = 4096;
 /// The tables that make a folder a data set of its own.
 const TABLES: [&str; 3] = ["rows.jsonl", "metadata.jsonl", "metadata.csv"];
 const TEXTS: [&str; 3] = ["txt", "text", "md"];

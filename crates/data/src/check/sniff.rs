@@ -1,9 +1,14 @@
 //! The kind of a file by its first bytes.
 
 use super::MediaKind;
+use crate::processors::image::is_svg;
 
-/// The kind of medium whose signature `bytes` begin with; 64 bytes are enough.
+/// The kind of medium whose signature `bytes` begin with; 64 bytes are enough, but for an SVG, whose first element may
+/// stand behind remarks.
 pub(super) fn kind(bytes: &[u8]) -> Option<MediaKind> {
+    if is_svg(bytes) {
+        return Some(MediaKind::Image);
+    }
     let starts = |signature: &[u8]| bytes.starts_with(signature);
     let form = |at: usize| bytes.get(at..at + 4).unwrap_or_default();
     if starts(b"RIFF") {
@@ -61,6 +66,8 @@ mod tests {
         check(b"\0\0\0\x20ftypisom", Some(MediaKind::Video));
         check(b"\0\0\0\x20ftypM4A ", Some(MediaKind::Audio));
         check(b"ftyp", None);
+        check(b"<?xml version='1.0'?><!-- a drawing --><svg>", Some(MediaKind::Image));
+        check(b"<?xml version='1.0'?><plist>", None);
         check(b"a plain text", None);
         check(b"", None);
     }

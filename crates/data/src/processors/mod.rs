@@ -342,6 +342,14 @@ mod tests {
             (r#"{"modality":"image","augment":[{"crop":0}]}"#, "augment.crop"),
             (r#"{"modality":"image","augment":[{"color":2}]}"#, "augment.color"),
             (r#"{"modality":"image","augment":["flip","flip"]}"#, "augment"),
+            (
+                r#"{"modality":"image","augment":[{"rand_augment":{"operations":0,"magnitude":9}}]}"#,
+                "augment.rand_augment.operations",
+            ),
+            (
+                r#"{"modality":"image","augment":[{"rand_augment":{"operations":2,"magnitude":31}}]}"#,
+                "augment.rand_augment.magnitude",
+            ),
             (r#"{"modality":"text","max_length":0}"#, "max_length"),
             (
                 r#"{"modality":"text","tokenizer":{"kind":"bpe","vocabulary":100}}"#,

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::check::fingerprint::Fingerprint;
 use crate::check::gate::Gate;
 use crate::processors::Picture;
-use crate::processors::image::{Area, CHANNELS, decode_whole, sample};
+use crate::processors::image::{Area, CHANNELS, decode_whole, is_svg, sample};
 use crate::processors::read::read;
 use crate::shield::shielded;
 use fast_image_resize::FilterType;
@@ -17,6 +17,8 @@ use std::sync::Arc;
 const SIDE: usize = 16;
 /// What decoding takes for each pixel, in bytes: eight in the decoder, three as RGB.
 const PIXEL: u64 = 11;
+/// What drawing an SVG takes, in bytes: a few layers and the elements of its document.
+const DRAWING: u64 = 256 << 20;
 
 pub(super) fn probe(source: &Source, gate: &Gate) -> Result<Probe> {
     let bytes: Arc<[u8]> = match source {
@@ -47,10 +49,16 @@ fn claimed_memory(bytes: &[u8]) -> u64 {
         reader.into_dimensions().ok()
     });
     let (width, height) = size.flatten().unwrap_or((0, 0));
-    u64::from(width) * u64::from(height) * PIXEL
+    match is_svg(bytes) {
+        true => DRAWING,
+        false => u64::from(width) * u64::from(height) * PIXEL,
+    }
 }
 
 fn format(bytes: &[u8]) -> Option<String> {
+    if is_svg(bytes) {
+        return Some("svg".to_string());
+    }
     let format = image::guess_format(bytes).ok()?;
     format.extensions_str().first().map(|extension| extension.to_string())
 }

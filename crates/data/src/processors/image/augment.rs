@@ -1,6 +1,7 @@
 //! Random changes of training pictures. Every draw comes from the key and the operation's name
 //! alone.
 
+use super::rand_augment::rand_augment;
 use super::resize::{Area, sample};
 use super::{Augment, CHANNELS, ImageConfig, Picture};
 use crate::random::Key;
@@ -33,6 +34,9 @@ fn apply(operation: Augment, picture: &Picture, key: &Key) -> Option<Picture> {
         Augment::Color(strength) => {
             let factors = std::array::from_fn(|_| generator.random_range(1.0 - strength..=1.0 + strength));
             Some(coloured(picture, factors))
+        }
+        Augment::RandAugment { operations, magnitude } => {
+            Some(rand_augment(picture, operations, magnitude, &mut generator))
         }
     }
 }
@@ -141,12 +145,16 @@ mod tests {
     use super::super::samples::{assert_close, pattern};
     use super::*;
 
-    const OPERATIONS: [Augment; 5] = [
+    const OPERATIONS: [Augment; 6] = [
         Augment::Flip,
         Augment::VerticalFlip,
         Augment::Rotate(30.0),
         Augment::Crop(0.5),
         Augment::Color(0.4),
+        Augment::RandAugment {
+            operations: 2,
+            magnitude: 9,
+        },
     ];
 
     /// A picture of numbered pixels.

@@ -2,6 +2,7 @@
 
 use super::super::{in_bounds, invalid};
 use super::CHANNELS;
+use super::rand_augment::STRONGEST;
 use crate::{DataError, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The longest side that pictures can be resized to, in pixels.
 const MAX_SIDE: u32 = 4096;
 
-/// How pictures are read: decoded by content, oriented, made opaque on white, resized and
-/// normalised.
+/// How pictures are read: decoded by content, oriented, made opaque, resized and normalised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ImageConfig {
@@ -21,6 +21,10 @@ pub struct ImageConfig {
     pub resize: Resize,
     /// Whether a JPEG that is larger than needed is decoded whole.
     pub decode: Decode,
+    /// The colour that shows through transparent parts: red, green and blue from 0 to 255.
+    #[serde(skip_serializing_if = "is_white")]
+    #[schemars(inner(range(min = 0, max = 255)))]
+    pub ground: [u8; CHANNELS],
     /// Random changes made to training pictures only, each at most once, in this order.
     pub augment: Vec<Augment>,
     /// Subtracted from red, green and blue after these are scaled to 0…1.
@@ -31,12 +35,21 @@ pub struct ImageConfig {
     pub deviation: [f32; CHANNELS],
 }
 
+/// White paper.
+pub(in crate::processors) const WHITE: [u8; CHANNELS] = [255; CHANNELS];
+
+/// Whether a ground is the usual one, which the settings that are stored with a model leave out.
+pub(in crate::processors) fn is_white(ground: &[u8; CHANNELS]) -> bool {
+    *ground == WHITE
+}
+
 impl Default for ImageConfig {
     fn default() -> Self {
         Self {
             size: Size::new(64, 64),
             resize: Resize::default(),
             decode: Decode::default(),
+            ground: WHITE,
             augment: Vec::new(),
             mean: [0.5; CHANNELS],
             deviation: [0.5; CHANNELS],
@@ -50,6 +63,10 @@ impl ImageConfig {
         for channel in 0..CHANNELS {
             in_bounds("mean", self.mean[channel], 0.0..=1.0)?;
             in_bounds("deviation", self.deviation[channel], 0.001..=1000.0)?;
+        }
+        if let Resize::Shortest(side) = self.resize {
+            let least = self.size.height.max(self.size.width);
+            in_bounds("resize.shortest", side, least..=MAX_SIDE)?;
         }
         for (index, augment) in self.augment.iter().enumerate() {
             augment.validate()?;
@@ -142,6 +159,9 @@ pub enum Resize {
     Crop,
     /// The picture is scaled to fit the size, and the rest is filled with the mean colour.
     Letterbox,
+    /// The picture is scaled until its shortest side has so many pixels, at least as many as the longer side of the
+    /// size, and the size is cut out of its centre: torchvision's `Resize` and `CenterCrop`.
+    Shortest(#[schemars(range(min = 1, max = 4096))] u32),
 }
 
 /// How exactly pictures are decoded.
@@ -173,6 +193,16 @@ pub enum Augment {
     /// Changes brightness, contrast and saturation, each by a factor drawn evenly from 1 minus to 1
     /// plus this.
     Color(#[schemars(range(min = 0.0, max = 1.0))] f32),
+    /// Applies a few operations drawn from fourteen, all of one strength (RandAugment, Cubuk et al. 2019); operations and
+    /// strengths are torchvision's.
+    RandAugment {
+        /// How many operations are drawn.
+        #[schemars(range(min = 1, max = 14))]
+        operations: u32,
+        /// Their strength; 9 is usual.
+        #[schemars(range(min = 0, max = 30))]
+        magnitude: u32,
+    },
 }
 
 impl Augment {
@@ -184,6 +214,7 @@ impl Augment {
             Self::Rotate(_) => "rotate",
             Self::Crop(_) => "crop",
             Self::Color(_) => "color",
+            Self::RandAugment { .. } => "rand_augment",
         }
     }
 
@@ -193,6 +224,10 @@ impl Augment {
             Self::Rotate(degrees) => in_bounds("augment.rotate", degrees, 0.0..=180.0),
             Self::Crop(area) => in_bounds("augment.crop", area, 0.01..=1.0),
             Self::Color(strength) => in_bounds("augment.color", strength, 0.0..=1.0),
+            Self::RandAugment { operations, magnitude } => {
+                in_bounds("augment.rand_augment.operations", operations, 1..=14)?;
+                in_bounds("augment.rand_augment.magnitude", magnitude, 0..=STRONGEST)
+            }
         }
     }
 }
@@ -228,17 +263,37 @@ mod tests {
             Augment::Crop(0.5),
             Augment::Color(0.25),
             Augment::VerticalFlip,
+            Augment::RandAugment {
+                operations: 2,
+                magnitude: 9,
+            },
         ];
         check(
-            json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip"],
-                "resize": "letterbox", "decode": "fast"}),
+            json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip",
+                {"rand_augment": {"operations": 2, "magnitude": 9}}],
+                "resize": "letterbox", "decode": "fast", "ground": [0, 128, 255]}),
             ImageConfig {
                 augment,
                 resize: Resize::Letterbox,
                 decode: Decode::Fast,
+                ground: [0, 128, 255],
                 ..Default::default()
             },
         );
+    }
+
+    #[test]
+    fn a_shortest_side_is_at_least_as_long_as_the_size() {
+        let config = |side: u32| {
+            let written = json!({"size": [48, 32], "resize": {"shortest": side}});
+            serde_json::from_value::<ImageConfig>(written).unwrap()
+        };
+        assert_eq!(config(48).resize, Resize::Shortest(48));
+        assert!(config(48).validate().is_ok());
+        for side in [47, 5000] {
+            let error = config(side).validate().unwrap_err();
+            assert_eq!(error.field.as_deref(), Some("resize.shortest"), "{error}");
+        }
     }
 
     #[test]

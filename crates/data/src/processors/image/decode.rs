@@ -1,9 +1,9 @@
-//! Encoded bytes become RGB pixels: format by content, limits before memory, upright, opaque on
-//! white.
+//! Encoded bytes become RGB pixels: format by content, limits before memory, upright, opaque on the ground colour.
 
 use super::super::read;
 use super::jpeg::Jpeg;
 use super::part::{Part, upright};
+use super::svg::{self, Scale};
 use super::{CHANNELS, Decode, ImageConfig, Picture, complete, resize};
 use crate::shield::shielded;
 use crate::{DataError, ErrorKind, Result};
@@ -22,14 +22,19 @@ const MAX_ALLOCATION: u64 = 8 * MAX_PIXELS;
 const NEEDS_MEMORY: &str = "one that needs more memory";
 
 /// Decodes a PNG, JPEG, WebP, GIF, BMP or TIFF to RGB, turned as its EXIF orientation says; of an
-/// animation the first picture, and of a JPEG only what is needed for the configured size.
+/// animation the first picture, and of a JPEG only what is needed for the configured size. An SVG is drawn at `scale`.
 ///
 /// # Errors
 /// [`ErrorKind::Damaged`] for cut or altered bytes, [`ErrorKind::Unsupported`] for another format,
 /// [`ErrorKind::TooLarge`] beyond 16,384 pixels a side or 128 Mi pixels in all.
-pub fn decode(bytes: &[u8], config: &ImageConfig) -> Result<Part> {
+pub fn decode(bytes: &[u8], config: &ImageConfig, scale: Scale) -> Result<Part> {
     read::check_length(bytes, "a picture")?;
-    let format = image::guess_format(bytes).map_err(|_| unknown(bytes))?;
+    let Ok(format) = image::guess_format(bytes) else {
+        return match svg::is_svg(bytes) {
+            true => svg::decode(bytes, config, scale),
+            false => Err(unknown(bytes)),
+        };
+    };
     // A decoder's fault ends the work on this picture, not the program.
     shielded(|| decode_as(format, bytes, config))
         .unwrap_or_else(|| Err(damaged(format, "the decoder failed on its bytes")))
@@ -52,9 +57,9 @@ fn decode_as(format: ImageFormat, bytes: &[u8], config: &ImageConfig) -> Result<
     match format {
         ImageFormat::Jpeg => match Jpeg::open(bytes)? {
             Some(jpeg) => decode_jpeg(jpeg, config),
-            None => decode_whole(format, bytes),
+            None => decode_whole(format, bytes, config.ground),
         },
-        _ => decode_whole(format, bytes),
+        _ => decode_whole(format, bytes, config.ground),
     }
 }
 
@@ -92,10 +97,14 @@ fn turned(picture: Picture, orientation: Orientation) -> Picture {
     let image = RgbImage::from_raw(width as u32, height as u32, pixels);
     let mut image = DynamicImage::from(image.expect("a picture holds height × width × 3 bytes"));
     image.apply_orientation(orientation);
-    opaque(image)
+    Picture {
+        height: image.height() as usize,
+        width: image.width() as usize,
+        pixels: image.into_rgb8().into_raw(),
+    }
 }
 
-fn decode_whole(format: ImageFormat, bytes: &[u8]) -> Result<Part> {
+fn decode_whole(format: ImageFormat, bytes: &[u8], ground: [u8; CHANNELS]) -> Result<Part> {
     let fault = |error: ImageError| explain(format, error);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
@@ -108,7 +117,7 @@ fn decode_whole(format: ImageFormat, bytes: &[u8]) -> Result<Part> {
     if orientation != Orientation::NoTransforms {
         image.apply_orientation(orientation);
     }
-    Ok(opaque(image).into())
+    Ok(opaque(image, ground).into())
 }
 
 fn check_size(height: u64, width: u64) -> Result<()> {
@@ -126,34 +135,34 @@ fn limits() -> Limits {
     limits
 }
 
-/// Any colour type becomes RGB, eight bits a channel, transparent parts showing white paper.
-fn opaque(image: DynamicImage) -> Picture {
+/// Any colour type becomes RGB, eight bits a channel, transparent parts showing the ground.
+fn opaque(image: DynamicImage, ground: [u8; CHANNELS]) -> Picture {
     let (height, width) = (image.height() as usize, image.width() as usize);
     let pixels = match image.color().has_alpha() {
         false => image.into_rgb8().into_raw(),
-        true => on_white(image.into_rgba8().into_raw()),
+        true => on_ground(image.into_rgba8().into_raw(), ground),
     };
     Picture { height, width, pixels }
 }
 
-/// RGBA pixels as RGB on white paper.
-pub fn on_white(mut pixels: Vec<u8>) -> Vec<u8> {
+/// RGBA pixels as RGB on a ground of one colour.
+pub fn on_ground(mut pixels: Vec<u8>, ground: [u8; CHANNELS]) -> Vec<u8> {
     let count = pixels.len() / 4;
     // In place, because a pixel is never written behind where the next one is read.
     for index in 0..count {
         let [red, green, blue, alpha] = std::array::from_fn(|at| pixels[4 * index + at]);
         for (channel, value) in [red, green, blue].into_iter().enumerate() {
-            pixels[CHANNELS * index + channel] = over_white(value, alpha);
+            pixels[CHANNELS * index + channel] = over(ground[channel], value, alpha);
         }
     }
     pixels.truncate(CHANNELS * count);
     pixels
 }
 
-/// value·alpha + white·(1 − alpha), rounded.
-fn over_white(value: u8, alpha: u8) -> u8 {
-    let (value, alpha) = (u32::from(value), u32::from(alpha));
-    ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+/// value·alpha + ground·(1 − alpha), rounded.
+fn over(ground: u8, value: u8, alpha: u8) -> u8 {
+    let (ground, value, alpha) = (u32::from(ground), u32::from(value), u32::from(alpha));
+    ((value * alpha + ground * (255 - alpha) + 127) / 255) as u8
 }
 
 fn explain(format: ImageFormat, error: ImageError) -> DataError {
@@ -192,7 +201,7 @@ fn too_large(found: String) -> DataError {
 fn unknown(bytes: &[u8]) -> DataError {
     let start: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let message = format!(
-        "expected a PNG, JPEG, WebP, GIF, BMP or TIFF picture, found bytes that start with {}; \
+        "expected a PNG, JPEG, WebP, GIF, BMP, TIFF or SVG picture, found bytes that start with {}; \
          convert or replace it",
         start.join(" ")
     );
@@ -212,7 +221,7 @@ mod tests {
             resize: Resize::Stretch,
             ..Default::default()
         };
-        super::decode(bytes, &config).map(|part| part.picture)
+        super::decode(bytes, &config, Scale::Target).map(|part| part.picture)
     }
 
     const LOSSLESS: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP];
@@ -262,6 +271,20 @@ mod tests {
             picture.pixels,
             [255, 255, 255, 0, 100, 200, 127, 177, 227, 254, 254, 255]
         );
+    }
+
+    #[test]
+    fn transparency_shows_the_chosen_ground() {
+        let image = ImageBuffer::from_fn(3, 1, |x, _| Rgba([0, 100, 200, [0u8, 255, 51][x as usize]]));
+        let config = ImageConfig {
+            ground: [10, 20, 30],
+            resize: Resize::Stretch,
+            ..Default::default()
+        };
+        let picture = super::decode(&png(image.into()), &config, Scale::Target)
+            .unwrap()
+            .picture;
+        assert_eq!(picture.pixels, [10, 20, 30, 0, 100, 200, 8, 36, 64]);
     }
 
     #[test]

@@ -2,19 +2,24 @@
 
 mod augment;
 mod complete;
-mod config;
+pub(super) mod config;
+mod cubic;
 pub(super) mod decode;
 mod jpeg;
 mod part;
+mod rand_augment;
 pub(super) mod resize;
+mod svg;
 
 pub use augment::augment;
 pub use config::{Augment, Decode, ImageConfig, Resize, Size};
 pub(crate) use resize::{Area, sample};
+pub(crate) use svg::is_svg;
 
 use super::{Collated, read};
 use crate::Result;
 use std::path::Path;
+use svg::Scale;
 
 /// Red, green and blue.
 pub const CHANNELS: usize = 3;
@@ -47,18 +52,18 @@ pub fn prepare_file(config: &ImageConfig, path: &Path) -> Result<Picture> {
         .map_err(|error| error.at_path(path))
 }
 
-/// Decodes a whole picture at its own size.
+/// Decodes a whole picture at its own size, and a drawing at that or a smaller one.
 pub(crate) fn decode_whole(bytes: &[u8]) -> Result<Picture> {
     let config = ImageConfig {
         resize: Resize::Stretch,
         ..ImageConfig::default()
     };
-    Ok(decode::decode(bytes, &config)?.picture)
+    Ok(decode::decode(bytes, &config, Scale::Own)?.picture)
 }
 
 /// Decodes and resizes an encoded picture.
 pub fn prepare_bytes(config: &ImageConfig, bytes: &[u8]) -> Result<Picture> {
-    Ok(resize::resize(decode::decode(bytes, config)?, config))
+    Ok(resize::resize(decode::decode(bytes, config, Scale::Target)?, config))
 }
 
 /// Normalises pictures into one batch: (value / 255 − mean) / deviation, by channel.
@@ -141,9 +146,9 @@ mod tests {
                     resize,
                     ..ImageConfig::default()
                 };
-                let whole = decode::decode(&bytes, &config(Resize::Stretch)).unwrap();
+                let whole = decode::decode(&bytes, &config(Resize::Stretch), Scale::Target).unwrap();
                 let crop = config(Resize::Crop);
-                let part = decode::decode(&bytes, &crop).unwrap();
+                let part = decode::decode(&bytes, &crop, Scale::Target).unwrap();
                 assert_eq!((part.height, part.width), (whole.height, whole.width));
                 assert!(part.picture.pixels.len() < whole.picture.pixels.len() || height.abs_diff(width) < 2);
                 let what = format!("{height} × {width}, orientation {orientation}");

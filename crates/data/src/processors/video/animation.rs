@@ -1,6 +1,6 @@
 //! GIF, APNG and animated WebP: every frame is composed, the wanted ones are brought to their size.
 
-use super::super::image::{Picture, decode::on_white, resize};
+use super::super::image::{Picture, decode::on_ground, resize};
 use super::format::Animation;
 use super::sampling::candidates;
 use super::{Clip, VideoConfig, source, timeline};
@@ -50,7 +50,7 @@ fn decode_within(config: &VideoConfig, format: Animation, bytes: &[u8]) -> Resul
         let pixels = frame.map_err(|error| explain(format, error))?.into_buffer();
         if wanted.binary_search(&index).is_ok() {
             let (width, height) = (pixels.width() as usize, pixels.height() as usize);
-            let pixels = on_white(pixels.into_raw());
+            let pixels = on_ground(pixels.into_raw(), config.ground);
             kept.push(resize::resize(Picture { height, width, pixels }.into(), &image));
         }
     }

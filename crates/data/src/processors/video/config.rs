@@ -1,5 +1,6 @@
 //! The settings of a video input, as a recipe writes them.
 
+use super::super::image::config::is_white;
 use super::super::image::{Augment, CHANNELS, ImageConfig, Resize, Size};
 use super::super::in_bounds;
 use crate::Result;
@@ -27,6 +28,10 @@ pub struct VideoConfig {
     pub size: Size,
     /// How a frame whose sides have another ratio is brought to the size.
     pub resize: Resize,
+    /// The colour that shows through transparent parts of animations: red, green and blue from 0 to 255.
+    #[serde(skip_serializing_if = "is_white")]
+    #[schemars(inner(range(min = 0, max = 255)))]
+    pub ground: [u8; CHANNELS],
     /// Random changes made to training clips only, each at most once, in this order, and the same for
     /// all frames of a clip.
     pub augment: Vec<Augment>,
@@ -48,6 +53,7 @@ impl Default for VideoConfig {
             frame_rate: 25.0,
             size: image.size,
             resize: image.resize,
+            ground: image.ground,
             augment: image.augment,
             mean: image.mean,
             deviation: image.deviation,
@@ -74,6 +80,7 @@ impl VideoConfig {
         ImageConfig {
             size: self.size,
             resize: self.resize,
+            ground: self.ground,
             augment: self.augment.clone(),
             mean: self.mean,
             deviation: self.deviation,
