@@ -4,19 +4,14 @@ Needs torchvision and Pillow. Run it in this folder: python make.py
 cases.json lists the cases; expected.rgb holds their results one after the other, height × width × 3 bytes each. Sources
 are made by formula, here and in the test: `noise` uses the whole range, `edges` is black and white, `soft` stays where no
 pass of a filter leaves the range of a byte, `glass` is noise with every degree of transparency, laid on the ground.
-Pillow, and torchvision with pictures of Pillow, round and clamp between the passes, and Pillow 13 takes first the one that
-saves work; where that shows (all but `soft`) each side is resized by a call of its own, the width first, as older
-versions do it. torchvision with tensors does not clamp, so `tensor` is asked for `soft` alone.
+Pillow, and torchvision with pictures of Pillow or with bytes, round and clamp between the passes; torchvision with floats
+does not, so `tensor` is asked for `soft` alone.
 """
 
 import json
 from pathlib import Path
 
 import torch
-
-# A wheel that was built for CUDA refuses its companions on a machine without one.
-torch.version.cuda = None
-
 import torchvision.transforms as transforms
 from PIL import Image
 from torchvision.transforms import InterpolationMode
@@ -48,25 +43,19 @@ def source(kind, height, width):
     return Image.frombytes("RGB", (width, height), bytes(map(values[kind], range(height * width * 3))))
 
 
-def resized(image, width, height, kind):
-    if kind == "soft":
-        return image.resize((width, height), BICUBIC)
-    return image.resize((width, image.height), BICUBIC).resize((width, height), BICUBIC)
-
-
-def letterbox(image, height, width, kind):
+def letterbox(image, height, width):
     scale = min(height / image.height, width / image.width)
     inner = [min(max(int(side * scale + 0.5), 1), most) for side, most in ((image.width, width), (image.height, height))]
     field = Image.new("RGB", (width, height), (FILL,) * 3)
-    field.paste(resized(image, *inner, kind), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    field.paste(image.resize(inner, BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return field
 
 
-def shortest(image, side, height, width, kind, tensor=False):
+def shortest(image, side, height, width, tensor=False):
     resize = transforms.Resize(side, InterpolationMode.BICUBIC, antialias=True)
     cut = transforms.CenterCrop((height, width))
     if not tensor:
-        return cut(resized(image, *resize(image).size, kind))
+        return cut(resize(image))
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     pixels = pixels.reshape(image.height, image.width, 3).permute(2, 0, 1).contiguous()
     result = cut(resize(pixels)).permute(1, 2, 0).contiguous()
@@ -89,13 +78,13 @@ def main():
     for kind, height, width, method, size in cases():
         image, side = source(kind, height, width), 15
         if method == "stretch":
-            result = resized(image, *size[::-1], kind)
+            result = image.resize(size[::-1], BICUBIC)
         elif method == "letterbox":
-            result = letterbox(image, *size, kind)
+            result = letterbox(image, *size)
         elif method == "crop":
-            result = shortest(image, size[0], *size, kind)
+            result = shortest(image, size[0], *size)
         else:
-            result = shortest(image, side, *size, kind, tensor=method == "tensor")
+            result = shortest(image, side, *size, tensor=method == "tensor")
         assert result.size == size[::-1]
         listed.append({"source": kind, "height": height, "width": width, "method": method, "size": list(size)})
         results += result.tobytes()

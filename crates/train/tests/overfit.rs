@@ -1,7 +1,9 @@
 //! Every pair of image and text trunks learns a small set by heart, through the recipe and the trainer.
 
-use sensorium_data::Home;
-use sensorium_model::{Device, RunDirectory};
+use sensorium_data::random::Key;
+use sensorium_data::{Draw, Home, Mixing};
+use sensorium_model::checkpoint::to_vec;
+use sensorium_model::{Device, Model, RunDirectory};
 use sensorium_train::{Event, Outcome, Plan, Recipe, Trainer, config};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -108,4 +110,92 @@ fn transformer_pictures_with_each_text_trunk() {
 fn an_lstm_reads_pictures_and_texts() {
     let lstm = r#"{ kind = "rnn", cell = "lstm", width = 16, layers = 2 }"#;
     check(lstm, lstm, "gated");
+}
+
+/// A recipe that reads the colour off the pictures, which are blended in training.
+fn blended(folder: &Path, threads: usize) -> Plan {
+    let recipe = format!(
+        r#"
+        [data]
+        loader_threads = {threads}
+        [inputs.image]
+        modality = "image"
+        size = 16
+        trunk = {}
+        [outputs.answer]
+        task = "classify"
+        [training]
+        batch_size = 5
+        max_epochs = 12
+        mixup = 0.4
+        cutmix = 1.0
+        optimizer = {{ kind = "adamw", learning_rate = 5e-3 }}
+        "#,
+        TRUNKS[0]
+    );
+    let recipe: Recipe = config::parse(&recipe, "recipe.toml", &[]).unwrap();
+    Plan::new(recipe, folder, "blended", &Home::from_environment(), &mut |_| {}).unwrap()
+}
+
+#[test]
+fn blended_pictures_train_to_the_same_bits_with_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let train = |threads: usize, name: &str| {
+        let plan = blended(folder.path(), threads);
+        let run = RunDirectory::new(folder.path().join(name));
+        plan.prepare(&run, false).unwrap();
+        let mut losses = Vec::new();
+        let mut observe = |event: &Event| {
+            if let Event::Step(step) = event {
+                losses.push(step.loss);
+            }
+        };
+        let mut trainer = Trainer::new(plan, run, &Device::flex()).unwrap();
+        trainer.run(&AtomicBool::new(false), &mut observe).unwrap();
+        losses
+    };
+    let losses = train(1, "one");
+    assert!(losses.iter().all(|loss| loss.is_finite() && *loss > 0.0), "{losses:?}");
+    assert_eq!(losses, train(3, "three"));
+}
+
+#[test]
+fn the_loss_of_blended_rows_is_that_of_both_targets_by_their_shares() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let plan = blended(folder.path(), 1);
+    let inputs = plan.dataset.inputs().iter();
+    let shapes = inputs
+        .map(|input| (input.name.clone(), input.processor.shape()))
+        .collect();
+    let model = Model::new(&plan.description.model, &shapes, 1, &Device::flex()).unwrap();
+    let draw = Draw {
+        key: Key::new(1),
+        modality_dropout: 0.0,
+        mixing: Some(Mixing {
+            mixup: Some(1.0),
+            cutmix: None,
+        }),
+    };
+    let indices: Vec<usize> = (0..plan.dataset.samples().len()).collect();
+    let (batch, failed) = plan.dataset.batch(&indices, Some(&draw));
+    assert!(failed.is_empty());
+    let mixed = batch.mixed.clone().unwrap();
+    assert!(
+        mixed.weight > 0.0 && mixed.weight < 1.0 && mixed.partners != indices,
+        "{mixed:?}"
+    );
+    let rows = |batch: &_| to_vec(model.losses(model.infer(batch), batch)["answer"].rows.clone());
+    let found = rows(&batch);
+    let mut own = batch.clone();
+    own.mixed = None;
+    let mut other = own.clone();
+    let targets = &batch.targets["answer"];
+    let turned = mixed.partners.iter().map(|&partner| targets[partner].clone()).collect();
+    other.targets.insert("answer".into(), turned);
+    for ((found, own), other) in found.iter().zip(rows(&own)).zip(rows(&other)) {
+        let expected = mixed.weight * own + (1.0 - mixed.weight) * other;
+        assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Pillow's bicubic: a pass across and then a pass down, with weights of 22 bits below the point and bytes between
+//! Pillow's bicubic: a pass across and a pass down, with weights of 22 bits below the point and bytes between
 //! them. Both passes work on many values at once, which compilers turn into vector instructions.
 
 use super::resize::Area;
@@ -17,7 +17,7 @@ const CHUNK: usize = 32;
 
 /// Resamples `area` to `height` × `width` pixels. Near the area's border the filter reads beyond it, so the result equals
 /// resizing the whole picture and cutting the part out.
-pub fn sample(picture: &Picture, area: Area, height: usize, width: usize) -> Picture {
+pub fn sample(picture: &Picture, area: Area, (height, width): (usize, usize), order: Order) -> Picture {
     let columns = taps(picture.width, area.left, area.width, width);
     let rows = taps(picture.height, area.top, area.height, height);
     let across = |pixels: &[u8]| {
@@ -37,7 +37,28 @@ pub fn sample(picture: &Picture, area: Area, height: usize, width: usize) -> Pic
     Picture {
         height,
         width,
-        pixels: down(&across(&picture.pixels), width),
+        pixels: match order {
+            Order::AcrossFirst => down(&across(&picture.pixels), width),
+            Order::DownFirst => across(&down(&picture.pixels, picture.width)),
+        },
+    }
+}
+
+/// Which pass is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    AcrossFirst,
+    DownFirst,
+}
+
+impl Order {
+    /// What Pillow 13 does when it resizes a picture of one height and width to another: down first where the lines
+    /// become fewer by more than twice as many as the columns do.
+    pub fn of(from: (usize, usize), to: (usize, usize)) -> Self {
+        match to.0 < from.0 && from.0 + 2 * to.1 > to.0 + 2 * from.1 {
+            true => Self::DownFirst,
+            false => Self::AcrossFirst,
+        }
     }
 }
 

@@ -157,21 +157,17 @@ fn mean(picture: &Picture) -> u8 {
 
 /// Away from the picture whose pixels are means of three by three, the middle five times; the border stays as it is.
 fn sharpened(picture: &Picture, factor: f32) -> Picture {
-    let (height, width) = (picture.height, picture.width);
+    let (height, length) = (picture.height, CHANNELS * picture.width);
     let mut pixels = picture.pixels.clone();
     for row in 1..height.saturating_sub(1) {
-        let inner = CHANNELS * (row * width + 1)..CHANNELS * (row * width + width.max(2) - 1);
-        for (at, pixel) in inner.clone().zip(&mut pixels[inner]) {
-            let line = |middle: usize| [middle - CHANNELS, middle, middle + CHANNELS];
-            let around = [line(at - CHANNELS * width), line(at), line(at + CHANNELS * width)];
-            let sum: u32 = around
-                .as_flattened()
-                .iter()
-                .map(|&at| u32::from(picture.pixels[at]))
-                .sum();
-            let value = picture.pixels[at];
-            let smooth = (2 * (sum + 4 * u32::from(value)) + 13) / 26;
-            *pixel = blend(smooth as u8, value, factor);
+        let lines = [row - 1, row, row + 1].map(|row| &picture.pixels[row * length..(row + 1) * length]);
+        let target = &mut pixels[row * length..(row + 1) * length];
+        let inner = target.iter_mut().enumerate().skip(CHANNELS);
+        for (at, pixel) in inner.take(length.saturating_sub(2 * CHANNELS)) {
+            let around = [at - CHANNELS, at, at + CHANNELS];
+            let sum: u32 = lines.iter().flat_map(|line| around.map(|at| u32::from(line[at]))).sum();
+            let smooth = (2 * (sum + 4 * u32::from(*pixel)) + 13) / 26;
+            *pixel = blend(smooth as u8, *pixel, factor);
         }
     }
     Picture { pixels, ..*picture }

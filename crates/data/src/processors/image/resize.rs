@@ -1,7 +1,8 @@
 //! Pictures to one size: what becomes of the sides, and the part of a picture that is needed for it.
 
+use super::cubic::{self, Order};
 use super::part::{Part, Region};
-use super::{CHANNELS, ImageConfig, Picture, Resize, cubic};
+use super::{CHANNELS, ImageConfig, Picture, Resize};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -141,7 +142,10 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
     let Region { height, width, .. } = frame.kept;
     let picture = match area == whole(&part.picture) && (part.picture.height, part.picture.width) == (height, width) {
         true => part.picture,
-        false => cubic::sample(&part.picture, area, height, width),
+        false => {
+            let order = Order::of((part.height, part.width), (frame.height, frame.width));
+            cubic::sample(&part.picture, area, (height, width), order)
+        }
     };
     match (height, width) == (config.size.height(), config.size.width()) {
         true => picture,
@@ -177,7 +181,8 @@ pub fn sample(picture: &Picture, area: Area, height: usize, width: usize, filter
 
 /// Resamples the whole picture, each side on its own.
 pub fn stretch(picture: &Picture, height: usize, width: usize) -> Picture {
-    cubic::sample(picture, whole(picture), height, width)
+    let order = Order::of((picture.height, picture.width), (height, width));
+    cubic::sample(picture, whole(picture), (height, width), order)
 }
 
 fn whole(picture: &Picture) -> Area {
