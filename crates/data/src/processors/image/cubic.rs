@@ -1,5 +1,5 @@
-//! Pillow's bicubic: a pass across and a pass down, with weights of 22 bits below the point and bytes between
-//! them. Both passes work on many values at once, which compilers turn into vector instructions.
+//! Pillow's bicubic for pictures that are enlarged: a pass across and a pass down, with weights of 22 bits below the
+//! point and bytes between them. Both passes work on many values at once, which compilers turn into vector instructions.
 
 use super::resize::Area;
 use super::{CHANNELS, Picture};

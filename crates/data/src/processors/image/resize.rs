@@ -144,12 +144,53 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
         true => part.picture,
         false => {
             let order = Order::of((part.height, part.width), (frame.height, frame.width));
-            cubic::sample(&part.picture, area, (height, width), order)
+            bicubic(&part.picture, area, (height, width), order)
         }
     };
     match (height, width) == (config.size.height(), config.size.width()) {
         true => picture,
         false => boxed(&picture, config),
+    }
+}
+
+/// Resamples `area` as Pillow does, each value within one of Pillow's. Near the area's border the filter reads beyond it,
+/// so the result equals resizing the whole picture and cutting the part out.
+fn bicubic(picture: &Picture, area: Area, (height, width): (usize, usize), order: Order) -> Picture {
+    // Enlarged, a difference of one between the passes would not be evened out by the second.
+    if area.height < height as f64 || area.width < width as f64 {
+        return cubic::sample(picture, area, (height, width), order);
+    }
+    let filter = FilterType::CatmullRom;
+    let whole = whole(picture);
+    match order {
+        Order::AcrossFirst => {
+            let columns = Area {
+                left: area.left,
+                width: area.width,
+                ..whole
+            };
+            let narrow = sample(picture, columns, picture.height, width, filter);
+            let rows = Area {
+                left: 0.0,
+                width: width as f64,
+                ..area
+            };
+            sample(&narrow, rows, height, width, filter)
+        }
+        Order::DownFirst => {
+            let rows = Area {
+                top: area.top,
+                height: area.height,
+                ..whole
+            };
+            let low = sample(picture, rows, height, picture.width, filter);
+            let columns = Area {
+                top: 0.0,
+                height: height as f64,
+                ..area
+            };
+            sample(&low, columns, height, width, filter)
+        }
     }
 }
 
@@ -182,7 +223,7 @@ pub fn sample(picture: &Picture, area: Area, height: usize, width: usize, filter
 /// Resamples the whole picture, each side on its own.
 pub fn stretch(picture: &Picture, height: usize, width: usize) -> Picture {
     let order = Order::of((picture.height, picture.width), (height, width));
-    cubic::sample(picture, whole(picture), (height, width), order)
+    bicubic(picture, whole(picture), (height, width), order)
 }
 
 fn whole(picture: &Picture) -> Area {

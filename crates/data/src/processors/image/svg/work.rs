@@ -7,8 +7,8 @@ use resvg::usvg::{ClipPath, Group, ImageKind, Mask, Node, Paint, Path, Tree};
 
 /// Areas of the picture that may be painted one over the other.
 const MAX_PAINTED: f64 = 4096.0;
-/// Areas of the picture that may be held at once.
-const MAX_HELD: f64 = 256.0;
+/// Areas of the picture that may be held at once: a blurred group that reaches far beyond the picture takes hundreds.
+const MAX_HELD: f64 = 1024.0;
 /// Pieces of lines that may be followed.
 const MAX_PIECES: f64 = 50e6;
 /// The renderer cuts layers to five times the picture's width and height; turned ones take at most twice that.
