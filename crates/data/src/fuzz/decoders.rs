@@ -78,6 +78,14 @@ fn pictures() -> Vec<Decoder> {
         still("webp", &[".webp"], parts::riff, seal::none, Some(WebP)),
         still("bmp", &[".bmp"], parts::every::<4>, seal::none, Some(Bmp)),
         still("tiff", &[".tiff"], parts::every::<12>, seal::none, Some(Tiff)),
+        #[cfg(feature = "svg")]
+        decoder(
+            "svg",
+            golden("svg", &[".svg"]),
+            parts::every::<16>,
+            seal::none,
+            Box::new(picture),
+        ),
     ]
 }
 
