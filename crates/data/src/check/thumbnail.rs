@@ -95,13 +95,7 @@ fn reduced(picture: &Picture, side: usize) -> Picture {
 }
 
 fn stretched(picture: &Picture, height: usize, width: usize) -> Picture {
-    let whole = Area {
-        left: 0.0,
-        top: 0.0,
-        width: picture.width as f64,
-        height: picture.height as f64,
-    };
-    sample(picture, whole, height, width, FilterType::CatmullRom)
+    sample(picture, Area::whole(picture), height, width, FilterType::CatmullRom)
 }
 
 #[cfg(test)]

@@ -80,13 +80,7 @@ pub(super) fn fingerprint(picture: &Picture) -> Fingerprint {
 
 /// Each pixel the mean of its area.
 fn thumbnail(picture: &Picture) -> Picture {
-    let whole = Area {
-        left: 0.0,
-        top: 0.0,
-        width: picture.width as f64,
-        height: picture.height as f64,
-    };
-    sample(picture, whole, SIDE, SIDE, FilterType::Box)
+    sample(picture, Area::whole(picture), SIDE, SIDE, FilterType::Box)
 }
 
 #[cfg(test)]

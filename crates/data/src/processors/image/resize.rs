@@ -15,6 +15,18 @@ pub struct Area {
     pub height: f64,
 }
 
+impl Area {
+    /// All of a picture.
+    pub fn whole(picture: &Picture) -> Self {
+        Self {
+            left: 0.0,
+            top: 0.0,
+            width: picture.width as f64,
+            height: picture.height as f64,
+        }
+    }
+}
+
 /// Pixels to each side of a place that the cubic filter reads, when it enlarges.
 const REACH: f64 = 2.0;
 
@@ -140,13 +152,14 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
     area.top -= part.top as f64;
     area.left -= part.left as f64;
     let Region { height, width, .. } = frame.kept;
-    let picture = match area == whole(&part.picture) && (part.picture.height, part.picture.width) == (height, width) {
-        true => part.picture,
-        false => {
-            let order = Order::of((part.height, part.width), (frame.height, frame.width));
-            bicubic(&part.picture, area, (height, width), order)
-        }
-    };
+    let picture =
+        match area == Area::whole(&part.picture) && (part.picture.height, part.picture.width) == (height, width) {
+            true => part.picture,
+            false => {
+                let order = Order::of((part.height, part.width), (frame.height, frame.width));
+                bicubic(&part.picture, area, (height, width), order)
+            }
+        };
     match (height, width) == (config.size.height(), config.size.width()) {
         true => picture,
         false => boxed(&picture, config),
@@ -161,7 +174,7 @@ fn bicubic(picture: &Picture, area: Area, (height, width): (usize, usize), order
         return cubic::sample(picture, area, (height, width), order);
     }
     let filter = FilterType::CatmullRom;
-    let whole = whole(picture);
+    let whole = Area::whole(picture);
     match order {
         Order::AcrossFirst => {
             let columns = Area {
@@ -223,16 +236,7 @@ pub fn sample(picture: &Picture, area: Area, height: usize, width: usize, filter
 /// Resamples the whole picture, each side on its own.
 pub fn stretch(picture: &Picture, height: usize, width: usize) -> Picture {
     let order = Order::of((picture.height, picture.width), (height, width));
-    bicubic(picture, whole(picture), (height, width), order)
-}
-
-fn whole(picture: &Picture) -> Area {
-    Area {
-        left: 0.0,
-        top: 0.0,
-        width: picture.width as f64,
-        height: picture.height as f64,
-    }
+    bicubic(picture, Area::whole(picture), (height, width), order)
 }
 
 /// The picture in the middle of a field of the mean colour, which normalisation brings to zero.
