@@ -4,6 +4,7 @@ use crate::cache::FeatureCache;
 use crate::mixing::{self, Mixed, Mixing};
 use crate::random::Key;
 use crate::sample::each;
+use crate::targets::{OutputColumn, RowTexts, TargetTexts, Targets};
 use crate::{Collated, DataError, Feature, Modality, Processor, Result, Sample, Value};
 use rand::RngExt;
 use std::collections::{BTreeMap, HashMap};
@@ -33,8 +34,8 @@ pub struct Batch {
     /// Manifest rows, in the order of every other field.
     pub rows: Vec<usize>,
     pub inputs: BTreeMap<String, InputBatch>,
-    /// For each output column its raw values.
-    pub targets: BTreeMap<String, Vec<Value>>,
+    /// What each output should answer.
+    pub targets: BTreeMap<String, Targets>,
     /// What was blended into the pictures, in training.
     pub mixed: Option<Mixed>,
 }
@@ -54,14 +55,13 @@ pub struct Dataset {
     samples: Vec<Sample>,
     root: PathBuf,
     inputs: Vec<InputColumn>,
-    /// (output name, column) pairs.
-    outputs: Vec<(String, String)>,
+    outputs: Vec<OutputColumn>,
     cache: Arc<FeatureCache>,
 }
 
 impl Dataset {
     /// Without a medium in memory: [`with_cache`](Self::with_cache) keeps some.
-    pub fn new(samples: Vec<Sample>, root: PathBuf, inputs: Vec<InputColumn>, outputs: Vec<(String, String)>) -> Self {
+    pub fn new(samples: Vec<Sample>, root: PathBuf, inputs: Vec<InputColumn>, outputs: Vec<OutputColumn>) -> Self {
         Self {
             samples,
             root,
@@ -96,6 +96,10 @@ impl Dataset {
         &self.inputs
     }
 
+    pub fn outputs(&self) -> &[OutputColumn] {
+        &self.outputs
+    }
+
     /// The folder that relative media paths start from.
     pub fn root(&self) -> &std::path::Path {
         &self.root
@@ -116,8 +120,8 @@ impl Dataset {
         let mut failed = Vec::new();
         let mut rows = Vec::new();
         for sample in samples {
-            match self.features(sample, draw) {
-                Ok(features) => rows.push((sample, features)),
+            match self.row(sample, draw) {
+                Ok(row) => rows.push(row),
                 Err(error) => failed.push(error),
             }
         }
@@ -128,24 +132,37 @@ impl Dataset {
         (batch, failed)
     }
 
-    fn assemble(&self, rows: &[(&Sample, Vec<Option<Medium>>)], draw: Option<&Draw>) -> Batch {
-        let input = |place: usize| {
-            let media = rows.iter().map(|(_, features)| features[place].as_ref());
-            collate(&self.inputs[place].processor, media, draw)
-        };
-        let names = self.inputs.iter().enumerate();
-        let column = |column: &str| {
-            let value = |(sample, _): &(&Sample, _)| sample.get(column).clone();
-            rows.iter().map(value).collect()
-        };
+    fn row<'a>(&self, sample: &'a Sample, draw: Option<&Draw>) -> Result<Row<'a>> {
+        let media = self.features(sample, draw)?;
+        let texts = self.outputs.iter().map(|output| {
+            let texts = output.read(sample, draw);
+            texts.map_err(|error| error.at_row(sample.row).in_field(&output.name))
+        });
+        Ok(Row {
+            texts: texts.collect::<Result<_>>()?,
+            sample,
+            media,
+        })
+    }
+
+    fn assemble(&self, rows: &[Row], draw: Option<&Draw>) -> Batch {
+        let inputs = self.inputs.iter().enumerate().map(|(place, input)| {
+            let media = rows.iter().map(|row| row.media[place].as_ref());
+            (input.name.clone(), collate(&input.processor, media, draw))
+        });
+        let targets = self.outputs.iter().enumerate().map(|(place, output)| {
+            let values = rows.iter().map(|row| row.sample.get(&output.column).clone());
+            let texts = || TargetTexts::join(rows.iter().map(|row| &row.texts[place]));
+            let targets = Targets {
+                values: values.collect(),
+                texts: output.texts.is_some().then(texts),
+            };
+            (output.name.clone(), targets)
+        });
         Batch {
-            rows: rows.iter().map(|(sample, _)| sample.row).collect(),
-            inputs: names.map(|(place, one)| (one.name.clone(), input(place))).collect(),
-            targets: self
-                .outputs
-                .iter()
-                .map(|(name, from)| (name.clone(), column(from)))
-                .collect(),
+            rows: rows.iter().map(|row| row.sample.row).collect(),
+            inputs: inputs.collect(),
+            targets: targets.collect(),
             mixed: None,
         }
     }
@@ -221,6 +238,15 @@ impl Dataset {
         let media = |input: &&InputColumn| input.processor.modality() != Modality::Text;
         self.inputs.iter().find(media).map(|input| input.column.as_str())
     }
+}
+
+/// A row that could be read.
+struct Row<'a> {
+    sample: &'a Sample,
+    /// In the order of the inputs.
+    media: Vec<Option<Medium>>,
+    /// In the order of the outputs.
+    texts: Vec<RowTexts>,
 }
 
 struct Medium {
@@ -312,7 +338,7 @@ pub(crate) mod tests {
             samples,
             PathBuf::new(),
             inputs,
-            vec![("answer".into(), "answer".into())],
+            vec![OutputColumn::plain("answer", "answer")],
         )
         .with_cache(FeatureCache::in_memory(1 << 20))
     }
@@ -344,7 +370,7 @@ pub(crate) mod tests {
             panic!("no pictures")
         };
         assert_eq!(*shape, [2, 4, 4, 3]);
-        let answers: Vec<String> = batch.targets["answer"].iter().filter_map(Value::label).collect();
+        let answers: Vec<String> = batch.targets["answer"].values.iter().filter_map(Value::label).collect();
         assert_eq!(answers, ["0", "1", "2", "3"]);
     }
 

@@ -25,6 +25,7 @@ pub mod shards;
 mod shield;
 pub mod split;
 pub mod storage;
+mod targets;
 #[cfg(test)]
 mod testing;
 
@@ -41,3 +42,4 @@ pub use sample::{Sample, Value};
 pub use sampler::Sampler;
 pub use shards::{ShardIndex, ShardSet, ShardStream, TrainingStream};
 pub use storage::Stored;
+pub use targets::{OutputColumn, Takes, TargetTexts, Targets, TextColumn};

@@ -33,6 +33,7 @@ pub struct Encoder {
 }
 
 /// The encoded media of an input and the sequence that each row reads.
+#[derive(Debug, Clone)]
 pub struct EncodedInput {
     media: Tokens,
     index: Tensor<1, Int>,

@@ -41,11 +41,13 @@ pub fn occlusion(
     let variants: Vec<Feature> = std::iter::once(Feature::Image(picture.clone())).chain(cells).collect();
     let batch = batch(pipeline, &media, input, &variants);
     let answers = pipeline.answer(&batch);
-    let value = &answers[0][output].value;
+    let Some(value) = answers[0][output].value.text() else {
+        return Ok(None);
+    };
     let probability = |row: usize| {
         let top = &answers[row][output].top;
         top.iter()
-            .find(|one| one.value == *value)
+            .find(|one| one.value == value)
             .map_or(0.0, |one| one.probability)
     };
     let falls = (1..=CELLS * CELLS)

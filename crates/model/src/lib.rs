@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 mod device;
+mod encoded;
 mod encoder;
 mod error;
 mod examples;
@@ -15,6 +16,7 @@ mod parameters;
 mod pass;
 mod pipeline;
 mod run_directory;
+mod source;
 pub mod stems;
 pub mod tasks;
 mod tokens;
@@ -22,15 +24,17 @@ pub mod trunks;
 
 pub use burn::tensor::Device;
 pub use device::DeviceKind;
+pub use encoded::{Encoded, Reading};
 pub use encoder::EncoderConfig;
 pub use error::{Mismatch, ModelError, Result};
 pub use examples::Examples;
 pub use init::Init;
 pub use layers::absorb_statistics;
-pub use model::{Model, ModelConfig, OutputConfig, Outputs};
+pub use model::{Model, ModelConfig, OutputConfig};
 pub use parameters::{Parameter, exchange_parameters, gradients, map_parameters, parameters};
 pub use pass::Pass;
 pub use pipeline::{Answers, Pipeline};
-pub use run_directory::{Description, RunDirectory};
+pub use run_directory::{Description, RunDirectory, TextDescription};
+pub use source::Source;
 pub use sensorium_kernels::{keep_freed_memory, on_compute_threads};
 pub use tokens::{Layout, Tokens};

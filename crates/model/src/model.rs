@@ -1,16 +1,18 @@
 //! The whole model: encoders, fusion, tasks.
 
+use crate::encoded::{Encoded, Reading};
 use crate::encoder::{Encoder, EncoderConfig};
 use crate::error::{ModelError, Result};
 use crate::fusion::{Fusion, FusionConfig};
 use crate::init::Init;
 use crate::layers::Named;
 use crate::pass::Pass;
-use crate::tasks::{Labels, Losses, Task, TaskConfig, TaskOutput};
+use crate::source::Source;
+use crate::tasks::{Decoded, Fitted, Losses, Task, TaskConfig};
 use burn::module::Module;
 use burn::tensor::Device;
 use sensorium_data::processors::FeatureShape;
-use sensorium_data::{Batch, Mixed, Value};
+use sensorium_data::{Batch, Mixed, OutputColumn, Targets};
 use sensorium_kernels::on_compute_threads;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,24 +25,25 @@ pub struct ModelConfig {
     pub outputs: BTreeMap<String, OutputConfig>,
 }
 
-/// A task with what it learnt from the training targets.
+/// A task, where it reads, and what it learnt from the training targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutputConfig {
     #[serde(flatten)]
     pub task: TaskConfig,
-    pub labels: Labels,
+    pub from: Source,
+    pub fitted: Fitted,
 }
 
 /// Inputs and outputs are in the order of their names.
 #[derive(Module, Debug)]
 pub struct Model {
     inputs: Named<Encoder>,
-    fusion: Fusion,
+    /// Absent where no output reads it.
+    fusion: Option<Fusion>,
     outputs: Named<Task>,
+    #[module(skip)]
+    sources: BTreeMap<String, Source>,
 }
-
-/// What each output's head computed, by its name.
-pub type Outputs = BTreeMap<String, TaskOutput>;
 
 impl Model {
     /// `shapes` holds the features' shape of every input; parameters are drawn from `seed` and their path.
@@ -50,6 +53,7 @@ impl Model {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
+        config.check_sources()?;
         let init = Init::new(seed, device);
         let mut inputs = Vec::new();
         for (name, encoder) in &config.inputs {
@@ -57,55 +61,95 @@ impl Model {
                 .map_err(|error| inside(error, &format!("inputs.{name}")))?;
             inputs.push((name.clone(), encoder));
         }
-        let widths: Vec<_> = inputs
+        let widths: BTreeMap<&str, usize> = inputs
             .iter()
             .map(|(name, encoder)| (name.as_str(), encoder.width()))
             .collect();
-        let text = |name: &&str| matches!(shapes[*name], FeatureShape::Text { .. });
-        let texts: Vec<&str> = widths.iter().map(|(name, _)| *name).filter(text).collect();
-        let fusion = Fusion::new(&config.fusion, &widths, &texts, &init.at("fusion"))?;
-        let task = |(name, output): (&String, &OutputConfig)| {
+        let fusion = config
+            .reads_fusion()
+            .then(|| config.fusion(&widths, shapes, &init.at("fusion")));
+        let fusion = fusion.transpose()?;
+        let mut outputs = Vec::new();
+        for (name, output) in &config.outputs {
+            let width = match &output.from {
+                Source::Fusion => fusion.as_ref().expect("it is built where it is read").width(),
+                Source::Input(input) => widths[input.as_str()],
+            };
             let init = init.at("outputs").at(name);
-            (
-                name.clone(),
-                Task::new(&output.task, output.labels.clone(), fusion.width(), &init),
-            )
-        };
-        let outputs = config.outputs.iter().map(task).collect();
+            outputs.push((name.clone(), Task::new(&output.task, &output.fitted, width, &init)));
+        }
+        let sources = config.outputs.iter();
         Ok(Self {
+            sources: sources.map(|(name, output)| (name.clone(), output.from.clone())).collect(),
             inputs: inputs.into_iter().collect(),
             fusion,
-            outputs,
+            outputs: outputs.into_iter().collect(),
         })
     }
 
-    /// The outputs in evaluation, from any thread.
-    pub fn infer(&self, batch: &Batch) -> Outputs {
-        on_compute_threads(|| self.forward(batch, &Pass::evaluation()))
+    /// Each distinct medium is encoded once, and the inputs are joined where an output reads them together.
+    pub fn encode<'a>(&self, batch: &'a Batch, pass: &Pass) -> Encoded<'a> {
+        let encoders = self.inputs.iter();
+        let mut inputs: BTreeMap<String, _> = encoders
+            .map(|(name, encoder)| (name.to_string(), encoder.forward(&batch.inputs[name], pass)))
+            .collect();
+        let fused = self.fusion.as_ref().map(|fusion| {
+            let kept: BTreeMap<_, _> = inputs
+                .iter()
+                .filter(|(name, _)| self.reads_alone(name))
+                .map(|(name, input)| (name.clone(), input.clone()))
+                .collect();
+            let joined = std::mem::replace(&mut inputs, kept);
+            fusion.forward(joined.into_values().collect(), pass)
+        });
+        Encoded { batch, inputs, fused }
     }
 
-    /// Each distinct medium is encoded once, the inputs are joined, and every task reads the result.
-    pub fn forward(&self, batch: &Batch, pass: &Pass) -> Outputs {
-        let encoders = self.inputs.iter();
-        let encoded = encoders.map(|(name, encoder)| encoder.forward(&batch.inputs[name], pass));
-        let fused = self.fusion.forward(encoded.collect(), pass);
-        let tasks = self.outputs.iter();
-        tasks
-            .map(|(name, task)| (name.to_string(), task.forward(&fused, pass)))
-            .collect()
+    fn reads_alone(&self, input: &str) -> bool {
+        self.sources
+            .values()
+            .any(|source| matches!(source, Source::Input(name) if name == input))
     }
 
     /// The losses of each output against the batch's targets, of blended rows against those of both.
-    pub fn losses(&self, outputs: Outputs, batch: &Batch) -> BTreeMap<String, Losses> {
-        let loss = |(name, output): (String, TaskOutput)| {
-            let (task, targets) = (self.task(&name), &batch.targets[&name]);
-            let losses = match &batch.mixed {
-                None => task.loss(output, targets),
-                Some(mixed) => mixed_loss(task, output, targets, mixed),
+    pub fn losses(&self, encoded: &Encoded, pass: &Pass) -> BTreeMap<String, Losses> {
+        let loss = |(name, task): (&str, &Task)| {
+            let targets = &encoded.batch.targets[name];
+            let reading = self.reading(encoded, name);
+            let losses = match &encoded.batch.mixed {
+                None => task.losses(reading, targets, pass),
+                Some(mixed) => mixed_losses(task, reading, targets, mixed, pass),
             };
-            (name, losses)
+            (name.to_string(), losses)
         };
-        outputs.into_iter().map(loss).collect()
+        self.outputs.iter().map(loss).collect()
+    }
+
+    /// The answers of each output, one for each row; `outputs` say how the texts among them are read and written.
+    pub fn decode(&self, encoded: &Encoded, outputs: &[OutputColumn]) -> BTreeMap<String, Vec<Decoded>> {
+        let decode = |(name, task): (&str, &Task)| {
+            let texts = outputs.iter().find(|output| output.name == name);
+            let texts = texts.and_then(|output| output.texts.as_ref());
+            let reading = self.reading(encoded, name);
+            (
+                name.to_string(),
+                task.decode(reading, texts.map(|texts| &texts.processor)),
+            )
+        };
+        self.outputs.iter().map(decode).collect()
+    }
+
+    /// The answers in evaluation, from any thread.
+    pub fn infer(&self, batch: &Batch, outputs: &[OutputColumn]) -> BTreeMap<String, Vec<Decoded>> {
+        on_compute_threads(|| self.decode(&self.encode(batch, &Pass::evaluation()), outputs))
+    }
+
+    fn reading<'a>(&'a self, encoded: &'a Encoded, output: &str) -> Reading<'a> {
+        Reading {
+            encoded,
+            source: &self.sources[output],
+            targets: encoded.batch.targets.get(output),
+        }
     }
 
     pub fn tasks(&self) -> &Named<Task> {
@@ -119,15 +163,60 @@ impl Model {
     }
 }
 
+impl ModelConfig {
+    fn reads_fusion(&self) -> bool {
+        self.outputs.values().any(|output| output.from == Source::Fusion)
+    }
+
+    /// Every source must be there, and every input must be read.
+    fn check_sources(&self) -> Result<()> {
+        let known: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
+        let mut read = Vec::new();
+        for (name, output) in &self.outputs {
+            if let Source::Input(input) = &output.from {
+                if !self.inputs.contains_key(input) {
+                    let message = format!("no input is called `{input}`; the inputs are {}", known.join(", "));
+                    return Err(ModelError::config(format!("outputs.{name}.from"), message));
+                }
+                read.push(input.as_str());
+            }
+        }
+        let unread = known.iter().find(|input| !self.reads_fusion() && !read.contains(input));
+        match unread {
+            None => Ok(()),
+            Some(input) => {
+                let message = "no output reads this input; leave it out, or let an output read `fusion`";
+                Err(ModelError::config(format!("inputs.{input}"), message))
+            }
+        }
+    }
+
+    fn fusion(
+        &self,
+        widths: &BTreeMap<&str, usize>,
+        shapes: &BTreeMap<String, FeatureShape>,
+        init: &Init,
+    ) -> Result<Fusion> {
+        let widths: Vec<_> = widths.iter().map(|(name, width)| (*name, *width)).collect();
+        let text = |name: &&str| matches!(shapes[*name], FeatureShape::Text { .. });
+        let texts: Vec<&str> = widths.iter().map(|(name, _)| *name).filter(text).collect();
+        Fusion::new(&self.fusion, &widths, &texts, init)
+    }
+}
+
 /// The losses of blended rows: against their own targets and against their partners', by the share of each.
-fn mixed_loss(task: &Task, output: TaskOutput, targets: &[Value], mixed: &Mixed) -> Losses {
-    let others: Vec<Value> = mixed.partners.iter().map(|&partner| targets[partner].clone()).collect();
-    let own = task.loss(output.clone(), targets);
-    let other = task.loss(output, &others);
+fn mixed_losses(task: &Task, reading: Reading, targets: &Targets, mixed: &Mixed, pass: &Pass) -> Losses {
+    let others = mixed.partners.iter().map(|&partner| targets.values[partner].clone());
+    let others = Targets {
+        values: others.collect(),
+        texts: None,
+    };
+    let own = task.losses(reading, targets, pass);
+    let other = task.losses(reading, &others, pass);
     Losses {
         rows: own.rows * mixed.weight + other.rows * (1.0 - mixed.weight),
         // Partners are a permutation of the rows, so as many of them have a target.
-        count: own.count,
+        counts: own.counts,
     }
 }
 

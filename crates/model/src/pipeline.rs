@@ -4,9 +4,9 @@ use crate::checkpoint;
 use crate::error::{ModelError, Result};
 use crate::model::Model;
 use crate::run_directory::{Description, RunDirectory};
-use crate::tasks::Prediction;
+use crate::tasks::{Decoded, Prediction};
 use burn::tensor::Device;
-use sensorium_data::{Batch, DataError, Dataset, InputColumn, Processor, Sample};
+use sensorium_data::{Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,13 +21,15 @@ pub struct Pipeline {
     pub description: Description,
     model: Model,
     inputs: Vec<InputColumn>,
+    outputs: Vec<OutputColumn>,
 }
 
 impl Pipeline {
     /// Reads all that `run` holds of a model; anything missing, cut, altered or not belonging together is an error.
     pub fn load(run: &RunDirectory, device: &Device) -> Result<Self> {
         let description = Description::load(run)?;
-        let inputs = load_processors(run, &description)?;
+        let inputs = load_inputs(run, &description)?;
+        let outputs = load_outputs(run, &description)?;
         let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
         let model = Model::new(&description.model, &shapes.collect(), 0, device)?;
         let path = run.weights();
@@ -36,15 +38,17 @@ impl Pipeline {
             description,
             model,
             inputs,
+            outputs,
         })
     }
 
     /// A pipeline around a model in memory.
-    pub fn new(description: Description, model: Model, inputs: Vec<InputColumn>) -> Self {
+    pub fn new(description: Description, model: Model, dataset: &Dataset) -> Self {
         Self {
             description,
             model,
-            inputs,
+            inputs: dataset.inputs().to_vec(),
+            outputs: dataset.outputs().to_vec(),
         }
     }
 
@@ -56,6 +60,10 @@ impl Pipeline {
         &self.inputs
     }
 
+    pub fn outputs(&self) -> &[OutputColumn] {
+        &self.outputs
+    }
+
     /// Answers for each sample, in order; media paths start from `root`. A sample that cannot be read has an error in
     /// its place and does not touch the others.
     pub fn predict(&self, samples: Vec<Sample>, root: &Path) -> Vec<Result<Answers, DataError>> {
@@ -64,7 +72,12 @@ impl Pipeline {
             .into_iter()
             .enumerate()
             .map(|(row, sample)| Sample { row, ..sample });
-        let dataset = Dataset::new(numbered.collect(), root.to_path_buf(), self.inputs.clone(), Vec::new());
+        let dataset = Dataset::new(
+            numbered.collect(),
+            root.to_path_buf(),
+            self.inputs.clone(),
+            self.choices(),
+        );
         let mut answers: Vec<Option<Result<Answers, DataError>>> = (0..count).map(|_| None).collect();
         let indices: Vec<usize> = (0..count).collect();
         for part in indices.chunks(BATCH_SIZE) {
@@ -81,35 +94,74 @@ impl Pipeline {
         answers.into_iter().map(|answer| answer.expect(answered)).collect()
     }
 
+    /// The outputs that choose from texts of a row: no other target is read when the answer is not known.
+    fn choices(&self) -> Vec<OutputColumn> {
+        let chooses = |output: &&OutputColumn| output.texts.as_ref().is_some_and(|texts| texts.takes == Takes::All);
+        self.outputs.iter().filter(chooses).cloned().collect()
+    }
+
     /// Answers for the rows of a batch, in order.
     pub fn answer(&self, batch: &Batch) -> Vec<Answers> {
-        let mut answers = vec![Answers::new(); batch.rows.len()];
-        if answers.is_empty() {
-            return answers;
+        let decoded = self.decode(batch).into_iter();
+        let predictions = |row: BTreeMap<String, Decoded>| {
+            let answers = row.into_iter().map(|(name, decoded)| (name, decoded.prediction));
+            answers.collect()
+        };
+        decoded.map(predictions).collect()
+    }
+
+    /// Answers for the rows of a batch with what belongs to them, in order.
+    pub fn decode(&self, batch: &Batch) -> Vec<BTreeMap<String, Decoded>> {
+        let mut rows = vec![BTreeMap::new(); batch.rows.len()];
+        if rows.is_empty() {
+            return rows;
         }
-        for (name, output) in self.model.infer(batch) {
-            let predictions = self.model.task(&name).decode(output);
-            for (answer, prediction) in answers.iter_mut().zip(predictions) {
-                answer.insert(name.clone(), prediction);
+        for (name, decoded) in self.model.infer(batch, &self.outputs) {
+            for (row, one) in rows.iter_mut().zip(decoded) {
+                row.insert(name.clone(), one);
             }
         }
-        answers
+        rows
     }
 }
 
-fn load_processors(run: &RunDirectory, description: &Description) -> Result<Vec<InputColumn>> {
+fn load_inputs(run: &RunDirectory, description: &Description) -> Result<Vec<InputColumn>> {
     let load = |(name, column): (&String, &String)| {
-        let processor = Processor::load(&run.processors(), name)?;
-        if description.processors.get(name) != Some(&processor.hash()) {
-            let path = run.processors().join(format!("{name}.json"));
-            let message = "this is not the processor that the model was trained with";
-            return Err(ModelError::file(&path, message));
-        }
+        let hash = description.processors.get(name);
         Ok(InputColumn {
             name: name.clone(),
             column: column.clone(),
-            processor,
+            processor: load_processor(&run.processors(), name, hash)?,
         })
     };
     description.inputs.iter().map(load).collect()
+}
+
+fn load_outputs(run: &RunDirectory, description: &Description) -> Result<Vec<OutputColumn>> {
+    let load = |name: &String| {
+        let texts = description.texts.get(name).map(|texts| {
+            let processor = load_processor(&run.output_processors(), name, Some(&texts.processor))?;
+            Ok::<_, ModelError>(TextColumn {
+                column: texts.column.clone(),
+                processor,
+                takes: texts.takes,
+            })
+        });
+        Ok(OutputColumn {
+            name: name.clone(),
+            column: description.outputs.get(name).cloned().unwrap_or_default(),
+            texts: texts.transpose()?,
+        })
+    };
+    description.model.outputs.keys().map(load).collect()
+}
+
+fn load_processor(folder: &Path, name: &str, hash: Option<&String>) -> Result<Processor> {
+    let processor = Processor::load(folder, name)?;
+    if hash != Some(&processor.hash()) {
+        let path = folder.join(format!("{name}.json"));
+        let message = "this is not the processor that the model was trained with";
+        return Err(ModelError::file(&path, message));
+    }
+    Ok(processor)
 }

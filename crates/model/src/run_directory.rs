@@ -2,13 +2,13 @@
 
 use crate::error::{ModelError, Result};
 use crate::model::ModelConfig;
-use sensorium_data::files;
+use sensorium_data::{Takes, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The version of the layout that this program writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A folder that holds a trained model, or one in training.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +28,14 @@ impl RunDirectory {
         self.0.join("recipe.toml")
     }
 
+    /// The processors of the inputs.
     pub fn processors(&self) -> PathBuf {
         self.0.join("processors")
+    }
+
+    /// The processors of the texts that outputs write or choose from.
+    pub fn output_processors(&self) -> PathBuf {
+        self.processors().join("outputs")
     }
 
     /// The parameters of the best checkpoint.
@@ -95,6 +101,18 @@ pub struct Description {
     pub outputs: BTreeMap<String, String>,
     /// The hash of each input's processor.
     pub processors: BTreeMap<String, String>,
+    /// What each output that reads texts reads.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, TextDescription>,
+}
+
+/// The texts of an output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextDescription {
+    pub column: String,
+    pub takes: Takes,
+    /// The hash of their processor.
+    pub processor: String,
 }
 
 #[derive(Serialize, Deserialize)]

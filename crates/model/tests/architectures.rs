@@ -5,12 +5,12 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 use sensorium_data::processors::FeatureShape;
 use sensorium_data::random::Key;
-use sensorium_data::{Batch, Collated, InputBatch, Value};
+use sensorium_data::{Batch, Collated, InputBatch, Targets, Value};
 use sensorium_model::checkpoint::{HostTensors, from_host, to_host, to_vec};
 use sensorium_model::fusion::{CrossAttentionConfig, FusionConfig, GatedConfig};
-use sensorium_model::tasks::{ClassifyConfig, TaskConfig, TaskOutput};
+use sensorium_model::tasks::{ClassifyConfig, Fitted, Task, TaskConfig};
 use sensorium_model::trunks::{CnnConfig, RnnConfig, TransformerConfig, TrunkConfig};
-use sensorium_model::{EncoderConfig, Model, ModelConfig, OutputConfig, Pass, gradients, parameters};
+use sensorium_model::{EncoderConfig, Model, ModelConfig, OutputConfig, Pass, Source, gradients, parameters};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -125,7 +125,8 @@ fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig) -> Mode
     let task = TaskConfig::Classify(ClassifyConfig::default());
     let output = OutputConfig {
         task,
-        labels: LABELS.map(String::from).to_vec(),
+        from: Source::Fusion,
+        fitted: Fitted::Labels(LABELS.map(String::from).to_vec()),
     };
     let names = inputs.names().map(String::from);
     let config = ModelConfig {
@@ -200,7 +201,11 @@ fn batch(inputs: Inputs, lengths: &[usize], rows: &[(Option<usize>, Option<usize
         media: Some(media),
         medium_of_row,
     };
-    let targets = (0..rows.len()).map(|row| Value::Text(LABELS[row % 3].into())).collect();
+    let values = (0..rows.len()).map(|row| Value::Text(LABELS[row % 3].into()));
+    let targets = Targets {
+        values: values.collect(),
+        texts: None,
+    };
     let first_input = input(spatial(inputs, count), rows.iter().map(|row| row.0).collect());
     let second_input = input(sequences(inputs, lengths), rows.iter().map(|row| row.1).collect());
     Batch {
@@ -220,8 +225,8 @@ fn mixed(inputs: Inputs) -> Batch {
 }
 
 fn loss(model: &Model, batch: &Batch, pass: &Pass) -> Tensor<1> {
-    let outputs = model.forward(batch, pass);
-    model.losses(outputs, batch).remove("answer").unwrap().rows.sum()
+    let encoded = model.encode(batch, pass);
+    model.losses(&encoded, pass).remove("answer").unwrap().rows.sum()
 }
 
 fn training() -> Pass {
@@ -294,8 +299,12 @@ fn along(host: &HostTensors, gradient: &BTreeMap<String, Vec<f32>>, length: f64)
 }
 
 fn logits(model: &Model, batch: &Batch) -> Vec<f32> {
-    let TaskOutput::Logits(logits) = model.forward(batch, &Pass::evaluation()).remove("answer").unwrap();
-    to_vec(logits)
+    let pass = Pass::evaluation();
+    let encoded = model.encode(batch, &pass);
+    let Task::Classify(task) = model.task("answer") else {
+        panic!("the task is to classify")
+    };
+    to_vec(task.forward(encoded.tokens(&Source::Fusion).pooled(), &pass))
 }
 
 #[test]

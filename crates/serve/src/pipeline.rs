@@ -79,7 +79,7 @@ fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Des
     let outputs = pipeline.model().tasks().iter().map(|(name, task)| OutputDescription {
         name: name.to_string(),
         task: task.name().to_string(),
-        labels: Some(task.labels().len()),
+        labels: Some(task.labels().len()).filter(|count| *count > 0),
     });
     Description {
         run: run.name(),
@@ -93,8 +93,8 @@ fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Des
 
 fn outputs(answers: Answers) -> Outputs {
     let output = |prediction: Prediction| Output {
-        value: prediction.value.into(),
-        probability: Some(prediction.probability),
+        value: serde_json::to_value(prediction.value).unwrap_or_default(),
+        probability: prediction.probability,
         top: prediction
             .top
             .into_iter()

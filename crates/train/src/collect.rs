@@ -13,7 +13,7 @@ use crate::report::{
 use sensorium_data::split::Split;
 use sensorium_data::{Feature, Modality, Sample, Value, files};
 use sensorium_model::explain::{CELLS, occlusion};
-use sensorium_model::tasks::Prediction;
+use sensorium_model::tasks::{Answer, Prediction};
 use sensorium_model::{Answers, Pipeline, RunDirectory, parameters};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -107,8 +107,9 @@ impl ReportSource<'_> {
             row: line.row as u64,
             inputs: Vec::new(),
             output: output.to_string(),
-            expected: line.expected[output].clone().unwrap_or_default(),
-            predicted: answer.value.clone(),
+            expected: line.expected[output].join(", "),
+            predicted: answer.value.to_string(),
+            right: line.is_right(output),
             probability: answer.probability,
             top: answer
                 .top
@@ -153,8 +154,19 @@ impl ReportSource<'_> {
 #[derive(Deserialize)]
 struct PredictionLine {
     row: usize,
-    expected: BTreeMap<String, Option<String>>,
+    expected: BTreeMap<String, Vec<String>>,
     outputs: Answers,
+}
+
+impl PredictionLine {
+    fn is_right(&self, output: &str) -> bool {
+        let expected = &self.expected[output];
+        match &self.outputs[output].value {
+            Answer::Text(text) => expected.contains(text),
+            Answer::List(items) => items.iter().collect::<BTreeSet<_>>() == expected.iter().collect(),
+            Answer::Number(_) => false,
+        }
+    }
 }
 
 /// The wrong answers that were the surest, and right answers of as many different labels as there are.
@@ -162,12 +174,12 @@ fn choose<'a>(lines: &'a [PredictionLine], output: &str) -> Vec<&'a PredictionLi
     let answer = |line: &PredictionLine| -> Prediction { line.outputs[output].clone() };
     let known = lines
         .iter()
-        .filter(|line| line.expected.get(output).is_some_and(Option::is_some));
-    let (right, mut wrong): (Vec<_>, Vec<_>) =
-        known.partition(|line| line.expected[output].as_ref() == Some(&answer(line).value));
-    wrong.sort_by(|a, b| answer(b).probability.total_cmp(&answer(a).probability));
+        .filter(|line| line.expected.get(output).is_some_and(|expected| !expected.is_empty()));
+    let (right, mut wrong): (Vec<_>, Vec<_>) = known.partition(|line| line.is_right(output));
+    let surety = |line: &PredictionLine| answer(line).probability.unwrap_or_default();
+    wrong.sort_by(|a, b| surety(b).total_cmp(&surety(a)));
     let mut seen = BTreeSet::new();
-    let fresh = right.iter().filter(|line| seen.insert(answer(line).value)).copied();
+    let fresh = right.iter().filter(|line| seen.insert(answer(line).value.to_string())).copied();
     let mut chosen: Vec<&PredictionLine> = wrong.into_iter().take(EXAMPLES).collect();
     chosen.extend(fresh.take(EXAMPLES));
     chosen

@@ -82,13 +82,8 @@ impl Request<'_> {
             let Some(scores) = self.score(&dataset, &name, progress) else {
                 return Ok(None);
             };
-            let outputs = self.pipeline.description.outputs.keys();
-            let metrics = outputs.map(|output| {
-                (
-                    output.clone(),
-                    scores.confusion(self.pipeline.model(), output).metrics(),
-                )
-            });
+            let outputs = self.pipeline.description.model.outputs.keys();
+            let metrics = outputs.map(|output| (output.clone(), scores.metrics(self.pipeline.model(), output)));
             evaluation.controls.insert(name, metrics.collect());
         }
         Ok(Some((evaluation, scores)))
@@ -125,12 +120,14 @@ impl Request<'_> {
             controls: BTreeMap::new(),
         };
         let groups = self.groups(scores);
-        for output in self.pipeline.description.outputs.keys() {
+        for output in self.pipeline.description.model.outputs.keys() {
             let key = Key::new(self.seed).with(output);
             let measured = scores.measure(self.pipeline.model(), output, &groups, &key);
             evaluation.metrics.insert(output.clone(), measured.metrics);
             evaluation.intervals.insert(output.clone(), measured.intervals);
-            evaluation.confusion.insert(output.clone(), measured.confusion);
+            if let Some(confusion) = measured.confusion {
+                evaluation.confusion.insert(output.clone(), confusion);
+            }
         }
         evaluation
     }
@@ -210,6 +207,14 @@ impl Control {
     }
 }
 
+/// The right answers that a value holds: a label, several references, or none.
+fn answers(value: &Value) -> Vec<String> {
+    match value {
+        Value::List(items) => items.iter().filter_map(Value::label).collect(),
+        value => value.label().into_iter().collect(),
+    }
+}
+
 /// Stores an evaluation and its predictions in the run directory.
 pub fn store(run: &RunDirectory, evaluation: &Evaluation, scores: &Scores) -> Result<()> {
     let path = run.evaluation(&evaluation.split);
@@ -220,8 +225,8 @@ pub fn store(run: &RunDirectory, evaluation: &Evaluation, scores: &Scores) -> Re
     files::create_folder(path.parent().unwrap_or(run.path()))?;
     let mut text = String::new();
     for row in &scores.rows {
-        let expected = row.targets.iter().map(|(name, value)| (name.clone(), value.label()));
-        let expected: BTreeMap<String, Option<String>> = expected.collect();
+        let expected = row.targets.iter().map(|(name, value)| (name.clone(), answers(value)));
+        let expected: BTreeMap<String, Vec<String>> = expected.collect();
         let line = serde_json::json!({"row": row.row, "expected": expected, "outputs": row.answers});
         text += &line.to_string();
         text.push('\n');

@@ -46,7 +46,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
 /// Whether the loss of a task can be taken against the targets of two rows.
 fn is_blended(task: &TaskConfig) -> bool {
     match task {
-        TaskConfig::Classify(_) => true,
+        TaskConfig::Classify(_) | TaskConfig::Tag(_) | TaskConfig::Regress(_) => true,
     }
 }
 

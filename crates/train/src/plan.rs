@@ -2,6 +2,7 @@
 
 use crate::error::{Result, TrainError};
 use crate::mixing;
+use crate::outputs::{self, FittedOutput};
 use crate::recipe::Recipe;
 use crate::sources::{Rows, Sources, column, split_config};
 use sensorium_data::catalogue::Progress;
@@ -10,8 +11,7 @@ use sensorium_data::split::Splits;
 use sensorium_data::{
     DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, files,
 };
-use sensorium_model::{Description, Device, Model, ModelConfig, OutputConfig, Pipeline, RunDirectory};
-use std::collections::BTreeMap;
+use sensorium_model::{Description, Device, Model, ModelConfig, Pipeline, RunDirectory, TextDescription};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,9 +62,10 @@ impl Plan {
         check_stop_metric(&recipe)?;
         mixing::check(&recipe)?;
         let inputs = fit_inputs(&recipe, &manifest, &splits.train)?;
-        let description = describe(name, &recipe, &manifest, &splits.train, &inputs)?;
+        let outputs = outputs::fit(&recipe, &manifest, &splits.train)?;
+        let description = describe(name, &recipe, &inputs, &outputs);
         check_model(&description, &inputs, recipe.seed)?;
-        let outputs = description.outputs.clone().into_iter().collect();
+        let outputs = outputs.into_iter().map(|output| output.column).collect();
         let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
         let dataset = dataset.with_cache(cache(&recipe, home)?);
         set_bucketing(&mut recipe, &dataset)?;
@@ -140,6 +141,11 @@ impl Plan {
         for input in self.dataset.inputs() {
             input.processor.save(&run.processors(), &input.name)?;
         }
+        for output in self.dataset.outputs() {
+            if let Some(texts) = &output.texts {
+                texts.processor.save(&run.output_processors(), &output.name)?;
+            }
+        }
         self.description.save(run)?;
         Ok(files::write_atomically(&run.recipe(), self.recipe_text().as_bytes())?)
     }
@@ -178,8 +184,7 @@ pub fn open_rows(
         None => Rows::open(recipe, Path::new(""), home, progress)?,
     };
     let train_rows = rows.training();
-    let outputs = pipeline.description.outputs.clone().into_iter().collect();
-    let inputs = pipeline.inputs().to_vec();
+    let (inputs, outputs) = (pipeline.inputs().to_vec(), pipeline.outputs().to_vec());
     let Rows { manifest, splits, .. } = rows;
     let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
     Ok(RunRows {
@@ -279,46 +284,38 @@ fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<V
     recipe.inputs.iter().map(fit).collect()
 }
 
-fn describe(
-    name: String,
-    recipe: &Recipe,
-    manifest: &Manifest,
-    train: &[usize],
-    inputs: &[InputColumn],
-) -> Result<Description> {
-    let mut outputs = BTreeMap::new();
-    let mut output_columns = BTreeMap::new();
-    for (name, output) in &recipe.outputs {
-        let column = column(name, &output.column);
-        let targets = train.iter().map(|&index| manifest.samples[index].get(&column));
-        let labels = output
-            .task
-            .fit(targets)
-            .map_err(|error| TrainError::Recipe(format!("outputs.{name} (column `{column}`): {error}")))?;
-        outputs.insert(
-            name.clone(),
-            OutputConfig {
-                task: output.task.clone(),
-                labels,
-            },
-        );
-        output_columns.insert(name.clone(), column);
-    }
+fn describe(name: String, recipe: &Recipe, inputs: &[InputColumn], outputs: &[FittedOutput]) -> Description {
     let encoders = recipe.inputs.iter();
     let encoders = encoders
         .map(|(name, input)| (name.clone(), input.encoder.clone()))
         .collect();
     let by_name =
         |value: fn(&InputColumn) -> String| inputs.iter().map(|input| (input.name.clone(), value(input))).collect();
-    Ok(Description {
+    let columns = outputs.iter().map(|output| &output.column);
+    let texts = columns.clone().filter_map(|output| {
+        let texts = output.texts.as_ref()?;
+        let description = TextDescription {
+            column: texts.column.clone(),
+            takes: texts.takes,
+            processor: texts.processor.hash(),
+        };
+        Some((output.name.clone(), description))
+    });
+    Description {
         name,
         model: ModelConfig {
             inputs: encoders,
             fusion: recipe.fusion.clone(),
-            outputs,
+            outputs: outputs
+                .iter()
+                .map(|output| (output.column.name.clone(), output.config.clone()))
+                .collect(),
         },
         inputs: by_name(|input| input.column.clone()),
-        outputs: output_columns,
+        outputs: columns
+            .map(|output| (output.name.clone(), output.column.clone()))
+            .collect(),
         processors: by_name(|input| input.processor.hash()),
-    })
+        texts: texts.collect(),
+    }
 }

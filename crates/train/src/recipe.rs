@@ -6,7 +6,7 @@ use crate::sources::Sources;
 use schemars::JsonSchema;
 use sensorium_data::ProcessorConfig;
 use sensorium_data::split::SplitConfig;
-use sensorium_model::EncoderConfig;
+use sensorium_model::{EncoderConfig, Source};
 use sensorium_model::fusion::FusionConfig;
 use sensorium_model::tasks::TaskConfig;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,8 @@ pub struct InputConfig {
 pub struct OutputConfig {
     /// The column with the targets; the output's name by default.
     pub column: Option<String>,
+    /// Where it reads: `fusion`, or `inputs.NAME` for one input alone; what fits the task by default.
+    pub from: Option<Source>,
     /// The weight of this output's loss.
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0.0, max = 1000.0))]

@@ -1,11 +1,11 @@
 //! A model's answers and losses on rows, batch by batch.
 
-use crate::metrics::{Confusion, Intervals, Metrics, Outcome, bootstrap};
+use crate::measure::{self, Measured};
+use crate::metrics::Metrics;
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sampler, Value};
 use sensorium_model::checkpoint::to_vec;
-use sensorium_model::tasks::Prediction;
-use sensorium_model::{Answers, Model};
+use sensorium_model::{Answers, Model, Pass, on_compute_threads};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +19,17 @@ pub struct ScoredRow {
     pub answers: Answers,
     /// The value of each output's column.
     pub targets: BTreeMap<String, Value>,
+    /// The loss of each output, and how many targets it is the sum of.
+    pub losses: BTreeMap<String, (f64, usize)>,
+    /// The embeddings of the row's inputs, for each output that compares them.
+    pub embeddings: BTreeMap<String, BTreeMap<String, Vec<f32>>>,
 }
 
 /// All that a pass over a split gives.
 #[derive(Default)]
 pub struct Scores {
     pub rows: Vec<ScoredRow>,
-    /// The mean loss over the rows with a known target, each output with its weight.
+    /// The mean loss over the known targets, each output with its weight.
     pub loss: f64,
     pub failed: Vec<DataError>,
 }
@@ -47,113 +51,70 @@ impl Scoring<'_> {
             .by_length(self.dataset)
             .in_order();
         let mut scores = Scores::default();
-        let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
         for Prepared { batch, failed, .. } in Loader::new(self.dataset, batches, None, self.threads) {
             if self.interrupt.load(Ordering::Relaxed) {
                 return None;
             }
             scores.failed.extend(failed);
-            self.score(&batch, &mut scores, &mut sums);
+            if !batch.rows.is_empty() {
+                scores.rows.extend(on_compute_threads(|| self.score(&batch)));
+            }
             progress(scores.rows.len());
         }
         scores.rows.sort_by_key(|row| row.row);
-        let weight = |name: &str| self.weights.get(name).copied().unwrap_or(1.0);
-        let mean = |(name, (sum, count)): (&String, &(f64, usize))| weight(name) * sum / (*count).max(1) as f64;
-        scores.loss = sums.iter().map(mean).sum();
+        scores.loss = self.loss(&scores.rows);
         Some(scores)
     }
 
-    fn score(&self, batch: &Batch, scores: &mut Scores, sums: &mut BTreeMap<String, (f64, usize)>) {
-        if batch.rows.is_empty() {
-            return;
-        }
-        let outputs = self.model.infer(batch);
-        let mut answers = vec![Answers::new(); batch.rows.len()];
-        for (name, output) in outputs.clone() {
-            for (row, prediction) in answers.iter_mut().zip(self.model.task(&name).decode(output)) {
-                row.insert(name.clone(), prediction);
+    fn score(&self, batch: &Batch) -> Vec<ScoredRow> {
+        let pass = Pass::evaluation();
+        let encoded = self.model.encode(batch, &pass);
+        let row = |(place, &row): (usize, &usize)| ScoredRow {
+            row,
+            answers: Answers::new(),
+            targets: batch
+                .targets
+                .iter()
+                .map(|(name, targets)| (name.clone(), targets.values[place].clone()))
+                .collect(),
+            losses: BTreeMap::new(),
+            embeddings: BTreeMap::new(),
+        };
+        let mut rows: Vec<ScoredRow> = batch.rows.iter().enumerate().map(row).collect();
+        for (name, decoded) in self.model.decode(&encoded, self.dataset.outputs()) {
+            for (row, one) in rows.iter_mut().zip(decoded) {
+                row.answers.insert(name.clone(), one.prediction);
+                row.embeddings.insert(name.clone(), one.embeddings);
             }
         }
-        for (name, losses) in self.model.losses(outputs, batch) {
-            let sum: f64 = to_vec(losses.rows).into_iter().map(f64::from).sum();
-            let entry = sums.entry(name).or_default();
-            *entry = (entry.0 + sum, entry.1 + losses.count);
+        for (name, losses) in self.model.losses(&encoded, &pass) {
+            let sums = to_vec(losses.rows).into_iter().map(f64::from);
+            for (row, loss) in rows.iter_mut().zip(sums.zip(losses.counts)) {
+                row.losses.insert(name.clone(), loss);
+            }
         }
-        let target = |place: usize| {
-            let columns = batch.targets.iter();
-            columns
-                .map(|(name, values)| (name.clone(), values[place].clone()))
-                .collect()
+        rows
+    }
+
+    fn loss(&self, rows: &[ScoredRow]) -> f64 {
+        let weight = |name: &str| self.weights.get(name).copied().unwrap_or(1.0);
+        let mean = |name: &str| {
+            let losses = rows.iter().map(|row| row.losses[name]);
+            let (sum, count) = losses.fold((0.0, 0), |(sum, count), (loss, targets)| (sum + loss, count + targets));
+            weight(name) * sum / count.max(1) as f64
         };
-        for (place, answers) in answers.into_iter().enumerate() {
-            scores.rows.push(ScoredRow {
-                row: batch.rows[place],
-                answers,
-                targets: target(place),
-            });
-        }
+        self.model.tasks().iter().map(|(name, _)| mean(name)).sum()
     }
 }
 
-/// The measures of one output.
-pub struct Measured {
-    pub metrics: Metrics,
-    pub intervals: Intervals,
-    pub confusion: Confusion,
-}
-
 impl Scores {
-    /// The confusion matrix of `output`: rows without a target are left out, and a label that was not seen in training
-    /// counts as an error.
-    pub fn confusion(&self, model: &Model, output: &str) -> Confusion {
-        let labels = self.labels(model, output);
-        let mut confusion = Confusion::new(labels.clone());
-        confusion.add(&self.outcomes(&labels, output).into_iter().flatten().collect::<Vec<_>>());
-        confusion
+    /// The metrics of `output`.
+    pub fn metrics(&self, model: &Model, output: &str) -> Metrics {
+        measure::metrics(model.task(output), output, &self.rows)
     }
 
     /// Metrics with intervals; rows that share a medium in `groups` (the group of each row) are drawn together.
     pub fn measure(&self, model: &Model, output: &str, groups: &[usize], key: &Key) -> Measured {
-        let labels = self.labels(model, output);
-        let mut by_group: BTreeMap<usize, Vec<Outcome>> = BTreeMap::new();
-        for (outcome, group) in self.outcomes(&labels, output).into_iter().zip(groups) {
-            by_group.entry(*group).or_default().extend(outcome);
-        }
-        let by_group: Vec<Vec<Outcome>> = by_group.into_values().collect();
-        let confusion = self.confusion(model, output);
-        Measured {
-            metrics: confusion.metrics(),
-            intervals: bootstrap(&by_group, &labels, key),
-            confusion,
-        }
-    }
-
-    /// The model's labels, then those that only the targets have.
-    fn labels(&self, model: &Model, output: &str) -> Vec<String> {
-        let mut labels = model.task(output).labels().to_vec();
-        let known = labels.clone();
-        let targets = self.rows.iter().filter_map(|row| row.targets.get(output)?.label());
-        let mut unseen: Vec<String> = targets.filter(|label| !known.contains(label)).collect();
-        unseen.sort();
-        unseen.dedup();
-        labels.extend(unseen);
-        labels
-    }
-
-    fn outcomes(&self, labels: &[String], output: &str) -> Vec<Option<Outcome>> {
-        let index: BTreeMap<&str, usize> = labels
-            .iter()
-            .enumerate()
-            .map(|(index, label)| (label.as_str(), index))
-            .collect();
-        let outcome = |row: &ScoredRow| {
-            let expected = index[row.targets.get(output)?.label()?.as_str()];
-            let Prediction { value, .. } = &row.answers[output];
-            Some(Outcome {
-                expected,
-                predicted: index[value.as_str()],
-            })
-        };
-        self.rows.iter().map(outcome).collect()
+        measure::measure(model.task(output), output, &self.rows, groups, key)
     }
 }

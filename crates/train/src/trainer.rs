@@ -238,11 +238,11 @@ impl Trainer {
 
     /// The mean loss of a batch and its gradients.
     fn backward(&self, batch: &Batch, pass: &Pass) -> Result<(f64, Gradients)> {
-        let outputs = self.model.forward(batch, pass);
+        let encoded = self.model.encode(batch, pass);
         let mut total: Option<Tensor<1>> = None;
         let mut per_row = Vec::new();
-        for (name, losses) in self.model.losses(outputs, batch) {
-            let weight = self.plan.recipe.outputs[&name].weight / losses.count.max(1) as f64;
+        for (name, losses) in self.model.losses(&encoded, pass) {
+            let weight = self.plan.recipe.outputs[&name].weight / losses.count().max(1) as f64;
             per_row.push(losses.rows.clone().without_autodiff());
             let mean = losses.rows.sum() * weight;
             total = Some(match total {
@@ -348,7 +348,7 @@ impl Trainer {
         self.quarantine.add(std::mem::take(&mut scores.failed))?;
         metrics.insert("validation.loss".into(), scores.loss);
         for output in self.plan.recipe.outputs.keys() {
-            for (name, value) in scores.confusion(&model, output).metrics() {
+            for (name, value) in scores.metrics(&model, output) {
                 metrics.insert(format!("validation.{output}.{name}"), value);
             }
         }

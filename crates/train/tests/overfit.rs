@@ -3,7 +3,7 @@
 use sensorium_data::random::Key;
 use sensorium_data::{Draw, Home, Mixing};
 use sensorium_model::checkpoint::to_vec;
-use sensorium_model::{Device, Model, RunDirectory};
+use sensorium_model::{Device, Model, Pass, RunDirectory};
 use sensorium_train::{Event, Outcome, Plan, Recipe, Trainer, config};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -186,14 +186,15 @@ fn the_loss_of_blended_rows_is_that_of_both_targets_by_their_shares() {
         mixed.weight > 0.0 && mixed.weight < 1.0 && mixed.partners != indices,
         "{mixed:?}"
     );
-    let rows = |batch: &_| to_vec(model.losses(model.infer(batch), batch)["answer"].rows.clone());
+    let pass = Pass::evaluation();
+    let rows = |batch: &_| to_vec(model.losses(&model.encode(batch, &pass), &pass)["answer"].rows.clone());
     let found = rows(&batch);
     let mut own = batch.clone();
     own.mixed = None;
     let mut other = own.clone();
-    let targets = &batch.targets["answer"];
-    let turned = mixed.partners.iter().map(|&partner| targets[partner].clone()).collect();
-    other.targets.insert("answer".into(), turned);
+    let targets = &batch.targets["answer"].values;
+    let turned = mixed.partners.iter().map(|&partner| targets[partner].clone());
+    other.targets.get_mut("answer").unwrap().values = turned.collect();
     for ((found, own), other) in found.iter().zip(rows(&own)).zip(rows(&other)) {
         let expected = mixed.weight * own + (1.0 - mixed.weight) * other;
         assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");

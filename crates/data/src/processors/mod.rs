@@ -223,6 +223,14 @@ impl Processor {
         }
     }
 
+    /// A text's tokens without those that its vocabulary sets around every text.
+    pub(crate) fn without_frame(&self, tokens: Vec<u32>) -> Vec<u32> {
+        match &self.fitted {
+            Fitted::Text(text) => text.without_frame(tokens),
+            _ => tokens,
+        }
+    }
+
     /// The text that tokens stand for, special ones left out; none for other modalities.
     pub fn decode(&self, tokens: &[u32]) -> Option<String> {
         match &self.fitted {

@@ -1,17 +1,17 @@
-//! One label for each row: a two-layer head, softmax cross entropy, and the labels by probability.
+//! One label for each row: softmax cross entropy, and the labels by probability.
 
-use super::{Alternative, Labels, Losses, Prediction};
+use super::{Answer, Decoded, Head, HeadConfig, Losses, Prediction};
+use crate::checkpoint::to_vec;
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{Dropout, Linear};
 use crate::pass::Pass;
-use crate::tokens::{Tokens, plain};
+use crate::tokens::plain;
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use schemars::JsonSchema;
 use sensorium_data::Value;
-use sensorium_kernels::{CrossEntropyOptions, cross_entropy, relu};
+use sensorium_kernels::{CrossEntropyOptions, cross_entropy};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -21,24 +21,24 @@ const UNSEEN: i64 = -1;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ClassifyConfig {
-    /// The width of the head's hidden layer; the fusion's by default.
-    #[schemars(range(min = 1, max = 8192))]
-    pub hidden: Option<usize>,
-    #[schemars(range(min = 0.0, max = 0.95))]
-    pub dropout: f64,
+    #[serde(flatten)]
+    pub head: HeadConfig,
+    /// The part of a target's weight that is spread evenly over all labels in training (Szegedy et al. 2016).
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub label_smoothing: f64,
 }
 
 #[derive(Module, Debug)]
 pub struct Classify {
-    hidden: Linear,
-    dropout: Dropout,
-    output: Linear,
+    head: Head,
     #[module(skip)]
-    labels: Labels,
+    label_smoothing: f64,
+    #[module(skip)]
+    labels: Vec<String>,
 }
 
 /// The distinct labels of the training targets, sorted.
-pub fn labels<'a>(targets: impl Iterator<Item = &'a Value>) -> Result<Labels> {
+pub fn labels<'a>(targets: impl Iterator<Item = &'a Value>) -> Result<Vec<String>> {
     let labels: BTreeSet<String> = targets.filter_map(Value::label).collect();
     if labels.len() < 2 {
         let found = labels.len();
@@ -49,12 +49,10 @@ pub fn labels<'a>(targets: impl Iterator<Item = &'a Value>) -> Result<Labels> {
 }
 
 impl Classify {
-    pub fn new(config: &ClassifyConfig, labels: Labels, width: usize, init: &Init) -> Self {
-        let hidden = config.hidden.unwrap_or(width);
+    pub fn new(config: &ClassifyConfig, labels: Vec<String>, width: usize, init: &Init) -> Self {
         Self {
-            hidden: Linear::new(width, hidden, &init.at("hidden")),
-            dropout: Dropout::new(config.dropout, &init.at("dropout")),
-            output: Linear::new(hidden, labels.len(), &init.at("output")),
+            head: Head::new(&config.head, width, labels.len(), init),
+            label_smoothing: config.label_smoothing,
             labels,
         }
     }
@@ -63,29 +61,28 @@ impl Classify {
         &self.labels
     }
 
-    /// Logits of each label from the summary, [rows, labels].
-    pub fn forward(&self, tokens: &Tokens, pass: &Pass) -> Tensor<2> {
-        let hidden = relu(self.hidden.forward(tokens.pooled()));
-        self.output.forward(self.dropout.forward(hidden, pass))
+    /// Logits of each label from a summary [rows, width], [rows, labels].
+    pub fn forward(&self, summary: Tensor<2>, pass: &Pass) -> Tensor<2> {
+        self.head.forward(summary, pass)
     }
 
     /// A row whose label was not seen in training has no loss.
-    pub fn loss(&self, logits: Tensor<2>, targets: &[Value]) -> Losses {
+    pub fn losses(&self, summary: Tensor<2>, targets: &[Value], pass: &Pass) -> Losses {
+        let logits = self.forward(summary, pass);
         let known: Vec<Option<usize>> = targets.iter().map(|target| self.index(target)).collect();
         let device = plain(&logits.device());
-        let rows = known.len();
         let index: Vec<i64> = known
             .iter()
             .map(|label| label.map_or(UNSEEN, |label| label as i64))
             .collect();
-        let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows]), &device);
+        let index = Tensor::<1, Int>::from_data(TensorData::new(index, [known.len()]), &device);
         let options = CrossEntropyOptions {
             ignored: Some(UNSEEN),
-            ..Default::default()
+            label_smoothing: if pass.is_training() { self.label_smoothing } else { 0.0 },
         };
         Losses {
             rows: cross_entropy(logits, index, options),
-            count: known.iter().flatten().count(),
+            counts: known.iter().map(|label| usize::from(label.is_some())).collect(),
         }
     }
 
@@ -95,28 +92,18 @@ impl Classify {
     }
 
     /// Softmax over the labels, the most probable first.
-    pub fn decode(&self, logits: Tensor<2>) -> Vec<Prediction> {
-        let values = crate::checkpoint::to_vec(softmax(logits, 1));
-        values
-            .chunks(self.labels.len())
-            .map(|row| self.prediction(row))
-            .collect()
+    pub fn decode(&self, summary: Tensor<2>) -> Vec<Decoded> {
+        let logits = self.forward(summary, &Pass::evaluation());
+        let values = to_vec(softmax(logits, 1));
+        let rows = values.chunks(self.labels.len());
+        rows.map(|row| self.prediction(row).into()).collect()
     }
 
     fn prediction(&self, probabilities: &[f32]) -> Prediction {
-        let pairs = self.labels.iter().zip(probabilities);
-        let mut top: Vec<Alternative> = pairs
-            .map(|(label, p)| Alternative {
-                value: label.clone(),
-                probability: f64::from(*p),
-            })
-            .collect();
-        // A stable sort keeps equal probabilities in label order.
-        top.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        let top = Prediction::ranked(&self.labels, probabilities);
         Prediction {
-            value: top[0].value.clone(),
-            probability: top[0].probability,
-            top,
+            top: top.clone(),
+            ..Prediction::new(Answer::Text(top[0].value.clone()), Some(top[0].probability))
         }
     }
 }

@@ -1,17 +1,26 @@
 //! Tasks: each owns its head, its loss and its decoding.
 
 mod classify;
+mod fitted;
+mod head;
+mod prediction;
+mod regress;
+mod tag;
 
-use crate::error::Result;
+use crate::encoded::Reading;
 use crate::init::Init;
 use crate::pass::Pass;
-use crate::tokens::Tokens;
 use burn::module::Module;
 use burn::tensor::Tensor;
 pub use classify::{Classify, ClassifyConfig};
+pub use fitted::Fitted;
+pub use head::{Head, HeadConfig};
+pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
+pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
 use schemars::JsonSchema;
-use sensorium_data::Value;
+use sensorium_data::{Processor, Targets};
 use serde::{Deserialize, Serialize};
+pub use tag::{AsymmetricConfig, FocalConfig, Tag, TagConfig, TagLoss, tags};
 
 /// What an output answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,85 +28,63 @@ use serde::{Deserialize, Serialize};
 pub enum TaskConfig {
     /// One label out of those seen in training.
     Classify(ClassifyConfig),
+    /// Any number of the labels seen in training.
+    Tag(TagConfig),
+    /// A number.
+    Regress(RegressConfig),
 }
-
-/// What a task learns from its training targets before any training: for `classify`, the labels.
-pub type Labels = Vec<String>;
 
 #[derive(Module, Debug)]
 pub enum Task {
     Classify(Classify),
-}
-
-/// What a head computes for a batch, before loss or decoding.
-#[derive(Debug, Clone)]
-pub enum TaskOutput {
-    /// [rows, labels]
-    Logits(Tensor<2>),
+    Tag(Tag),
+    Regress(Regress),
 }
 
 /// The losses of a batch.
 pub struct Losses {
-    /// One for each row, [rows], in nats; zero where the row has no usable target.
+    /// The summed loss of each row, [rows], in nats where the task has probabilities; zero where the row has no usable
+    /// target.
     pub rows: Tensor<1>,
-    /// How many rows have a usable target.
-    pub count: usize,
+    /// How many targets each row has: one, the tokens of its text, or none.
+    pub counts: Vec<usize>,
 }
 
-/// One decoded answer, as the JSON contract has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Prediction {
-    pub value: String,
-    pub probability: f64,
-    /// Every alternative, the best first.
-    pub top: Vec<Alternative>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Alternative {
-    pub value: String,
-    pub probability: f64,
-}
-
-impl TaskConfig {
-    /// The names of the metrics that measure this task.
-    pub fn metric_names(&self) -> &'static [&'static str] {
-        match self {
-            Self::Classify(_) => &["accuracy", "macro_f1"],
-        }
-    }
-
-    /// What the task must know of its training targets.
-    pub fn fit<'a>(&self, targets: impl Iterator<Item = &'a Value>) -> Result<Labels> {
-        match self {
-            Self::Classify(_) => classify::labels(targets),
-        }
+impl Losses {
+    /// Targets in the batch.
+    pub fn count(&self) -> usize {
+        self.counts.iter().sum()
     }
 }
 
 impl Task {
-    pub fn new(config: &TaskConfig, labels: Labels, width: usize, init: &Init) -> Self {
+    /// `width` is that of the output's source.
+    ///
+    /// # Panics
+    /// When `fitted` belongs to another task: a run's description has both.
+    pub fn new(config: &TaskConfig, fitted: &Fitted, width: usize, init: &Init) -> Self {
         match config {
-            TaskConfig::Classify(config) => Self::Classify(Classify::new(config, labels, width, init)),
+            TaskConfig::Classify(config) => Self::Classify(Classify::new(config, fitted.labels(), width, init)),
+            TaskConfig::Tag(config) => Self::Tag(Tag::new(config, fitted.labels(), width, init)),
+            TaskConfig::Regress(config) => Self::Regress(Regress::new(config, fitted.scale(), width, init)),
         }
     }
 
-    pub fn forward(&self, tokens: &Tokens, pass: &Pass) -> TaskOutput {
+    /// The losses against `targets`.
+    pub fn losses(&self, reading: Reading, targets: &Targets, pass: &Pass) -> Losses {
         match self {
-            Self::Classify(task) => TaskOutput::Logits(task.forward(tokens, pass)),
+            Self::Classify(task) => task.losses(reading.pooled(), &targets.values, pass),
+            Self::Tag(task) => task.losses(reading.pooled(), &targets.values, pass),
+            Self::Regress(task) => task.losses(reading.pooled(), &targets.values, pass),
         }
     }
 
-    pub fn loss(&self, output: TaskOutput, targets: &[Value]) -> Losses {
-        match (self, output) {
-            (Self::Classify(task), TaskOutput::Logits(logits)) => task.loss(logits, targets),
-        }
-    }
-
-    /// One prediction for each row.
-    pub fn decode(&self, output: TaskOutput) -> Vec<Prediction> {
-        match (self, output) {
-            (Self::Classify(task), TaskOutput::Logits(logits)) => task.decode(logits),
+    /// One answer for each row; `texts` reads and writes the texts of tasks that have any.
+    pub fn decode(&self, reading: Reading, _texts: Option<&Processor>) -> Vec<Decoded> {
+        match self {
+            Self::Classify(task) => task.decode(reading.pooled()),
+            Self::Tag(task) => task.decode(reading.pooled()),
+            Self::Regress(task) => task.decode(reading.pooled()),
         }
     }
 
@@ -105,12 +92,17 @@ impl Task {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Classify(_) => "classify",
+            Self::Tag(_) => "tag",
+            Self::Regress(_) => "regress",
         }
     }
 
+    /// The labels that the task chooses from; none where it has no labels.
     pub fn labels(&self) -> &[String] {
         match self {
             Self::Classify(task) => task.labels(),
+            Self::Tag(task) => task.labels(),
+            Self::Regress(_) => &[],
         }
     }
 }

@@ -182,7 +182,10 @@ impl Printer {
 
     fn print_for_people(&self, answers: &Answers) {
         for (output, answer) in answers {
-            println!("{output}: {} ({:.1}%)", answer.value, 100.0 * answer.probability);
+            match answer.probability {
+                Some(probability) => println!("{output}: {} ({:.1}%)", answer.value, 100.0 * probability),
+                None => println!("{output}: {}", answer.value),
+            }
             for one in answer.top.iter().take(self.top) {
                 let length = (one.probability * 30.0).round() as usize;
                 println!(

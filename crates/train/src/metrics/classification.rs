@@ -24,7 +24,7 @@ impl Confusion {
         Self { labels, counts }
     }
 
-    pub fn add(&mut self, outcomes: &[Outcome]) {
+    pub fn add<'a>(&mut self, outcomes: impl IntoIterator<Item = &'a Outcome>) {
         for outcome in outcomes {
             self.counts[outcome.expected][outcome.predicted] += 1;
         }

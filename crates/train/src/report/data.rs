@@ -115,10 +115,11 @@ pub struct Example {
     /// The output that was predicted.
     pub output: String,
     pub expected: String,
-    /// Counts as right where it equals `expected`.
     pub predicted: String,
-    /// The probability of `predicted`.
-    pub probability: f64,
+    /// Whether the model gave an expected answer.
+    pub right: bool,
+    /// The probability of `predicted`, where it has one.
+    pub probability: Option<f64>,
     /// The likeliest answers with their probabilities, best first; the page shows five.
     pub top: Vec<(String, f64)>,
     /// What the answer relied on in the first picture among the inputs.
@@ -144,11 +145,4 @@ pub struct HeatMap {
     /// The picture in pixels.
     pub height: usize,
     pub width: usize,
-}
-
-impl Example {
-    /// Whether the model gave the expected answer.
-    pub fn right(&self) -> bool {
-        self.expected == self.predicted
-    }
 }

@@ -70,7 +70,7 @@ pub struct Answer {
 /// Wrong predictions first, otherwise in the order given.
 pub fn views(examples: &[Example]) -> Vec<ExampleView> {
     let mut sorted: Vec<&Example> = examples.iter().collect();
-    sorted.sort_by_key(|example| example.right());
+    sorted.sort_by_key(|example| example.right);
     sorted.into_iter().map(view).collect()
 }
 
@@ -88,11 +88,11 @@ fn view(example: &Example) -> ExampleView {
     }
     ExampleView {
         row: format::count(example.row),
-        right: example.right(),
+        right: example.right,
         output: example.output.clone(),
         expected: example.expected.clone(),
         predicted: example.predicted.clone(),
-        probability: format::percent(example.probability),
+        probability: example.probability.map(format::percent).unwrap_or_default(),
         pictures,
         texts,
         top: example.top.iter().take(TOP).map(|one| answer(example, one)).collect(),

@@ -53,7 +53,7 @@ fn page(data: &ReportData) -> Page<'_> {
         charts: curves::charts(data),
         splits: data.splits.iter().map(evaluation::split).collect(),
         examples: examples::views(&data.examples),
-        wrong: data.examples.iter().filter(|example| !example.right()).count(),
+        wrong: data.examples.iter().filter(|example| !example.right).count(),
     }
 }
 
@@ -128,7 +128,8 @@ mod tests {
             output: label.into(),
             expected: label.into(),
             predicted: predicted.into(),
-            probability: 0.5,
+            probability: Some(0.5),
+            right: predicted == label,
             top: vec![(label.into(), 0.5), ("no".into(), f64::NAN)],
             heat: Some(HeatMap {
                 cells: 1,

@@ -142,6 +142,19 @@ impl TextProcessor {
         }
     }
 
+    /// The tokens of an encoded text alone; none for an empty text.
+    pub fn without_frame(&self, mut tokens: Vec<u32>) -> Vec<u32> {
+        let (before, behind) = self.vocabulary.frame();
+        match tokens.len().checked_sub(before.len() + behind.len()) {
+            // An empty text without a frame was given one token to stand for it.
+            Some(1) if [self.special().end, Some(self.special().padding)].contains(&Some(tokens[before.len()])) => {
+                Vec::new()
+            }
+            Some(length) => tokens.drain(before.len()..before.len() + length).collect(),
+            None => tokens,
+        }
+    }
+
     /// The text that tokens stand for, as far as they tell: cleaning and unknown tokens are not undone, and special
     /// tokens stand for nothing.
     pub fn decode(&self, tokens: &[u32]) -> String {

@@ -1,0 +1,45 @@
+//! The head of tasks that answer by numbers: a hidden layer and one output for each number.
+
+use crate::init::Init;
+use crate::layers::{Dropout, Linear};
+use crate::pass::Pass;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use schemars::JsonSchema;
+use sensorium_kernels::relu;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HeadConfig {
+    /// The width of the head's hidden layer; the source's by default.
+    #[schemars(range(min = 1, max = 8192))]
+    pub hidden: Option<usize>,
+    #[schemars(range(min = 0.0, max = 0.95))]
+    pub dropout: f64,
+}
+
+#[derive(Module, Debug)]
+pub struct Head {
+    hidden: Linear,
+    dropout: Dropout,
+    output: Linear,
+}
+
+impl Head {
+    /// From `width` to `outputs` numbers.
+    pub fn new(config: &HeadConfig, width: usize, outputs: usize, init: &Init) -> Self {
+        let hidden = config.hidden.unwrap_or(width);
+        Self {
+            hidden: Linear::new(width, hidden, &init.at("hidden")),
+            dropout: Dropout::new(config.dropout, &init.at("dropout")),
+            output: Linear::new(hidden, outputs, &init.at("output")),
+        }
+    }
+
+    /// [rows, width] → [rows, outputs]
+    pub fn forward(&self, summary: Tensor<2>, pass: &Pass) -> Tensor<2> {
+        let hidden = relu(self.hidden.forward(summary));
+        self.output.forward(self.dropout.forward(hidden, pass))
+    }
+}
