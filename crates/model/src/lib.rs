@@ -1,6 +1,8 @@
 //! Models: the common token representation, encoders, fusion, tasks, checkpoints and the prediction pipeline.
 
 pub mod checkpoint;
+pub mod decoder;
+pub mod decoding;
 mod device;
 mod encoded;
 mod encoder;

@@ -76,7 +76,9 @@ impl Model {
                 Source::Input(input) => widths[input.as_str()],
             };
             let init = init.at("outputs").at(name);
-            outputs.push((name.clone(), Task::new(&output.task, &output.fitted, width, &init)));
+            let task = Task::new(&output.task, &output.fitted, width, &init)
+                .map_err(|error| inside(error, &format!("outputs.{name}")))?;
+            outputs.push((name.clone(), task));
         }
         let sources = config.outputs.iter();
         Ok(Self {

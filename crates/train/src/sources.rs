@@ -144,7 +144,7 @@ fn open_stream(
         return Err(TrainError::Recipe(message.into()));
     };
     let path = locate(name, folder, home, progress)?;
-    let outputs = recipe.outputs.iter();
+    let outputs = recipe.outputs.iter().filter(|(_, output)| output.task.has_labels());
     let targets: Vec<String> = outputs.map(|(name, output)| column(name, &output.column)).collect();
     let split = recipe.data.split.as_ref();
     Ok(TrainingStream::open(&path, split, recipe.seed, &targets)?)

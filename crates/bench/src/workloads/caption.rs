@@ -57,7 +57,7 @@ struct Captioner {
 impl Captioner {
     fn new(init: &Init) -> Self {
         let stage = |index: usize| Stage::new(CHANNELS[index], CHANNELS[index + 1], &init.at("stages").at(index));
-        let block = |index: usize| DecoderBlock::new(WIDTH, WIDTH, 4, 0.0, &init.at("blocks").at(index));
+        let block = |index: usize| DecoderBlock::new(WIDTH, Some(WIDTH), 4, 0.0, &init.at("blocks").at(index));
         Self {
             stages: (0..4).map(stage).collect(),
             embedding: Embedding::new(VOCABULARY, WIDTH, &init.at("embedding")),
@@ -77,7 +77,7 @@ impl Captioner {
         let [batch, height, width, channels] = plane.dims();
         let memory = Tokens::full(plane.reshape([batch, height * width, channels]), Layout::Sequence);
         let x = self.embedding.forward(tokens) + self.position.val();
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x, &memory, pass));
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x, Some(&memory), pass));
         let logits = self.head.forward(self.norm.forward(x));
         logits.reshape([batch * LENGTH, VOCABULARY])
     }

@@ -61,6 +61,29 @@ impl MultiHeadAttention {
         self.output.forward_then(Self::join(mixed), Epilogue::Add(residual))
     }
 
+    /// The keys and values of a `memory` [batch, positions, memory width], for [`Self::recall`].
+    pub fn remember(&self, memory: Tensor<3>) -> KeyValueCache {
+        let [batch, positions, _] = memory.dims();
+        let mut cache = self.cache(batch, positions, &memory.device());
+        cache.append(
+            self.split(self.key.forward(memory.clone())),
+            self.split(self.value.forward(memory)),
+        );
+        cache
+    }
+
+    /// Attention of one position, `x` [batch, 1, width], to a remembered memory where `mask` is true. Without a gradient.
+    pub fn recall(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        cache: &KeyValueCache,
+        mask: &Tensor<2, Bool>,
+    ) -> Tensor<3> {
+        let mixed = cache.attend(self.split(self.query.forward(x)), Some(mask.clone()));
+        self.output.forward_then(Self::join(mixed), Epilogue::Add(residual))
+    }
+
     /// An empty cache for [`Self::decode`].
     pub fn cache(&self, batch: usize, capacity: usize, device: &Device) -> KeyValueCache {
         let width = self.query.output_width() / self.heads;

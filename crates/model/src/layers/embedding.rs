@@ -17,6 +17,19 @@ impl Embedding {
         }
     }
 
+    /// A table whose vectors have a length of about one, for a map that reads it both ways.
+    pub fn tied(vocabulary: usize, width: usize, init: &Init) -> Self {
+        let deviation = 1.0 / (width as f64).sqrt();
+        Self {
+            weight: init.normal("weight", [vocabulary, width], deviation),
+        }
+    }
+
+    /// [vocabulary, width]
+    pub fn table(&self) -> Tensor<2> {
+        self.weight.val()
+    }
+
     /// [batch, length] → [batch, length, width]
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         sensorium_kernels::embedding(self.weight.val(), tokens)

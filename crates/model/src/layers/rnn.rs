@@ -6,7 +6,7 @@ use crate::tokens::Tokens;
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Tensor};
 use schemars::JsonSchema;
-use sensorium_kernels::{gru, linear, lstm};
+use sensorium_kernels::{gru, linear, lstm, sigmoid, tanh};
 use serde::{Deserialize, Serialize};
 
 /// The recurrence of an RNN.
@@ -53,6 +53,11 @@ impl Rnn {
         }
     }
 
+    /// The width of one direction's state.
+    pub fn width(&self) -> usize {
+        self.forwards.hidden_weight.dims()[1]
+    }
+
     /// Every state, with the last state of each direction as the summary.
     pub fn forward(&self, tokens: Tokens) -> Tokens {
         let states = self.states(tokens.embeddings, tokens.mask.clone());
@@ -65,6 +70,24 @@ impl Rnn {
             }
         };
         Tokens::new(states, tokens.mask, tokens.layout).with_summary(last)
+    }
+
+    /// The states after one more step, from inputs `x` [batch, input] and states [batch, width], of a GRU that runs
+    /// forwards.
+    ///
+    /// # Panics
+    /// For another cell.
+    pub fn step(&self, x: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
+        assert!(self.cell == Cell::Gru && self.backwards.is_none(), "a GRU that runs forwards");
+        let width = state.dims()[1];
+        let gates = self.forwards.input.forward(x);
+        let (weight, bias) = (self.forwards.hidden_weight.val(), self.forwards.hidden_bias.val());
+        let hidden = linear(state.clone(), weight, Some(bias));
+        let gate = |gates: &Tensor<2>, index: usize| gates.clone().narrow(1, index * width, width);
+        let reset = sigmoid(gate(&gates, 0) + gate(&hidden, 0));
+        let update = sigmoid(gate(&gates, 1) + gate(&hidden, 1));
+        let new = tanh(gate(&gates, 2) + reset * gate(&hidden, 2));
+        new.clone() + update * (state - new)
     }
 
     /// Both directions at once: one product projects the input for both, and each has a thread of its own.

@@ -82,50 +82,6 @@ impl TransformerBlock {
     }
 }
 
-/// Causal self-attention, attention to a memory and a feed-forward network, each behind a norm and around a residual.
-#[derive(Module, Debug)]
-pub struct DecoderBlock {
-    attention_norm: LayerNorm,
-    attention: MultiHeadAttention,
-    cross_norm: LayerNorm,
-    cross_attention: MultiHeadAttention,
-    feed_forward_norm: LayerNorm,
-    expand: Linear,
-    contract: Linear,
-    dropout: Dropout,
-}
-
-impl DecoderBlock {
-    /// `memory` is the width of what is attended to.
-    pub fn new(width: usize, memory: usize, heads: usize, dropout: f64, init: &Init) -> Self {
-        let norm = |name| LayerNorm::new(width, &init.at(name));
-        let attention = |name, memory| MultiHeadAttention::new(width, memory, heads, dropout, &init.at(name));
-        Self {
-            attention_norm: norm("attention_norm"),
-            attention: attention("attention", width),
-            cross_norm: norm("cross_norm"),
-            cross_attention: attention("cross_attention", memory),
-            feed_forward_norm: norm("feed_forward_norm"),
-            expand: Linear::new(width, 4 * width, &init.at("expand")),
-            contract: Linear::new(4 * width, width, &init.at("contract")),
-            dropout: Dropout::new(dropout, &init.at("dropout")),
-        }
-    }
-
-    /// `x` [batch, length, width] attends to itself and to the real tokens of `memory`.
-    pub fn forward(&self, x: Tensor<3>, memory: &Tokens, pass: &Pass) -> Tensor<3> {
-        let normal = self.attention_norm.forward(x.clone());
-        let x = self.attention.causal(x, normal, pass);
-        let normal = self.cross_norm.forward(x.clone());
-        let x = self
-            .cross_attention
-            .forward(x, normal, memory.embeddings.clone(), &memory.mask, pass);
-        let normal = self.feed_forward_norm.forward(x.clone());
-        let hidden = self.expand.forward_then(normal, Epilogue::Gelu);
-        self.dropout.add(&self.contract, hidden, x, pass)
-    }
-}
-
 /// Sine and cosine positions, [1, length, width] (Vaswani et al. 2017). A grid has its rows in the first half of the
 /// width and its columns in the second; frames have time, row and column in a third each.
 pub fn sinusoidal_positions(layout: Layout, length: usize, width: usize, device: &Device) -> Tensor<3> {

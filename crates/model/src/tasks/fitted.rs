@@ -3,8 +3,10 @@
 use super::classify;
 use super::regress::Scale;
 use super::{TaskConfig, tag};
+use crate::decoder::Vocabulary;
 use crate::error::Result;
-use sensorium_data::Value;
+use sensorium_data::processors::{FeatureShape, SpecialTokens, TextConfig};
+use sensorium_data::{Processor, Takes, Value};
 use serde::{Deserialize, Serialize};
 
 /// What a task knows of its training targets.
@@ -15,6 +17,8 @@ pub enum Fitted {
     Labels(Vec<String>),
     /// The scale of numbers.
     Scale(Scale),
+    /// The tokens of texts.
+    Vocabulary(Vocabulary),
 }
 
 impl Fitted {
@@ -22,6 +26,13 @@ impl Fitted {
         match self {
             Self::Labels(labels) => labels.clone(),
             other => panic!("expected labels, found {other:?}"),
+        }
+    }
+
+    pub(super) fn vocabulary(&self) -> Vocabulary {
+        match self {
+            Self::Vocabulary(vocabulary) => *vocabulary,
+            other => panic!("expected a vocabulary, found {other:?}"),
         }
     }
 
@@ -33,13 +44,40 @@ impl Fitted {
     }
 }
 
+/// The texts that a task reads as tokens: from which column, and which of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextTargets {
+    pub config: TextConfig,
+    /// The output's own column where there is none.
+    pub column: Option<String>,
+    pub takes: Takes,
+}
+
 impl TaskConfig {
+    /// The texts that the task reads as tokens, if it does.
+    pub fn texts(&self) -> Option<TextTargets> {
+        match self {
+            Self::Classify(_) | Self::Tag(_) | Self::Regress(_) => None,
+            Self::Generate(config) => Some(TextTargets {
+                config: config.text.clone(),
+                column: None,
+                takes: Takes::One,
+            }),
+        }
+    }
+
+    /// Whether the targets are labels, of which every one should be seen before training.
+    pub fn has_labels(&self) -> bool {
+        matches!(self, Self::Classify(_) | Self::Tag(_))
+    }
+
     /// What the task must know of its training targets.
-    pub fn fit<'a>(&self, targets: impl Iterator<Item = &'a Value>) -> Result<Fitted> {
+    pub fn fit<'a>(&self, targets: impl Iterator<Item = &'a Value>, texts: Option<&Processor>) -> Result<Fitted> {
         match self {
             Self::Classify(_) => classify::labels(targets).map(Fitted::Labels),
             Self::Tag(config) => tag::labels(targets, config.minimum_count).map(Fitted::Labels),
             Self::Regress(_) => Scale::of(targets).map(Fitted::Scale),
+            Self::Generate(_) => Ok(Fitted::Vocabulary(vocabulary(texts.expect("a task that reads texts is given them")))),
         }
     }
 
@@ -49,6 +87,18 @@ impl TaskConfig {
             Self::Classify(_) => &["accuracy", "macro_f1"],
             Self::Tag(_) => &["map", "auroc", "micro_f1", "macro_f1"],
             Self::Regress(_) => &["mae", "rmse", "r2", "pearson", "spearman"],
+            Self::Generate(_) => &["cider", "bleu4", "rouge_l", "meteor_exact", "accuracy", "perplexity"],
         }
     }
+}
+
+/// The tokens of a processor of texts.
+fn vocabulary(texts: &Processor) -> Vocabulary {
+    let size = match texts.shape() {
+        FeatureShape::Text { vocabulary, .. } => vocabulary,
+        other => panic!("expected texts, found {other:?}"),
+    };
+    let special = texts.special_tokens();
+    let of = |token: fn(&SpecialTokens) -> Option<u32>| special.as_ref().and_then(token);
+    Vocabulary::new(size, of(|special| special.begin), of(|special| special.end))
 }

@@ -2,18 +2,23 @@
 
 mod classify;
 mod fitted;
+mod generate;
 mod head;
 mod prediction;
 mod regress;
 mod tag;
+mod texts;
+mod writing;
 
 use crate::encoded::Reading;
+use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
 use burn::module::Module;
 use burn::tensor::Tensor;
 pub use classify::{Classify, ClassifyConfig};
-pub use fitted::Fitted;
+pub use fitted::{Fitted, TextTargets};
+pub use generate::{Generate, GenerateConfig};
 pub use head::{Head, HeadConfig};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
 pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
@@ -32,6 +37,8 @@ pub enum TaskConfig {
     Tag(TagConfig),
     /// A number.
     Regress(RegressConfig),
+    /// A text, written token by token.
+    Generate(GenerateConfig),
 }
 
 #[derive(Module, Debug)]
@@ -39,6 +46,7 @@ pub enum Task {
     Classify(Classify),
     Tag(Tag),
     Regress(Regress),
+    Generate(Generate),
 }
 
 /// The losses of a batch.
@@ -51,6 +59,15 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// Of rows of which none has a target: zeros that still hang on `summary` [rows, width], so that there is a gradient.
+    fn none(summary: Tensor<2>) -> Self {
+        let [rows, _] = summary.dims();
+        Self {
+            rows: summary.sum_dim(1).reshape([rows]) * 0.0,
+            counts: vec![0; rows],
+        }
+    }
+
     /// Targets in the batch.
     pub fn count(&self) -> usize {
         self.counts.iter().sum()
@@ -62,12 +79,13 @@ impl Task {
     ///
     /// # Panics
     /// When `fitted` belongs to another task: a run's description has both.
-    pub fn new(config: &TaskConfig, fitted: &Fitted, width: usize, init: &Init) -> Self {
-        match config {
+    pub fn new(config: &TaskConfig, fitted: &Fitted, width: usize, init: &Init) -> Result<Self> {
+        Ok(match config {
             TaskConfig::Classify(config) => Self::Classify(Classify::new(config, fitted.labels(), width, init)),
             TaskConfig::Tag(config) => Self::Tag(Tag::new(config, fitted.labels(), width, init)),
             TaskConfig::Regress(config) => Self::Regress(Regress::new(config, fitted.scale(), width, init)),
-        }
+            TaskConfig::Generate(config) => Self::Generate(Generate::new(config, fitted.vocabulary(), width, init)?),
+        })
     }
 
     /// The losses against `targets`.
@@ -76,15 +94,17 @@ impl Task {
             Self::Classify(task) => task.losses(reading.pooled(), &targets.values, pass),
             Self::Tag(task) => task.losses(reading.pooled(), &targets.values, pass),
             Self::Regress(task) => task.losses(reading.pooled(), &targets.values, pass),
+            Self::Generate(task) => task.losses(reading, targets, pass),
         }
     }
 
     /// One answer for each row; `texts` reads and writes the texts of tasks that have any.
-    pub fn decode(&self, reading: Reading, _texts: Option<&Processor>) -> Vec<Decoded> {
+    pub fn decode(&self, reading: Reading, texts: Option<&Processor>) -> Vec<Decoded> {
         match self {
             Self::Classify(task) => task.decode(reading.pooled()),
             Self::Tag(task) => task.decode(reading.pooled()),
             Self::Regress(task) => task.decode(reading.pooled()),
+            Self::Generate(task) => task.decode(reading, texts.expect("a run has a processor for what it writes")),
         }
     }
 
@@ -94,6 +114,7 @@ impl Task {
             Self::Classify(_) => "classify",
             Self::Tag(_) => "tag",
             Self::Regress(_) => "regress",
+            Self::Generate(_) => "generate",
         }
     }
 
@@ -102,7 +123,7 @@ impl Task {
         match self {
             Self::Classify(task) => task.labels(),
             Self::Tag(task) => task.labels(),
-            Self::Regress(_) => &[],
+            Self::Regress(_) | Self::Generate(_) => &[],
         }
     }
 }

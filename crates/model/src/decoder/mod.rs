@@ -1,0 +1,163 @@
+//! Decoders: text token by token, from what an encoder or the fusion made of the inputs.
+
+mod recurrent;
+mod transformer;
+
+use crate::error::Result;
+use crate::init::Init;
+use crate::layers::Embedding;
+use crate::pass::Pass;
+use crate::tokens::{Tokens, plain};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+pub use recurrent::{RecurrentConfig, RecurrentDecoder};
+use recurrent::RecurrentState;
+use schemars::JsonSchema;
+use sensorium_kernels::linear;
+use serde::{Deserialize, Serialize};
+pub use transformer::{TransformerDecoder, TransformerDecoderConfig};
+use transformer::TransformerState;
+
+/// What writes a text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DecoderConfig {
+    /// Causal self-attention and attention to the source.
+    Transformer(TransformerDecoderConfig),
+    /// A gated recurrent unit with attention to the source (Luong et al. 2015).
+    Gru(RecurrentConfig),
+}
+
+impl Default for DecoderConfig {
+    fn default() -> Self {
+        Self::Transformer(TransformerDecoderConfig::default())
+    }
+}
+
+/// The token identifiers that a decoder knows: those of a vocabulary and, where it lacks them, a begin and an end of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vocabulary {
+    /// One more than the largest identifier.
+    pub size: usize,
+    pub begin: u32,
+    pub end: u32,
+}
+
+impl Vocabulary {
+    /// `size` identifiers, of which some may be special.
+    pub fn new(size: usize, begin: Option<u32>, end: Option<u32>) -> Self {
+        let begin = begin.filter(|_| begin != end);
+        let mut next = size as u32;
+        let mut own = || {
+            next += 1;
+            next - 1
+        };
+        let begin = begin.unwrap_or_else(&mut own);
+        let end = end.unwrap_or_else(&mut own);
+        Self {
+            size: next as usize,
+            begin,
+            end,
+        }
+    }
+}
+
+/// A network over tokens with its table, which also scores the next token.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    embedding: Embedding,
+    body: Body,
+    /// [vocabulary]
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    width: usize,
+}
+
+#[derive(Module, Debug)]
+enum Body {
+    Transformer(TransformerDecoder),
+    Gru(RecurrentDecoder),
+}
+
+/// Sequences under way.
+#[derive(Debug, Clone)]
+pub struct DecoderState(BodyState);
+
+#[derive(Debug, Clone)]
+enum BodyState {
+    Transformer(TransformerState),
+    Gru(RecurrentState),
+}
+
+impl Decoder {
+    /// `memory` is the width of the source, where there is one.
+    pub fn new(config: &DecoderConfig, vocabulary: usize, memory: Option<usize>, init: &Init) -> Result<Self> {
+        let body = init.at("body");
+        let (width, body) = match config {
+            DecoderConfig::Transformer(config) => {
+                let body = TransformerDecoder::new(config, memory, &body)?;
+                (config.width, Body::Transformer(body))
+            }
+            DecoderConfig::Gru(config) => (config.width, Body::Gru(RecurrentDecoder::new(config, memory, &body))),
+        };
+        Ok(Self {
+            embedding: Embedding::tied(vocabulary, width, &init.at("embedding")),
+            body,
+            bias: init.constant([vocabulary], 0.0),
+            width,
+        })
+    }
+
+    /// The logits of each next token, [batch, length, vocabulary], of tokens [batch, length] whose padding is behind them.
+    pub fn forward(&self, tokens: Tensor<2, Int>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
+        let x = self.embed(tokens);
+        let states = match &self.body {
+            Body::Transformer(body) => body.forward(x, memory, pass),
+            Body::Gru(body) => body.forward(x, memory, pass),
+        };
+        self.score(states)
+    }
+
+    /// Sequences of up to `capacity` tokens before their first one.
+    pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> DecoderState {
+        DecoderState(match &self.body {
+            Body::Transformer(body) => BodyState::Transformer(body.start(batch, memory, capacity, device)),
+            Body::Gru(body) => BodyState::Gru(body.start(batch, memory, device)),
+        })
+    }
+
+    /// One more token for each sequence: the logits of the next one, [batch, vocabulary]. Without a gradient.
+    pub fn step(&self, tokens: &[u32], state: &mut DecoderState) -> Tensor<2> {
+        let batch = tokens.len();
+        let tokens: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        let device = plain(&self.bias.device());
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [batch, 1]), &device);
+        let x = self.embed(tokens);
+        let states = match (&self.body, &mut state.0) {
+            (Body::Transformer(body), BodyState::Transformer(state)) => body.step(x, state),
+            (Body::Gru(body), BodyState::Gru(state)) => body.step(x, state),
+            _ => unreachable!("a state belongs to the decoder that started it"),
+        };
+        let vocabulary = self.bias.dims()[0];
+        self.score(states).reshape([batch, vocabulary])
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        // A tied table has short vectors: they are brought to the scale of positions (Vaswani et al. 2017, 3.4).
+        self.embedding.forward(tokens) * (self.width as f32).sqrt()
+    }
+
+    fn score(&self, states: Tensor<3>) -> Tensor<3> {
+        linear(states, self.embedding.table(), Some(self.bias.val()))
+    }
+}
+
+impl DecoderState {
+    /// Lets sequence i go on from what was sequence `rows[i]`.
+    pub fn reorder(&mut self, rows: &[usize]) {
+        match &mut self.0 {
+            BodyState::Transformer(state) => state.reorder(rows),
+            BodyState::Gru(state) => state.reorder(rows),
+        }
+    }
+}

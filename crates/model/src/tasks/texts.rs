@@ -1,0 +1,120 @@
+//! Texts as a decoder learns them: each row's tokens with a begin before them, against the same with an end behind them.
+
+use super::Losses;
+use crate::decoder::{Decoder, Vocabulary};
+use crate::pass::Pass;
+use crate::tokens::{Tokens, plain};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use sensorium_data::TargetTexts;
+use sensorium_kernels::{CrossEntropyOptions, cross_entropy};
+
+/// Stands for a place behind the end of a text.
+const BEHIND: i64 = -1;
+
+/// The texts of those rows that have one.
+pub struct Texts<'a> {
+    /// Rows of the batch, in order.
+    rows: Vec<usize>,
+    tokens: Vec<&'a [u32]>,
+    /// Rows in the batch.
+    batch: usize,
+}
+
+impl<'a> Texts<'a> {
+    /// The first text of each row.
+    pub fn first(texts: &'a TargetTexts) -> Self {
+        let first = texts.of_row.iter().map(|places| places.first());
+        Self::new(first.map(|place| place.map(|&place| texts.tokens[place].as_slice())))
+    }
+
+    /// A text, or none, for each row of a batch.
+    pub fn new(texts: impl Iterator<Item = Option<&'a [u32]>>) -> Self {
+        let (mut rows, mut tokens, mut batch) = (Vec::new(), Vec::new(), 0);
+        for (row, text) in texts.enumerate() {
+            batch = row + 1;
+            if let Some(text) = text {
+                rows.push(row);
+                tokens.push(text);
+            }
+        }
+        Self { rows, tokens, batch }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Their places among the rows of the batch, [texts].
+    pub fn index(&self, device: &Device) -> Tensor<1, Int> {
+        let rows: Vec<i64> = self.rows.iter().map(|&row| row as i64).collect();
+        Tensor::from_ints(rows.as_slice(), device)
+    }
+
+    /// The losses of predicting every token and the end, of each row of the batch; `memory` holds the rows with a text.
+    pub fn losses(
+        &self,
+        decoder: &Decoder,
+        vocabulary: Vocabulary,
+        memory: Option<&Tokens>,
+        smoothing: f64,
+        pass: &Pass,
+        device: &Device,
+    ) -> Losses {
+        let device = plain(device);
+        let (inputs, targets) = self.shifted(vocabulary, &device);
+        let logits = decoder.forward(inputs, memory, pass);
+        let [texts, length, size] = logits.dims();
+        let options = CrossEntropyOptions {
+            ignored: Some(BEHIND),
+            label_smoothing: if pass.is_training() { smoothing } else { 0.0 },
+        };
+        let losses = cross_entropy(logits.reshape([texts * length, size]), targets, options);
+        let losses = losses.reshape([texts, length]).sum_dim(1).reshape([texts]);
+        Losses {
+            rows: self.spread(losses),
+            counts: self.counts(),
+        }
+    }
+
+    /// What the decoder reads [texts, length], and what it should say next, [texts · length].
+    fn shifted(&self, vocabulary: Vocabulary, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
+        let length = self.tokens.iter().map(|tokens| tokens.len() + 1).max().unwrap_or(1);
+        let mut inputs = vec![i64::from(vocabulary.end); self.tokens.len() * length];
+        let mut targets = vec![BEHIND; inputs.len()];
+        for (row, tokens) in self.tokens.iter().enumerate() {
+            let (inputs, targets) = (&mut inputs[row * length..], &mut targets[row * length..]);
+            inputs[0] = i64::from(vocabulary.begin);
+            for (place, &token) in tokens.iter().enumerate() {
+                inputs[place + 1] = i64::from(token);
+                targets[place] = i64::from(token);
+            }
+            targets[tokens.len()] = i64::from(vocabulary.end);
+        }
+        let count = targets.len();
+        (
+            Tensor::from_data(TensorData::new(inputs, [self.tokens.len(), length]), device),
+            Tensor::from_data(TensorData::new(targets, [count]), device),
+        )
+    }
+
+    /// From values of the texts to values of the rows, zero where a row has none.
+    pub fn spread(&self, values: Tensor<1>) -> Tensor<1> {
+        let mut index = vec![0i64; self.batch];
+        for (place, &row) in self.rows.iter().enumerate() {
+            index[row] = place as i64 + 1;
+        }
+        let device = plain(&values.device());
+        let zero = Tensor::<1>::zeros([1], &device);
+        let index = Tensor::<1, Int>::from_ints(index.as_slice(), &device);
+        Tensor::cat(vec![zero, values], 0).select(0, index)
+    }
+
+    /// Tokens of each row, its end included.
+    fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.batch];
+        for (&row, tokens) in self.rows.iter().zip(&self.tokens) {
+            counts[row] = tokens.len() + 1;
+        }
+        counts
+    }
+}
