@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod decoder;
 pub mod decoding;
+pub mod decoding;
 mod device;
 mod encoded;
 mod encoder;

@@ -1,0 +1,3 @@
+//! Decoding: from what a model says of each next token or frame to answers.
+
+pub mod search;
