@@ -1,12 +1,10 @@
 //! Outputs: the columns that hold what a model should answer, and the texts among them as tokens.
 
 use crate::dataset::Draw;
-use crate::processors::Feature;
 use crate::{DataError, ErrorKind, Processor, Result, Sample, Value};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::path::Path;
 
 /// One output of the model: its name, the column with its targets and, for an output that reads texts, how.
 #[derive(Debug, Clone)]
@@ -32,6 +30,8 @@ pub enum Takes {
     One,
     /// Every candidate.
     All,
+    /// One text, however long.
+    Whole,
 }
 
 /// What the rows of a batch should answer, for one output.
@@ -74,7 +74,7 @@ impl OutputColumn {
             return Ok(Vec::new());
         };
         let mut values = listed(sample.get(&texts.column))?;
-        if texts.takes == Takes::One && values.len() > 1 {
+        if texts.takes != Takes::All && values.len() > 1 {
             let chosen = match draw {
                 Some(draw) => {
                     let key = draw.key.with("reference").with(&self.name);
@@ -90,14 +90,8 @@ impl OutputColumn {
 
 impl TextColumn {
     fn read(&self, text: String) -> Result<(String, Vec<u32>)> {
-        let feature = self.processor.prepare(&Value::Text(text.clone()), Path::new(""))?;
-        match feature {
-            Feature::Text(framed) => Ok((text, self.processor.without_frame(framed))),
-            _ => Err(DataError::new(
-                ErrorKind::Invalid,
-                "expected a processor of texts, found another",
-            )),
-        }
+        let tokens = self.processor.text_tokens(&text, self.takes == Takes::Whole)?;
+        Ok((text, tokens))
     }
 }
 

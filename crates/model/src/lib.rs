@@ -3,7 +3,6 @@
 pub mod checkpoint;
 pub mod decoder;
 pub mod decoding;
-pub mod decoding;
 mod device;
 mod encoded;
 mod encoder;
@@ -38,6 +37,6 @@ pub use parameters::{Parameter, exchange_parameters, gradients, map_parameters, 
 pub use pass::Pass;
 pub use pipeline::{Answers, Pipeline};
 pub use run_directory::{Description, RunDirectory, TextDescription};
-pub use source::Source;
 pub use sensorium_kernels::{keep_freed_memory, on_compute_threads};
+pub use source::Source;
 pub use tokens::{Layout, Tokens};

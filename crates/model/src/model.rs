@@ -56,7 +56,7 @@ impl Model {
         config.check_sources()?;
         let init = Init::new(seed, device);
         let mut inputs = Vec::new();
-        for (name, encoder) in &config.inputs {
+        for (name, encoder) in config.inputs.iter().filter(|(name, _)| config.encodes(name)) {
             let encoder = Encoder::new(encoder, shapes[name], &init.at("inputs").at(name))
                 .map_err(|error| inside(error, &format!("inputs.{name}")))?;
             inputs.push((name.clone(), encoder));
@@ -73,7 +73,7 @@ impl Model {
         for (name, output) in &config.outputs {
             let width = match &output.from {
                 Source::Fusion => fusion.as_ref().expect("it is built where it is read").width(),
-                Source::Input(input) => widths[input.as_str()],
+                Source::Input(input) => widths.get(input.as_str()).copied().unwrap_or_default(),
             };
             let init = init.at("outputs").at(name);
             let task = Task::new(&output.task, &output.fitted, width, &init)
@@ -82,7 +82,9 @@ impl Model {
         }
         let sources = config.outputs.iter();
         Ok(Self {
-            sources: sources.map(|(name, output)| (name.clone(), output.from.clone())).collect(),
+            sources: sources
+                .map(|(name, output)| (name.clone(), output.from.clone()))
+                .collect(),
             inputs: inputs.into_iter().collect(),
             fusion,
             outputs: outputs.into_iter().collect(),
@@ -129,6 +131,20 @@ impl Model {
 
     /// The answers of each output, one for each row; `outputs` say how the texts among them are read and written.
     pub fn decode(&self, encoded: &Encoded, outputs: &[OutputColumn]) -> BTreeMap<String, Vec<Decoded>> {
+        self.decode_where(encoded, outputs, |_| true)
+    }
+
+    /// The answers of those outputs that are measured by them.
+    pub fn decode_measured(&self, encoded: &Encoded, outputs: &[OutputColumn]) -> BTreeMap<String, Vec<Decoded>> {
+        self.decode_where(encoded, outputs, Task::is_answered)
+    }
+
+    fn decode_where(
+        &self,
+        encoded: &Encoded,
+        outputs: &[OutputColumn],
+        wanted: impl Fn(&Task) -> bool,
+    ) -> BTreeMap<String, Vec<Decoded>> {
         let decode = |(name, task): (&str, &Task)| {
             let texts = outputs.iter().find(|output| output.name == name);
             let texts = texts.and_then(|output| output.texts.as_ref());
@@ -138,7 +154,11 @@ impl Model {
                 task.decode(reading, texts.map(|texts| &texts.processor)),
             )
         };
-        self.outputs.iter().map(decode).collect()
+        self.outputs
+            .iter()
+            .filter(|(_, task)| wanted(task))
+            .map(decode)
+            .collect()
     }
 
     /// The answers in evaluation, from any thread.
@@ -168,6 +188,14 @@ impl Model {
 impl ModelConfig {
     fn reads_fusion(&self) -> bool {
         self.outputs.values().any(|output| output.from == Source::Fusion)
+    }
+
+    /// Whether an input is encoded: nothing is built that no output reads.
+    fn encodes(&self, input: &str) -> bool {
+        let reads = |output: &OutputConfig| {
+            !output.task.reads_raw() && matches!(&output.from, Source::Input(name) if name == input)
+        };
+        self.reads_fusion() || self.outputs.values().any(reads)
     }
 
     /// Every source must be there, and every input must be read.

@@ -94,10 +94,10 @@ impl Pipeline {
         answers.into_iter().map(|answer| answer.expect(answered)).collect()
     }
 
-    /// The outputs that choose from texts of a row: no other target is read when the answer is not known.
+    /// The outputs that choose from texts of a row or go on with one: no other target is read when the answer is not known.
     fn choices(&self) -> Vec<OutputColumn> {
-        let chooses = |output: &&OutputColumn| output.texts.as_ref().is_some_and(|texts| texts.takes == Takes::All);
-        self.outputs.iter().filter(chooses).cloned().collect()
+        let reads = |output: &&OutputColumn| output.texts.as_ref().is_some_and(|texts| texts.takes != Takes::One);
+        self.outputs.iter().filter(reads).cloned().collect()
     }
 
     /// Answers for the rows of a batch, in order.

@@ -172,14 +172,17 @@ impl PredictionLine {
 /// The wrong answers that were the surest, and right answers of as many different labels as there are.
 fn choose<'a>(lines: &'a [PredictionLine], output: &str) -> Vec<&'a PredictionLine> {
     let answer = |line: &PredictionLine| -> Prediction { line.outputs[output].clone() };
-    let known = lines
-        .iter()
-        .filter(|line| line.expected.get(output).is_some_and(|expected| !expected.is_empty()));
+    let known = lines.iter().filter(|line| {
+        line.expected.get(output).is_some_and(|expected| !expected.is_empty()) && line.outputs.contains_key(output)
+    });
     let (right, mut wrong): (Vec<_>, Vec<_>) = known.partition(|line| line.is_right(output));
     let surety = |line: &PredictionLine| answer(line).probability.unwrap_or_default();
     wrong.sort_by(|a, b| surety(b).total_cmp(&surety(a)));
     let mut seen = BTreeSet::new();
-    let fresh = right.iter().filter(|line| seen.insert(answer(line).value.to_string())).copied();
+    let fresh = right
+        .iter()
+        .filter(|line| seen.insert(answer(line).value.to_string()))
+        .copied();
     let mut chosen: Vec<&PredictionLine> = wrong.into_iter().take(EXAMPLES).collect();
     chosen.extend(fresh.take(EXAMPLES));
     chosen

@@ -1,10 +1,13 @@
-//! What each output of a recipe learns from the training targets before any training.
+//! What each output of a recipe reads, and what it learns from the training targets before any training.
 
 use crate::error::{Result, TrainError};
 use crate::recipe::{OutputConfig, Recipe};
 use crate::sources::column;
-use sensorium_data::{DataError, Manifest, OutputColumn, Processor, ProcessorConfig, TextColumn, Value};
-use sensorium_model::OutputConfig as ModelOutput;
+use sensorium_data::{
+    DataError, InputColumn, Manifest, Modality, OutputColumn, Processor, ProcessorConfig, TextColumn, Value,
+};
+use sensorium_model::tasks::{TaskConfig, TextTargets};
+use sensorium_model::{OutputConfig as ModelOutput, Source};
 
 /// An output made ready: the column that it is compared with, and the part of the model that answers.
 pub struct FittedOutput {
@@ -12,46 +15,108 @@ pub struct FittedOutput {
     pub config: ModelOutput,
 }
 
-/// Fits every output to the training rows.
-pub fn fit(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<Vec<FittedOutput>> {
-    let outputs = recipe.outputs.iter();
-    outputs
-        .map(|(name, output)| fit_one(name, output, manifest, train))
-        .collect()
+/// Fills in where each output reads: a language model its one text, every other task the fusion.
+pub fn set_sources(recipe: &mut Recipe) -> Result<()> {
+    let texts = inputs_of(recipe, Modality::Text);
+    for (name, output) in &mut recipe.outputs {
+        let source = match &output.task {
+            TaskConfig::LanguageModel(_) => only(name, &texts, "a text")?,
+            _ => Source::Fusion,
+        };
+        output.from.get_or_insert(source);
+    }
+    Ok(())
 }
 
-fn fit_one(name: &str, output: &OutputConfig, manifest: &Manifest, train: &[usize]) -> Result<FittedOutput> {
-    let column = column(name, &output.column);
-    let values = |column: &str| {
-        let column = column.to_string();
-        train.iter().map(move |&index| manifest.samples[index].get(&column))
+fn inputs_of(recipe: &Recipe, modality: Modality) -> Vec<String> {
+    let inputs = recipe.inputs.iter();
+    let inputs = inputs.filter(|(_, input)| input.processor.modality() == modality);
+    inputs.map(|(name, _)| name.clone()).collect()
+}
+
+fn only(output: &str, inputs: &[String], what: &str) -> Result<Source> {
+    match inputs {
+        [input] => Ok(Source::Input(input.clone())),
+        _ => Err(TrainError::Recipe(format!(
+            "outputs.{output}.from: expected one input that is {what}, found {}; say which by from = \"inputs.NAME\"",
+            inputs.len()
+        ))),
+    }
+}
+
+/// The column of an output's targets: its own word, that of the input which it reads as it stands, or its name.
+pub fn target_column(name: &str, output: &OutputConfig, recipe: &Recipe) -> String {
+    let input = match &output.from {
+        Some(Source::Input(input)) if output.task.reads_raw() => recipe.inputs.get_key_value(input),
+        _ => None,
     };
-    let problem = |error: String| TrainError::Recipe(format!("outputs.{name} (column `{column}`): {error}"));
-    let texts = output.task.texts().map(|texts| {
-        let column = texts.column.unwrap_or_else(|| column.clone());
-        let config = ProcessorConfig::Text(texts.config);
-        let processor = fit_texts(&config, values(&column)).map_err(|error| problem(error.to_string()))?;
-        Ok::<_, TrainError>(TextColumn {
-            column,
-            processor,
-            takes: texts.takes,
+    match (&output.column, input) {
+        (None, Some((name, input))) => column(name, &input.column),
+        (given, _) => column(name, given),
+    }
+}
+
+/// Fits every output to the training rows.
+pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: &[usize]) -> Result<Vec<FittedOutput>> {
+    let fit_one = |(name, output): (&String, &OutputConfig)| {
+        let column = target_column(name, output, recipe);
+        let problem = |error: String| TrainError::Recipe(format!("outputs.{name} (column `{column}`): {error}"));
+        let values = |column: &str| values(manifest, train, column);
+        let texts = output.task.texts().map(|texts| {
+            let column = texts.column.clone().unwrap_or_else(|| column.clone());
+            let processor = processor(texts.clone(), output, inputs, values(&column)).map_err(problem)?;
+            let takes = texts.takes;
+            Ok::<_, TrainError>(TextColumn {
+                column,
+                processor,
+                takes,
+            })
+        });
+        let texts = texts.transpose()?;
+        let processor = texts.as_ref().map(|texts| &texts.processor);
+        let fitted = output.task.fit(values(&column), processor);
+        let fitted = fitted.map_err(|error| problem(error.to_string()))?;
+        Ok(FittedOutput {
+            column: OutputColumn {
+                texts,
+                ..OutputColumn::plain(name, column)
+            },
+            config: ModelOutput {
+                task: output.task.clone(),
+                from: output.from.clone().unwrap_or_default(),
+                fitted,
+            },
         })
-    });
-    let texts = texts.transpose()?;
-    let processor = texts.as_ref().map(|texts| &texts.processor);
-    let fitted = output.task.fit(values(&column), processor);
-    let fitted = fitted.map_err(|error| problem(error.to_string()))?;
-    Ok(FittedOutput {
-        column: OutputColumn {
-            texts,
-            ..OutputColumn::plain(name, column)
-        },
-        config: ModelOutput {
-            task: output.task.clone(),
-            from: output.from.clone().unwrap_or_default(),
-            fitted,
-        },
-    })
+    };
+    recipe.outputs.iter().map(fit_one).collect()
+}
+
+fn values<'a>(
+    manifest: &'a Manifest,
+    rows: &'a [usize],
+    column: &str,
+) -> impl Iterator<Item = &'a Value> + use<'a> {
+    let column = column.to_string();
+    rows.iter().map(move |&row| manifest.samples[row].get(&column))
+}
+
+/// What reads an output's texts: its own processor, or that of its source.
+fn processor<'a>(
+    texts: TextTargets,
+    output: &OutputConfig,
+    inputs: &[InputColumn],
+    values: impl Iterator<Item = &'a Value>,
+) -> Result<Processor, String> {
+    match (texts.config, &output.from) {
+        (Some(config), _) => fit_texts(&ProcessorConfig::Text(config), values).map_err(|error| error.to_string()),
+        (None, Some(Source::Input(name))) => {
+            let input = inputs.iter().find(|input| input.name == *name);
+            let text = input.filter(|input| input.processor.modality() == Modality::Text);
+            let text = text.ok_or_else(|| format!("expected from = \"inputs.NAME\" of a text, found inputs.{name}"))?;
+            Ok(text.processor.clone())
+        }
+        (None, _) => Err("expected from = \"inputs.NAME\" of a text, found the fusion".into()),
+    }
 }
 
 /// A processor fitted to every text of the training targets, all references of a list among them.

@@ -2,7 +2,7 @@
 
 use crate::error::{Result, TrainError};
 use crate::mixing;
-use crate::outputs::{self, FittedOutput};
+use crate::outputs::{self, FittedOutput, target_column};
 use crate::recipe::Recipe;
 use crate::sources::{Rows, Sources, column, split_config};
 use sensorium_data::catalogue::Progress;
@@ -58,11 +58,12 @@ impl Plan {
         for input in recipe.inputs.values_mut() {
             input.processor.resolve(folder);
         }
+        outputs::set_sources(&mut recipe)?;
         check_columns(&recipe, &manifest)?;
         check_stop_metric(&recipe)?;
         mixing::check(&recipe)?;
         let inputs = fit_inputs(&recipe, &manifest, &splits.train)?;
-        let outputs = outputs::fit(&recipe, &manifest, &splits.train)?;
+        let outputs = outputs::fit(&recipe, &inputs, &manifest, &splits.train)?;
         let description = describe(name, &recipe, &inputs, &outputs);
         check_model(&description, &inputs, recipe.seed)?;
         let outputs = outputs.into_iter().map(|output| output.column).collect();
@@ -225,7 +226,7 @@ fn columns(recipe: &Recipe) -> Vec<(String, String)> {
     let inputs = recipe.inputs.iter();
     let inputs = inputs.map(|(name, input)| (format!("inputs.{name}"), column(name, &input.column)));
     let outputs = recipe.outputs.iter();
-    let outputs = outputs.map(|(name, output)| (format!("outputs.{name}"), column(name, &output.column)));
+    let outputs = outputs.map(|(name, output)| (format!("outputs.{name}"), target_column(name, output, recipe)));
     inputs.chain(outputs).collect()
 }
 

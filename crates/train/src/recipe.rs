@@ -6,9 +6,9 @@ use crate::sources::Sources;
 use schemars::JsonSchema;
 use sensorium_data::ProcessorConfig;
 use sensorium_data::split::SplitConfig;
-use sensorium_model::{EncoderConfig, Source};
 use sensorium_model::fusion::FusionConfig;
 use sensorium_model::tasks::TaskConfig;
+use sensorium_model::{EncoderConfig, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

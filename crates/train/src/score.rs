@@ -81,7 +81,7 @@ impl Scoring<'_> {
             embeddings: BTreeMap::new(),
         };
         let mut rows: Vec<ScoredRow> = batch.rows.iter().enumerate().map(row).collect();
-        for (name, decoded) in self.model.decode(&encoded, self.dataset.outputs()) {
+        for (name, decoded) in self.model.decode_measured(&encoded, self.dataset.outputs()) {
             for (row, one) in rows.iter_mut().zip(decoded) {
                 row.answers.insert(name.clone(), one.prediction);
                 row.embeddings.insert(name.clone(), one.embeddings);

@@ -77,7 +77,10 @@ impl Captioner {
         let [batch, height, width, channels] = plane.dims();
         let memory = Tokens::full(plane.reshape([batch, height * width, channels]), Layout::Sequence);
         let x = self.embedding.forward(tokens) + self.position.val();
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x, Some(&memory), pass));
+        let x = self
+            .blocks
+            .iter()
+            .fold(x, |x, block| block.forward(x, Some(&memory), pass));
         let logits = self.head.forward(self.norm.forward(x));
         logits.reshape([batch * LENGTH, VOCABULARY])
     }

@@ -223,11 +223,12 @@ impl Processor {
         }
     }
 
-    /// A text's tokens without those that its vocabulary sets around every text.
-    pub(crate) fn without_frame(&self, tokens: Vec<u32>) -> Vec<u32> {
+    /// The tokens of a text without those that its vocabulary sets around every text, and cut to `max_length` unless
+    /// `whole`.
+    pub(crate) fn text_tokens(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
         match &self.fitted {
-            Fitted::Text(text) => text.without_frame(tokens),
-            _ => tokens,
+            Fitted::Text(processor) => processor.encode_alone(text, whole),
+            _ => Err(invalid("expected a processor of texts, found another")),
         }
     }
 

@@ -10,13 +10,13 @@ use crate::pass::Pass;
 use crate::tokens::{Tokens, plain};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-pub use recurrent::{RecurrentConfig, RecurrentDecoder};
 use recurrent::RecurrentState;
+pub use recurrent::{RecurrentConfig, RecurrentDecoder};
 use schemars::JsonSchema;
 use sensorium_kernels::linear;
 use serde::{Deserialize, Serialize};
-pub use transformer::{TransformerDecoder, TransformerDecoderConfig};
 use transformer::TransformerState;
+pub use transformer::{TransformerDecoder, TransformerDecoderConfig};
 
 /// What writes a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +140,10 @@ impl Decoder {
         };
         let vocabulary = self.bias.dims()[0];
         self.score(states).reshape([batch, vocabulary])
+    }
+
+    pub fn device(&self) -> Device {
+        self.bias.device()
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {

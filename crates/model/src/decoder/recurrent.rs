@@ -96,10 +96,9 @@ impl RecurrentDecoder {
         let x = Tokens::full(Tensor::cat(vec![first, x], 1), Layout::Sequence);
         let states = self.rnn.forward(x).embeddings.narrow(1, 1, length);
         let nothing = Tensor::zeros([batch, length, width], &crate::tokens::plain(&states.device()));
-        let found =
-            source
-                .attention
-                .forward(nothing, states.clone(), memory.embeddings.clone(), &memory.mask, pass);
+        let found = source
+            .attention
+            .forward(nothing, states.clone(), memory.embeddings.clone(), &memory.mask, pass);
         let states = tanh(source.combine.forward(Tensor::cat(vec![states, found], 2)));
         self.dropout.forward(states, pass)
     }

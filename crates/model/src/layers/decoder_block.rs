@@ -78,9 +78,8 @@ impl DecoderBlock {
         let memory = self.cross_attention.as_ref().zip(memory);
         BlockState {
             itself: self.attention.cache(batch, capacity, device),
-            memory: memory.map(|(attention, memory)| {
-                (attention.remember(memory.embeddings.clone()), memory.mask.clone())
-            }),
+            memory: memory
+                .map(|(attention, memory)| (attention.remember(memory.embeddings.clone()), memory.mask.clone())),
         }
     }
 

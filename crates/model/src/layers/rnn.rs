@@ -78,7 +78,10 @@ impl Rnn {
     /// # Panics
     /// For another cell.
     pub fn step(&self, x: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
-        assert!(self.cell == Cell::Gru && self.backwards.is_none(), "a GRU that runs forwards");
+        assert!(
+            self.cell == Cell::Gru && self.backwards.is_none(),
+            "a GRU that runs forwards"
+        );
         let width = state.dims()[1];
         let gates = self.forwards.input.forward(x);
         let (weight, bias) = (self.forwards.hidden_weight.val(), self.forwards.hidden_bias.val());

@@ -47,7 +47,8 @@ impl Fitted {
 /// The texts that a task reads as tokens: from which column, and which of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextTargets {
-    pub config: TextConfig,
+    /// How they are read; as the input that is the output's source where there is none.
+    pub config: Option<TextConfig>,
     /// The output's own column where there is none.
     pub column: Option<String>,
     pub takes: Takes,
@@ -59,11 +60,21 @@ impl TaskConfig {
         match self {
             Self::Classify(_) | Self::Tag(_) | Self::Regress(_) => None,
             Self::Generate(config) => Some(TextTargets {
-                config: config.text.clone(),
+                config: Some(config.text.clone()),
                 column: None,
                 takes: Takes::One,
             }),
+            Self::LanguageModel(_) => Some(TextTargets {
+                config: None,
+                column: None,
+                takes: Takes::Whole,
+            }),
         }
+    }
+
+    /// Whether the task reads an input as it stands, before any encoder.
+    pub fn reads_raw(&self) -> bool {
+        matches!(self, Self::LanguageModel(_))
     }
 
     /// Whether the targets are labels, of which every one should be seen before training.
@@ -77,7 +88,9 @@ impl TaskConfig {
             Self::Classify(_) => classify::labels(targets).map(Fitted::Labels),
             Self::Tag(config) => tag::labels(targets, config.minimum_count).map(Fitted::Labels),
             Self::Regress(_) => Scale::of(targets).map(Fitted::Scale),
-            Self::Generate(_) => Ok(Fitted::Vocabulary(vocabulary(texts.expect("a task that reads texts is given them")))),
+            Self::Generate(_) | Self::LanguageModel(_) => Ok(Fitted::Vocabulary(vocabulary(
+                texts.expect("a task that reads texts is given them"),
+            ))),
         }
     }
 
@@ -88,6 +101,7 @@ impl TaskConfig {
             Self::Tag(_) => &["map", "auroc", "micro_f1", "macro_f1"],
             Self::Regress(_) => &["mae", "rmse", "r2", "pearson", "spearman"],
             Self::Generate(_) => &["cider", "bleu4", "rouge_l", "meteor_exact", "accuracy", "perplexity"],
+            Self::LanguageModel(_) => &["perplexity", "bits_per_byte"],
         }
     }
 }

@@ -4,6 +4,7 @@ mod classify;
 mod fitted;
 mod generate;
 mod head;
+mod language_model;
 mod prediction;
 mod regress;
 mod tag;
@@ -20,6 +21,7 @@ pub use classify::{Classify, ClassifyConfig};
 pub use fitted::{Fitted, TextTargets};
 pub use generate::{Generate, GenerateConfig};
 pub use head::{Head, HeadConfig};
+pub use language_model::{LanguageModel, LanguageModelConfig};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
 pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
 use schemars::JsonSchema;
@@ -39,6 +41,8 @@ pub enum TaskConfig {
     Regress(RegressConfig),
     /// A text, written token by token.
     Generate(GenerateConfig),
+    /// The next token of a text, of every one.
+    LanguageModel(LanguageModelConfig),
 }
 
 #[derive(Module, Debug)]
@@ -47,6 +51,7 @@ pub enum Task {
     Tag(Tag),
     Regress(Regress),
     Generate(Generate),
+    LanguageModel(LanguageModel),
 }
 
 /// The losses of a batch.
@@ -57,6 +62,9 @@ pub struct Losses {
     /// How many targets each row has: one, the tokens of its text, or none.
     pub counts: Vec<usize>,
 }
+
+/// Why the processor of a task that writes is there.
+const PROCESSOR: &str = "a run has a processor for what it writes";
 
 impl Losses {
     /// Of rows of which none has a target: zeros that still hang on `summary` [rows, width], so that there is a gradient.
@@ -85,6 +93,9 @@ impl Task {
             TaskConfig::Tag(config) => Self::Tag(Tag::new(config, fitted.labels(), width, init)),
             TaskConfig::Regress(config) => Self::Regress(Regress::new(config, fitted.scale(), width, init)),
             TaskConfig::Generate(config) => Self::Generate(Generate::new(config, fitted.vocabulary(), width, init)?),
+            TaskConfig::LanguageModel(config) => {
+                Self::LanguageModel(LanguageModel::new(config, fitted.vocabulary(), init)?)
+            }
         })
     }
 
@@ -95,6 +106,7 @@ impl Task {
             Self::Tag(task) => task.losses(reading.pooled(), &targets.values, pass),
             Self::Regress(task) => task.losses(reading.pooled(), &targets.values, pass),
             Self::Generate(task) => task.losses(reading, targets, pass),
+            Self::LanguageModel(task) => task.losses(targets, pass),
         }
     }
 
@@ -104,8 +116,14 @@ impl Task {
             Self::Classify(task) => task.decode(reading.pooled()),
             Self::Tag(task) => task.decode(reading.pooled()),
             Self::Regress(task) => task.decode(reading.pooled()),
-            Self::Generate(task) => task.decode(reading, texts.expect("a run has a processor for what it writes")),
+            Self::Generate(task) => task.decode(reading, texts.expect(PROCESSOR)),
+            Self::LanguageModel(task) => task.decode(reading, texts.expect(PROCESSOR)),
         }
+    }
+
+    /// Whether a measurement needs answers: a language model is measured by its losses.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Self::LanguageModel(_))
     }
 
     /// The task's word in recipes.
@@ -115,6 +133,7 @@ impl Task {
             Self::Tag(_) => "tag",
             Self::Regress(_) => "regress",
             Self::Generate(_) => "generate",
+            Self::LanguageModel(_) => "language_model",
         }
     }
 
@@ -123,7 +142,7 @@ impl Task {
         match self {
             Self::Classify(task) => task.labels(),
             Self::Tag(task) => task.labels(),
-            Self::Regress(_) | Self::Generate(_) => &[],
+            Self::Regress(_) | Self::Generate(_) | Self::LanguageModel(_) => &[],
         }
     }
 }

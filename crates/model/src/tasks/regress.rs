@@ -149,7 +149,12 @@ mod tests {
 
     #[test]
     fn the_scale_is_that_of_the_numbers() {
-        let values = [Value::Number(1.0), Value::Text(" 3 ".into()), Value::Absent, Value::Text("x".into())];
+        let values = [
+            Value::Number(1.0),
+            Value::Text(" 3 ".into()),
+            Value::Absent,
+            Value::Text("x".into()),
+        ];
         let expected = Scale {
             mean: 2.0,
             deviation: 1.0,

@@ -153,7 +153,11 @@ impl Tag {
         let known: Vec<Option<Vec<String>>> = targets.iter().map(tags).collect();
         let mut present = vec![0.0f32; rows * labels];
         for (row, tags) in known.iter().enumerate() {
-            for place in tags.iter().flatten().filter_map(|tag| self.labels.binary_search(tag).ok()) {
+            for place in tags
+                .iter()
+                .flatten()
+                .filter_map(|tag| self.labels.binary_search(tag).ok())
+            {
                 present[row * labels + place] = 1.0;
             }
         }
@@ -204,7 +208,9 @@ impl TagLoss {
             Self::BinaryCrossEntropy => miss * present + alarm * absent,
             Self::Focal(config) => {
                 let p = sigmoid(logits);
-                let missed = (p.clone() * -1.0 + 1.0).clamp_min(1e-6).powf_scalar(config.gamma as f32);
+                let missed = (p.clone() * -1.0 + 1.0)
+                    .clamp_min(1e-6)
+                    .powf_scalar(config.gamma as f32);
                 let alarmed = p.clamp_min(1e-6).powf_scalar(config.gamma as f32);
                 miss * missed * present + alarm * alarmed * absent
             }
@@ -256,7 +262,12 @@ mod tests {
     #[test]
     fn rare_labels_are_left_out() {
         let list = |tags: &[&str]| Value::List(tags.iter().map(|tag| Value::Text(tag.to_string())).collect());
-        let targets = [list(&["a", "b", "b"]), list(&["a"]), Value::Absent, Value::Text("c".into())];
+        let targets = [
+            list(&["a", "b", "b"]),
+            list(&["a"]),
+            Value::Absent,
+            Value::Text("c".into()),
+        ];
         assert_eq!(labels(targets.iter(), 1).unwrap(), ["a", "b", "c"]);
         assert_eq!(labels(targets.iter(), 2).unwrap(), ["a"]);
         assert!(labels(targets.iter(), 3).is_err());

@@ -16,6 +16,8 @@ pub struct Texts<'a> {
     /// Rows of the batch, in order.
     rows: Vec<usize>,
     tokens: Vec<&'a [u32]>,
+    /// Whether the end follows.
+    ends: Vec<bool>,
     /// Rows in the batch.
     batch: usize,
 }
@@ -37,7 +39,23 @@ impl<'a> Texts<'a> {
                 tokens.push(text);
             }
         }
-        Self { rows, tokens, batch }
+        Self {
+            ends: vec![true; rows.len()],
+            rows,
+            tokens,
+            batch,
+        }
+    }
+
+    /// Parts of texts, each as a row of its own, with whether its text ends behind it.
+    pub fn parts(parts: impl Iterator<Item = (&'a [u32], bool)>) -> Self {
+        let (tokens, ends): (Vec<_>, Vec<_>) = parts.unzip();
+        Self {
+            rows: (0..tokens.len()).collect(),
+            batch: tokens.len(),
+            tokens,
+            ends,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -88,7 +106,9 @@ impl<'a> Texts<'a> {
                 inputs[place + 1] = i64::from(token);
                 targets[place] = i64::from(token);
             }
-            targets[tokens.len()] = i64::from(vocabulary.end);
+            if self.ends[row] {
+                targets[tokens.len()] = i64::from(vocabulary.end);
+            }
         }
         let count = targets.len();
         (
@@ -112,8 +132,8 @@ impl<'a> Texts<'a> {
     /// Tokens of each row, its end included.
     fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.batch];
-        for (&row, tokens) in self.rows.iter().zip(&self.tokens) {
-            counts[row] = tokens.len() + 1;
+        for (place, &row) in self.rows.iter().enumerate() {
+            counts[row] = self.tokens[place].len() + usize::from(self.ends[place]);
         }
         counts
     }

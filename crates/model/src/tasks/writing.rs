@@ -59,7 +59,10 @@ impl Writing<'_> {
             others.into_iter().flatten().chain([special.padding])
         });
         let end = self.vocabulary.end;
-        let mut forbidden: Vec<u32> = special.chain([self.vocabulary.begin]).filter(|&token| token != end).collect();
+        let mut forbidden: Vec<u32> = special
+            .chain([self.vocabulary.begin])
+            .filter(|&token| token != end)
+            .collect();
         forbidden.sort_unstable();
         forbidden.dedup();
         Symbols {
@@ -123,7 +126,10 @@ impl Stepper for Sequences<'_> {
         let start = |memory: Option<&Tokens>| self.decoder.start(prompts.len(), memory, self.capacity, &self.device);
         self.state = Some(start(memory.as_ref()));
         let length = prompts[0].len();
-        assert!(prompts.iter().all(|prompt| prompt.len() == length), "prompts of one length");
+        assert!(
+            prompts.iter().all(|prompt| prompt.len() == length),
+            "prompts of one length"
+        );
         let mut logits = None;
         for place in 0..length {
             let tokens: Vec<u32> = prompts.iter().map(|prompt| prompt[place]).collect();

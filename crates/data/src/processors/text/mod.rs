@@ -142,16 +142,12 @@ impl TextProcessor {
         }
     }
 
-    /// The tokens of an encoded text alone; none for an empty text.
-    pub fn without_frame(&self, mut tokens: Vec<u32>) -> Vec<u32> {
-        let (before, behind) = self.vocabulary.frame();
-        match tokens.len().checked_sub(before.len() + behind.len()) {
-            // An empty text without a frame was given one token to stand for it.
-            Some(1) if [self.special().end, Some(self.special().padding)].contains(&Some(tokens[before.len()])) => {
-                Vec::new()
-            }
-            Some(length) => tokens.drain(before.len()..before.len() + length).collect(),
-            None => tokens,
+    /// The tokens of a text and nothing around them, cut to `max_length` unless `whole`.
+    pub fn encode_alone(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
+        let text = clean::without_markup(text, &self.config);
+        match whole {
+            true => self.vocabulary.encode(&clean::clean(&text, &self.config)),
+            false => self.tokens(&text, self.room),
         }
     }
 

@@ -1,0 +1,155 @@
+//! The next token of a text, of every one: a language model, which goes on with what an input begins.
+
+use super::texts::Texts;
+use super::writing::Writing;
+use super::{Decoded, Losses};
+use crate::decoder::{Decoder, DecoderConfig, Vocabulary};
+use crate::decoding::search::DecodingConfig;
+use crate::encoded::Reading;
+use crate::error::Result;
+use crate::init::Init;
+use crate::pass::Pass;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
+use sensorium_data::{Processor, Targets};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Texts that go through the decoder together in evaluation.
+const TOGETHER: usize = 32;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LanguageModelConfig {
+    /// What reads and writes the text.
+    pub decoder: DecoderConfig,
+    /// Tokens that are read together: a longer text is learnt and measured in as many parts as it takes.
+    #[schemars(range(min = 2, max = 65536))]
+    pub context: usize,
+    /// How a text is continued.
+    pub decoding: DecodingConfig,
+}
+
+impl Default for LanguageModelConfig {
+    fn default() -> Self {
+        Self {
+            decoder: DecoderConfig::default(),
+            context: 256,
+            decoding: DecodingConfig::default(),
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+pub struct LanguageModel {
+    decoder: Decoder,
+    #[module(skip)]
+    vocabulary: Vocabulary,
+    #[module(skip)]
+    context: usize,
+    #[module(skip)]
+    decoding: DecodingConfig,
+}
+
+impl LanguageModel {
+    pub fn new(config: &LanguageModelConfig, vocabulary: Vocabulary, init: &Init) -> Result<Self> {
+        config.decoding.check("decoding")?;
+        Ok(Self {
+            decoder: Decoder::new(&config.decoder, vocabulary.size, None, &init.at("decoder"))?,
+            vocabulary,
+            context: config.context,
+            decoding: config.decoding.clone(),
+        })
+    }
+
+    /// The losses of every token and of the end; a row without a text has none.
+    pub fn losses(&self, targets: &Targets, pass: &Pass) -> Losses {
+        let texts = targets.texts.as_ref().expect("a text is read for this task");
+        let mut windows: Vec<(usize, &[u32], bool)> = Vec::new();
+        for (row, places) in texts.of_row.iter().enumerate() {
+            let tokens = places.iter().map(|&place| texts.tokens[place].as_slice());
+            tokens.for_each(|tokens| windows.extend(self.windows(row, tokens)));
+        }
+        let device = self.decoder.device();
+        let mut counts = vec![0; texts.of_row.len()];
+        let mut rows = Tensor::<1>::zeros([counts.len()], &crate::tokens::plain(&device));
+        let together = if pass.is_training() {
+            windows.len().max(1)
+        } else {
+            TOGETHER
+        };
+        for part in windows.chunks(together) {
+            let losses = Texts::parts(part.iter().map(|(_, tokens, ends)| (*tokens, *ends)));
+            let losses = losses.losses(&self.decoder, self.vocabulary, None, 0.0, pass, &device);
+            for ((row, ..), count) in part.iter().zip(&losses.counts) {
+                counts[*row] += count;
+            }
+            let of_row: Vec<usize> = part.iter().map(|(row, ..)| *row).collect();
+            rows = rows + sum_by_row(losses.rows, &of_row, counts.len());
+        }
+        Losses { rows, counts }
+    }
+
+    /// The parts of a text that are read together, with whether the text ends behind the part.
+    fn windows<'a>(&self, row: usize, tokens: &'a [u32]) -> impl Iterator<Item = (usize, &'a [u32], bool)> + use<'a> {
+        let context = self.context - 1;
+        let count = tokens.len().div_ceil(context).max(1);
+        (0..count).map(move |part| {
+            let end = ((part + 1) * context).min(tokens.len());
+            (row, &tokens[part * context..end], part + 1 == count)
+        })
+    }
+
+    /// Each row's text goes on as the decoder finds it.
+    pub fn decode(&self, reading: Reading, processor: &Processor) -> Vec<Decoded> {
+        let rows = &reading.encoded.batch.rows;
+        let texts = reading.targets.and_then(|targets| targets.texts.as_ref());
+        let prompt = |row: usize| {
+            let places = texts.map_or(&[][..], |texts| &texts.of_row[row]);
+            let tokens = places
+                .iter()
+                .flat_map(|&place| &texts.expect("there are places").tokens[place]);
+            let room = self.context.saturating_sub(self.decoding.max_length).max(1);
+            let tokens: Vec<u32> = tokens.copied().collect();
+            let kept = &tokens[tokens.len().saturating_sub(room)..];
+            [&[self.vocabulary.begin], kept].concat()
+        };
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let prompts: Vec<Vec<u32>> = (0..rows.len()).map(prompt).collect();
+        for (row, prompt) in prompts.iter().enumerate() {
+            by_length.entry(prompt.len()).or_default().push(row);
+        }
+        let mut answers: BTreeMap<usize, Decoded> = BTreeMap::new();
+        for places in by_length.into_values() {
+            let written = self.write(&places, &prompts, rows, processor);
+            answers.extend(places.into_iter().zip(written));
+        }
+        answers.into_values().collect()
+    }
+
+    fn write(&self, places: &[usize], prompts: &[Vec<u32>], rows: &[usize], processor: &Processor) -> Vec<Decoded> {
+        let prompts: Vec<Vec<u32>> = places.iter().map(|&place| prompts[place].clone()).collect();
+        let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
+        let writing = Writing {
+            decoder: &self.decoder,
+            vocabulary: self.vocabulary,
+            decoding: &self.decoding,
+            processor,
+        };
+        let written = writing.write(&prompts, None, &rows, &self.decoder.device());
+        written.expect("the settings were checked when the task was made")
+    }
+}
+
+/// The sums of `values` [parts] over the parts of each row, [rows].
+fn sum_by_row(values: Tensor<1>, of_row: &[usize], rows: usize) -> Tensor<1> {
+    let parts = of_row.len();
+    let mut matrix = vec![0.0f32; rows * parts];
+    for (part, &row) in of_row.iter().enumerate() {
+        matrix[row * parts + part] = 1.0;
+    }
+    let device: Device = crate::tokens::plain(&values.device());
+    let matrix = Tensor::<2>::from_data(burn::tensor::TensorData::new(matrix, [rows, parts]), &device);
+    (matrix * values.reshape([1, parts])).sum_dim(1).reshape([rows])
+}
