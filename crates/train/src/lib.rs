@@ -7,7 +7,7 @@ mod error;
 mod evaluation;
 mod events;
 mod examples;
-mod metrics;
+pub mod metrics;
 mod mixing;
 pub mod optimizer;
 mod page;
