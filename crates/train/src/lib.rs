@@ -8,7 +8,7 @@ mod evaluation;
 mod events;
 mod examples;
 mod measure;
-mod metrics;
+pub mod metrics;
 mod mixing;
 pub mod optimizer;
 mod outputs;

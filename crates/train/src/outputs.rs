@@ -91,11 +91,7 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
     recipe.outputs.iter().map(fit_one).collect()
 }
 
-fn values<'a>(
-    manifest: &'a Manifest,
-    rows: &'a [usize],
-    column: &str,
-) -> impl Iterator<Item = &'a Value> + use<'a> {
+fn values<'a>(manifest: &'a Manifest, rows: &'a [usize], column: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     let column = column.to_string();
     rows.iter().map(move |&row| manifest.samples[row].get(&column))
 }

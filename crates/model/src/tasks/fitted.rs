@@ -100,7 +100,16 @@ impl TaskConfig {
             Self::Classify(_) => &["accuracy", "macro_f1"],
             Self::Tag(_) => &["map", "auroc", "micro_f1", "macro_f1"],
             Self::Regress(_) => &["mae", "rmse", "r2", "pearson", "spearman"],
-            Self::Generate(_) => &["cider", "bleu4", "rouge_l", "meteor_exact", "accuracy", "perplexity"],
+            Self::Generate(_) => &[
+                "cider",
+                "bleu4",
+                "rouge_l",
+                "meteor_exact",
+                "accuracy",
+                "wer",
+                "cer",
+                "perplexity",
+            ],
             Self::LanguageModel(_) => &["perplexity", "bits_per_byte"],
         }
     }

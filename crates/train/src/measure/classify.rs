@@ -31,21 +31,22 @@ impl Labelled {
         Self { outcomes, labels }
     }
 
-    fn confusion_of<'a>(&'a self, outcomes: impl Iterator<Item = &'a Option<Outcome>>) -> Confusion {
+    fn confusion_of(&self, weights: &[u32]) -> Confusion {
         let mut confusion = Confusion::new(self.labels.clone());
-        confusion.add(outcomes.flatten());
+        for (outcome, &weight) in self.outcomes.iter().zip(weights) {
+            (0..weight).for_each(|_| confusion.add(outcome));
+        }
         confusion
     }
 }
 
 impl Measure for Labelled {
-    fn metrics(&self, places: &[usize]) -> Metrics {
-        let outcomes = places.iter().map(|&place| &self.outcomes[place]);
-        self.confusion_of(outcomes).metrics()
+    fn metrics(&self, weights: &[u32]) -> Metrics {
+        self.confusion_of(weights).metrics()
     }
 
     fn confusion(&self) -> Option<Confusion> {
-        Some(self.confusion_of(self.outcomes.iter()))
+        Some(self.confusion_of(&vec![1; self.outcomes.len()]))
     }
 }
 
