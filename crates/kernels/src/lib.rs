@@ -31,6 +31,7 @@ mod rnn;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod turns;
 
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
 pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueCache, attention};
@@ -44,5 +45,6 @@ pub use optimizer::{AdamWOptions, AdamWSlot, adamw, gradient_norm};
 pub use packed::{PackedWeight, Precision, linear_packed};
 pub use parallel::{for_each_part, on_compute_threads};
 pub use pooling::{PoolOptions, average_pool1d, average_pool2d, max_pool1d, max_pool2d};
-pub use positions::{rotary, sinusoidal_positions};
+pub use positions::{rotary, rotary_by, sinusoidal_positions};
 pub use rnn::{gru, lstm};
+pub use turns::{TurnAxis, Turns};

@@ -9,8 +9,9 @@ use burn_flex::FlexTensor;
 use crate::autograd::{Gradient, record};
 use crate::buffer::{contiguous, extents, fused, tensor};
 use crate::columns::row_chunk;
-use crate::parallel::{self, ELEMENTS};
+use crate::parallel;
 use crate::simd::vectorized;
+use crate::turns::Turns;
 
 /// The table [length, width] with sin(p/10000^(2i/width)) in column 2i of row p and the cosine in column 2i + 1 (Vaswani
 /// et al. 2017, section 3.5).
@@ -37,37 +38,33 @@ pub fn rotary(x: Tensor<4>, offset: usize, base: f64) -> Tensor<4> {
         width.is_multiple_of(2),
         "rotary: a head of width {width} has no pairs of columns: the width must be even"
     );
-    let turns = turns(length, width, offset, base);
+    rotary_by(x, &Turns::line(offset..offset + length, width / 2, base))
+}
+
+/// [`rotary`] by other angles: of places on a plane or in a volume, or of several sequences in one.
+///
+/// # Panics
+/// If `turns` are for another length or width.
+pub fn rotary_by(x: Tensor<4>, turns: &Turns) -> Tensor<4> {
+    let [_, _, length, width] = x.dims();
+    let [places, columns] = turns.shape();
+    // Without places nothing says how wide they would be.
+    let fits = places == length && (columns == width || length == 0);
+    assert!(
+        fits,
+        "rotary: turns of [{places}, {columns}] for rows of [{length}, {width}]"
+    );
     if !fused(&x) {
         return plain(x, turns);
     }
-    Tensor::from_dispatch(<Dispatch as Fused>::rotation(x.into_dispatch(), turns))
+    Tensor::from_dispatch(<Dispatch as Fused>::rotation(x.into_dispatch(), turns.clone()))
 }
 
-/// For each place the cosines of the angles of its pairs, then their sines, [length, width].
-fn turns(length: usize, width: usize, offset: usize, base: f64) -> Vec<f32> {
-    let half = width / 2;
-    let frequency = |pair: usize| base.powf(-2.0 * pair as f64 / width as f64);
-    let frequencies: Vec<f64> = (0..half).map(frequency).collect();
-    // A sine costs as much as many sums, so tasks are smaller than elsewhere.
-    let chunk = (ELEMENTS / 16).div_ceil(width.max(1)) * width.max(1);
-    parallel::fill(length * width, chunk, |index, part| {
-        for (row, line) in part.chunks_exact_mut(width).enumerate() {
-            let position = (offset + index * (chunk / width) + row) as f64;
-            let (cosines, sines) = line.split_at_mut(half);
-            for (pair, frequency) in frequencies.iter().enumerate() {
-                let (sine, cosine) = (position * frequency).sin_cos();
-                cosines[pair] = cosine as f32;
-                sines[pair] = sine as f32;
-            }
-        }
-    })
-}
-
-fn plain(x: Tensor<4>, turns: Vec<f32>) -> Tensor<4> {
+fn plain(x: Tensor<4>, turns: &Turns) -> Tensor<4> {
     let [_, _, length, width] = x.dims();
     let half = width / 2;
-    let turns = Tensor::<4>::from_data(TensorData::new(turns, [1, 1, length, width]), &x.device());
+    let turns = TensorData::new(turns.values().to_vec(), [1, 1, length, width]);
+    let turns = Tensor::<4>::from_data(turns, &x.device());
     let (cosines, sines) = (turns.clone().narrow(3, 0, half), turns.narrow(3, half, half));
     let (left, right) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
     let turned_left = left.clone() * cosines.clone() - right.clone() * sines.clone();
@@ -76,29 +73,29 @@ fn plain(x: Tensor<4>, turns: Vec<f32>) -> Tensor<4> {
 
 #[backend_extension(Flex, Autodiff)]
 trait Fused: Backend {
-    fn rotation(x: FloatTensor<Self>, turns: Vec<f32>) -> FloatTensor<Self>;
+    fn rotation(x: FloatTensor<Self>, turns: Turns) -> FloatTensor<Self>;
 }
 
 impl Fused for Flex {
-    fn rotation(x: FlexTensor, turns: Vec<f32>) -> FlexTensor {
-        turn(&x, &turns, 1.0)
+    fn rotation(x: FlexTensor, turns: Turns) -> FlexTensor {
+        turn(&x, turns.values(), 1.0)
     }
 }
 
 impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
-    fn rotation(x: FloatTensor<Self>, turns: Vec<f32>) -> FloatTensor<Self> {
-        record::<C, Saved, 1>([x], |[x], _| (turn(&x, &turns, 1.0), Saved { turns }))
+    fn rotation(x: FloatTensor<Self>, turns: Turns) -> FloatTensor<Self> {
+        record::<C, Saved, 1>([x], |[x], _| (turn(&x, turns.values(), 1.0), Saved { turns }))
     }
 }
 
 #[derive(Clone, Debug)]
 struct Saved {
-    turns: Vec<f32>,
+    turns: Turns,
 }
 
 impl Gradient<1> for Saved {
     fn gradients(self, dy: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        [Some(turn(&dy, &self.turns, -1.0))]
+        [Some(turn(&dy, self.turns.values(), -1.0))]
     }
 }
 
@@ -171,7 +168,10 @@ mod tests {
         check(
             &[values(1, batch * heads * length * width)],
             |leaves| rotary(view(leaves), offset, base).reshape([-1]),
-            |leaves| plain(view(leaves), turns(length, width, offset, base)).reshape([-1]),
+            |leaves| {
+                let turns = Turns::line(offset..offset + length, width / 2, base);
+                plain(view(leaves), &turns).reshape([-1])
+            },
             |leaves| {
                 let at = |index: [usize; 4]| {
                     let step = |sum: usize, &axis: &usize| sum * shape[axis] + index[axis];

@@ -6,9 +6,9 @@ use crate::media::{Media, row_index};
 use crate::pass::Pass;
 use crate::stems::{ConvolutionConfig, EmbeddingConfig, PatchConfig, Stem, StemConfig, TubeletConfig};
 use crate::tokens::{Layout, Tokens, plain};
-use crate::trunks::{CnnConfig, RnnConfig, Space, Trunk, TrunkConfig};
+use crate::trunks::{CnnConfig, RnnConfig, Trunk, TrunkConfig};
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use schemars::JsonSchema;
 use sensorium_data::InputBatch;
 use sensorium_data::processors::FeatureShape;
@@ -37,6 +37,8 @@ pub struct Encoder {
 pub struct EncodedInput {
     media: Tokens,
     index: Tensor<1, Int>,
+    /// [rows, 1], true where a row has this input.
+    present: Tensor<2, Bool>,
 }
 
 impl EncodedInput {
@@ -49,6 +51,11 @@ impl EncodedInput {
     pub fn pooled(&self) -> Tensor<2> {
         self.media.pooled().select(0, self.index.clone())
     }
+
+    /// Which rows have this input, [rows, 1]; the others read the absent token.
+    pub fn present(&self) -> Tensor<2, Bool> {
+        self.present.clone()
+    }
 }
 
 impl Encoder {
@@ -56,7 +63,7 @@ impl Encoder {
         let trunk = config.trunk.clone().unwrap_or_else(|| default_trunk(shape));
         let stem = config.stem.clone().unwrap_or_else(|| default_stem(shape, &trunk));
         let stem = Stem::new(&stem, shape, trunk.input_width(), &init.at("stem"))?;
-        let trunk = Trunk::new(&trunk, stem.width(), space(shape), &init.at("trunk"))?;
+        let trunk = Trunk::new(&trunk, stem.width(), stem.space(shape), &init.at("trunk"))?;
         let absent = init.normal("absent", [trunk.width()], 1.0);
         Ok(Self { stem, trunk, absent })
     }
@@ -70,12 +77,14 @@ impl Encoder {
     pub fn forward(&self, input: &InputBatch, pass: &Pass) -> EncodedInput {
         let device = plain(&self.absent.device());
         let absent = self.absent.val();
+        let present = present(input, &device);
         let Some(collated) = &input.media else {
             let token = absent.reshape([1, 1, self.width()]);
             let media = Tokens::full(token, Layout::Sequence);
             return EncodedInput {
                 media,
                 index: row_index(input, 0, &device),
+                present,
             };
         };
         let media = self
@@ -87,22 +96,21 @@ impl Encoder {
         EncodedInput {
             media: if needed { media.append(absent) } else { media },
             index,
+            present,
         }
     }
 }
 
-fn space(shape: FeatureShape) -> Space {
-    match shape {
-        FeatureShape::Image { .. } => Space::Plane,
-        FeatureShape::Video { .. } => Space::Volume,
-        FeatureShape::Text { .. } | FeatureShape::Audio { .. } => Space::Line,
-    }
+fn present(input: &InputBatch, device: &Device) -> Tensor<2, Bool> {
+    let present: Vec<bool> = input.medium_of_row.iter().map(Option::is_some).collect();
+    let rows = present.len();
+    Tensor::from_data(TensorData::new(present, [rows, 1]), device)
 }
 
 fn default_trunk(shape: FeatureShape) -> TrunkConfig {
-    match space(shape) {
-        Space::Plane | Space::Volume => TrunkConfig::Cnn(CnnConfig::default()),
-        Space::Line => TrunkConfig::Rnn(RnnConfig::default()),
+    match shape {
+        FeatureShape::Image { .. } | FeatureShape::Video { .. } => TrunkConfig::Cnn(CnnConfig::default()),
+        FeatureShape::Text { .. } | FeatureShape::Audio { .. } => TrunkConfig::Rnn(RnnConfig::default()),
     }
 }
 

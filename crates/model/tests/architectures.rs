@@ -7,10 +7,12 @@ use sensorium_data::processors::FeatureShape;
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, Collated, InputBatch, Targets, Value};
 use sensorium_model::checkpoint::{HostTensors, from_host, to_host, to_vec};
-use sensorium_model::fusion::{CrossAttentionConfig, FusionConfig, GatedConfig};
+use sensorium_model::fusion::FusionConfig;
 use sensorium_model::tasks::{ClassifyConfig, Fitted, Task, TaskConfig};
-use sensorium_model::trunks::{CnnConfig, RnnConfig, TransformerConfig, TrunkConfig};
+use sensorium_model::trunks::TrunkConfig;
 use sensorium_model::{EncoderConfig, Model, ModelConfig, OutputConfig, Pass, Source, gradients, parameters};
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,44 +24,75 @@ const BINS: usize = 8;
 const SHORTENED: usize = 4;
 const LABELS: [&str; 3] = ["a", "b", "c"];
 
+/// The trunks that any input may have.
 fn trunks() -> Vec<(&'static str, TrunkConfig)> {
-    let cnn = CnnConfig {
-        stages: vec![6, 8],
-        blocks: 2,
-        ..CnnConfig::default()
-    };
-    let rnn = |cell: &str| {
-        let json = serde_json::json!({"cell": cell, "width": 6, "layers": 2, "bidirectional": cell == "gru"});
-        serde_json::from_value::<RnnConfig>(json).unwrap()
-    };
-    let transformer = transformer();
-    vec![
-        ("cnn", TrunkConfig::Cnn(cnn)),
-        ("gru", TrunkConfig::Rnn(rnn("gru"))),
-        ("lstm", TrunkConfig::Rnn(rnn("lstm"))),
-        ("transformer", TrunkConfig::Transformer(transformer)),
-    ]
+    let rnn =
+        |cell: &str| json!({"kind": "rnn", "cell": cell, "width": 6, "layers": 2, "bidirectional": cell == "gru"});
+    let rotary = json!({"kind": "transformer", "width": 12, "layers": 2, "heads": 2, "positions": "rotary"});
+    let learned = json!({
+        "kind": "transformer", "width": 8, "layers": 2, "heads": 2, "expansion": 2, "positions": "learned",
+        "dropout": 0.1, "drop_path": 0.2
+    });
+    named([
+        ("cnn", json!({"kind": "cnn", "stages": [6, 8], "blocks": 2})),
+        ("gru", rnn("gru")),
+        ("lstm", rnn("lstm")),
+        (
+            "transformer",
+            json!({"kind": "transformer", "width": 8, "layers": 1, "heads": 2}),
+        ),
+        ("rotary", rotary),
+        ("learned", learned),
+    ])
 }
 
-fn transformer() -> TransformerConfig {
-    TransformerConfig {
-        width: 8,
-        layers: 1,
-        heads: 2,
-        dropout: 0.0,
+/// Those that only sequences may have, only videos, or neither.
+fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
+    let causal = json!({
+        "kind": "transformer", "width": 8, "layers": 1, "heads": 2, "positions": "rotary", "causal": true
+    });
+    let conformer = json!({
+        "kind": "conformer", "width": 8, "layers": 2, "heads": 2, "kernel": 5, "dropout": 0.1, "drop_path": 0.2
+    });
+    let factorised = json!({"kind": "transformer", "width": 8, "layers": 2, "heads": 2, "space_time": "factorised"});
+    let turned = json!({
+        "kind": "transformer", "width": 8, "layers": 1, "heads": 2, "space_time": "factorised", "positions": "rotary",
+        "drop_path": 0.2
+    });
+    let dropping = json!({
+        "kind": "cnn", "stages": [4, 6], "blocks": 2, "stride": 2, "dropout": 0.1, "drop_path": 0.2
+    });
+    match input {
+        "text" | "audio" => named([("causal", causal), ("conformer", conformer), ("strided cnn", dropping)]),
+        "video" => named([
+            ("factorised", factorised),
+            ("turned", turned),
+            ("dropping cnn", dropping),
+        ]),
+        _ => named([("dropping cnn", dropping)]),
     }
 }
 
 fn fusions() -> Vec<(&'static str, FusionConfig)> {
-    let cross = CrossAttentionConfig {
-        query: None,
-        transformer: transformer(),
-    };
-    vec![
-        ("concat", FusionConfig::Concat(transformer())),
-        ("gated", FusionConfig::Gated(GatedConfig { width: 8, dropout: 0.0 })),
-        ("cross_attention", FusionConfig::CrossAttention(cross)),
-    ]
+    let transformer = |kind: &str| json!({"kind": kind, "width": 8, "layers": 1, "heads": 2});
+    let rotary = |kind: &str| json!({"kind": kind, "width": 12, "layers": 2, "heads": 2, "positions": "rotary", "drop_path": 0.2});
+    let bottleneck = json!({"kind": "bottleneck", "latents": 3, "width": 8, "layers": 2, "heads": 2});
+    named([
+        ("concat", transformer("concat")),
+        ("gated", json!({"kind": "gated", "width": 8})),
+        ("cross_attention", transformer("cross_attention")),
+        ("bottleneck", bottleneck),
+        ("late", json!({"kind": "late", "width": 8, "dropout": 0.1})),
+        ("rotary concat", rotary("concat")),
+        ("rotary cross_attention", rotary("cross_attention")),
+        ("rotary bottleneck", rotary("bottleneck")),
+    ])
+}
+
+/// Configurations from what a recipe says.
+fn named<C: DeserializeOwned, const N: usize>(configs: [(&'static str, Json); N]) -> Vec<(&'static str, C)> {
+    let read = |(name, json)| (name, serde_json::from_value(json).unwrap());
+    configs.into_iter().map(read).collect()
 }
 
 /// The two inputs of a model: one whose media lie in space, and one whose media are sequences.
@@ -93,7 +126,7 @@ impl Inputs {
         };
         let (vocabulary, bins) = (VOCABULARY, BINS);
         let text = FeatureShape::Text { vocabulary, max_length };
-        let max_frames = max_length;
+        let max_frames = SHORTENED * max_length;
         match self {
             ImageAndText => [image, text],
             VideoAndAudio => [video, FeatureShape::Audio { bins, max_frames }],
@@ -103,21 +136,29 @@ impl Inputs {
 
 /// Every pair of trunks with every fusion.
 fn for_each_architecture(check: impl Fn(&str, Inputs, Model)) {
+    for_each_seeded(|name, inputs, build| check(name, inputs, build(7)));
+}
+
+/// Those of every architecture by the seed of their parameters.
+fn for_each_seeded(check: impl Fn(&str, Inputs, &dyn Fn(u64) -> Model)) {
     for inputs in [ImageAndText, VideoAndAudio] {
         let [first_input, second_input] = inputs.names();
-        for (first_name, first) in trunks() {
-            for (second_name, second) in trunks() {
+        let of = |input| trunks().into_iter().chain(special_trunks(input));
+        for (first_name, first) in of(first_input) {
+            for (second_name, second) in of(second_input) {
                 for (fusion_name, fusion) in fusions() {
                     let name = format!("{first_input} {first_name}, {second_input} {second_name}, {fusion_name}");
-                    let model = model(inputs, [first.clone(), second.clone()], fusion);
-                    check(&name, inputs, model);
+                    let trunks = [first.clone(), second.clone()];
+                    check(&name, inputs, &|seed| {
+                        model(inputs, trunks.clone(), fusion.clone(), seed)
+                    });
                 }
             }
         }
     }
 }
 
-fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig) -> Model {
+fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig, seed: u64) -> Model {
     let encoder = |trunk| EncoderConfig {
         stem: None,
         trunk: Some(trunk),
@@ -135,7 +176,7 @@ fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig) -> Mode
         outputs: BTreeMap::from([("answer".into(), output)]),
     };
     let shapes = names.into_iter().zip(inputs.shapes()).collect();
-    Model::new(&config, &shapes, 7, &Device::flex().autodiff()).unwrap()
+    Model::new(&config, &shapes, seed, &Device::flex().autodiff()).unwrap()
 }
 
 /// Noise between -1 and 1 that follows from a name and a number.
@@ -144,7 +185,7 @@ fn noise(name: &str, number: usize, count: usize) -> Vec<f32> {
     (0..count).map(|_| generator.random_range(-1.0..1.0)).collect()
 }
 
-/// Pictures or clips of noise; clips with an odd number lack their last frame.
+/// Pictures or clips of noise; clips with an even number are half as long as the others.
 fn spatial(inputs: Inputs, count: usize) -> Collated {
     const PLANE: usize = SIDE * SIDE * 3;
     if inputs == ImageAndText {
@@ -153,14 +194,15 @@ fn spatial(inputs: Inputs, count: usize) -> Collated {
             pixels: (0..count).flat_map(|one| noise("pixels", one, PLANE)).collect(),
         };
     }
-    let real = |clip: usize| FRAMES - clip % 2;
+    let real = |clip: usize| if clip.is_multiple_of(2) { FRAMES / 2 } else { FRAMES };
+    let longest = (0..count).map(real).max().unwrap();
     let clip = |one: usize| {
         let mut pixels = noise("pixels", one, real(one) * PLANE);
-        pixels.resize(FRAMES * PLANE, 0.0);
+        pixels.resize(longest * PLANE, 0.0);
         pixels
     };
     Collated::Video {
-        shape: [count, FRAMES, SIDE, SIDE, 3],
+        shape: [count, longest, SIDE, SIDE, 3],
         pixels: (0..count).flat_map(clip).collect(),
         lengths: (0..count).map(real).collect(),
     }
@@ -216,11 +258,11 @@ fn batch(inputs: Inputs, lengths: &[usize], rows: &[(Option<usize>, Option<usize
     }
 }
 
-/// Rows that share media, and rows that lack one.
+/// Rows that share media, and rows that lack one or both.
 fn mixed(inputs: Inputs) -> Batch {
     let rows = [(0, 0), (0, 1), (1, 1), (2, 2)].map(|(first, second)| (Some(first), Some(second)));
     let mut rows = rows.to_vec();
-    rows.extend([(None, Some(2)), (Some(1), None)]);
+    rows.extend([(None, Some(2)), (Some(1), None), (None, None)]);
     batch(inputs, &[3, 6, 1], &rows)
 }
 
@@ -255,36 +297,41 @@ fn the_gradient_reaches_every_trainable_parameter() {
     });
 }
 
-/// The change of the loss along the gradient itself, against the gradient's own square.
+/// A parameter may happen to lie at the kink of a rectifier, where a gradient has two sides; it does so for one seed
+/// and not for the next, while a wrong gradient is wrong for all of them.
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for_each_architecture(|name, inputs, model| {
+    for_each_seeded(|name, inputs, build| {
         let batch = mixed(inputs);
-        let found = gradients(&model, &mut loss(&model, &batch, &training()).backward());
-        let found: BTreeMap<String, Vec<f32>> = found
-            .into_iter()
-            .map(|(path, gradient)| (path, to_vec(gradient)))
-            .collect();
-        let square: f64 = found.values().flatten().map(|one| f64::from(*one).powi(2)).sum();
-        let host = to_host(&model);
-        let at = |length: f64| {
-            let moved = along(&host, &found, length);
-            let model = from_host(model.clone(), &moved, Path::new("moved")).unwrap();
-            f64::from(loss(&model, &batch, &training()).into_scalar::<f32>())
-        };
-        let error = |size: f64| {
-            let length = size / square.sqrt();
-            let slope = (at(length) - at(-length)) / (2.0 * length);
-            (slope - square).abs() / square
-        };
-        // A long step may cross the kink of a rectifier and a short one drowns in the rounding of f32: a right
-        // gradient shows at one of them, a wrong one at none.
-        let errors = [2e-3, 4e-4, 8e-5].map(error);
-        assert!(
-            errors.into_iter().fold(f64::MAX, f64::min) < 0.02,
-            "{name}: relative errors {errors:?}"
-        );
+        let errors = |seed| relative_errors(&build(seed), &batch);
+        let right = |seed| errors(seed).into_iter().fold(f64::MAX, f64::min) < 0.02;
+        let found = || [7, 8, 9].map(errors);
+        assert!((7..10).any(right), "{name}: relative errors {:?}", found());
     });
+}
+
+/// The change of the loss along the gradient itself, against the gradient's own square. A long step may cross the kink
+/// of a rectifier and a short one drowns in the rounding of f32: a right gradient shows at one of them, a wrong one at
+/// none.
+fn relative_errors(model: &Model, batch: &Batch) -> [f64; 3] {
+    let found = gradients(model, &mut loss(model, batch, &training()).backward());
+    let found: BTreeMap<String, Vec<f32>> = found
+        .into_iter()
+        .map(|(path, gradient)| (path, to_vec(gradient)))
+        .collect();
+    let square: f64 = found.values().flatten().map(|one| f64::from(*one).powi(2)).sum();
+    let host = to_host(model);
+    let at = |length: f64| {
+        let moved = along(&host, &found, length);
+        let model = from_host(model.clone(), &moved, Path::new("moved")).unwrap();
+        f64::from(loss(&model, batch, &training()).into_scalar::<f32>())
+    };
+    let error = |size: f64| {
+        let length = size / square.sqrt();
+        let slope = (at(length) - at(-length)) / (2.0 * length);
+        (slope - square).abs() / square
+    };
+    [2e-3, 4e-4, 8e-5].map(error)
 }
 
 fn along(host: &HostTensors, gradient: &BTreeMap<String, Vec<f32>>, length: f64) -> HostTensors {
@@ -341,7 +388,7 @@ fn every_input_may_be_absent_from_the_whole_batch() {
 fn initial_values_depend_on_seed_and_path_only() {
     let with = |second: usize| {
         let trunks = [0, second].map(|place| trunks().remove(place).1);
-        model(ImageAndText, trunks, fusions().remove(1).1)
+        model(ImageAndText, trunks, fusions().remove(1).1, 7)
     };
     let two = || with(1);
     assert_eq!(to_host(&two()), to_host(&two()));

@@ -1,10 +1,10 @@
 //! One joint Transformer over a class token and the tokens of all inputs.
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, Placed, adapters, join, place, positions};
 use crate::encoder::EncodedInput;
 use crate::error::Result;
 use crate::init::Init;
-use crate::layers::{LayerNorm, Named, TransformerBlock};
+use crate::layers::{LayerNorm, Named, Order, Positions, TransformerBlock};
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens};
 use crate::trunks::TransformerConfig;
@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 #[derive(Module, Debug)]
 pub struct ConcatFusion {
     inputs: Named<Adapter>,
+    positions: Positions,
     /// [width]
     class_token: Param<Tensor<1>>,
     blocks: Vec<TransformerBlock>,
@@ -23,24 +24,14 @@ pub struct ConcatFusion {
 
 impl ConcatFusion {
     pub fn new(config: &TransformerConfig, inputs: &[(&str, usize)], init: &Init) -> Result<Self> {
-        config.check("fusion")?;
-        let TransformerConfig {
-            width,
-            layers,
-            heads,
-            dropout,
-        } = *config;
-        let adapter = |&(name, input): &(&str, usize)| {
-            (
-                name.to_string(),
-                Adapter::new(input, width, &init.at("inputs").at(name)),
-            )
-        };
-        let block = |index| TransformerBlock::new(width, width, heads, dropout, &init.at("blocks").at(index));
+        config.check_fusion()?;
+        let width = config.width;
+        let block = |index| TransformerBlock::with(config.block(index), &init.at("blocks").at(index));
         Ok(Self {
-            inputs: inputs.iter().map(adapter).collect(),
+            inputs: adapters(inputs, width, init),
+            positions: positions(config, init),
             class_token: init.normal("class_token", [width], 1.0),
-            blocks: (0..layers).map(block).collect(),
+            blocks: (0..config.layers).map(block).collect(),
             norm: LayerNorm::new(width, &init.at("norm")),
             width,
         })
@@ -52,29 +43,28 @@ impl ConcatFusion {
 
     /// All tokens of all inputs in one sequence; the class token's state is the summary and no part of it.
     pub fn forward(&self, inputs: Vec<EncodedInput>, pass: &Pass) -> Tokens {
-        let parts: Vec<Tokens> = self
-            .inputs
-            .iter()
-            .zip(inputs)
-            .map(|((_, adapter), input)| adapter.forward(input))
-            .collect();
-        let rows = parts[0].embeddings.dims()[0];
-        let class = self.class_token.val().reshape([1, 1, self.width]);
-        let class = Tokens::full(class.expand([rows, 1, self.width]), Layout::Sequence);
-        let mut tokens = join(std::iter::once(class).chain(parts).collect());
-        for block in &self.blocks {
-            tokens = block.forward(tokens, pass);
-        }
+        let parts = place(&self.inputs, inputs, &self.positions);
+        let rows = parts[0].tokens.embeddings.dims()[0];
+        let joined = join(std::iter::once(self.class(rows)).chain(parts).collect());
+        let order = Order {
+            turns: joined.turns,
+            ..Order::default()
+        };
+        let blocks = self.blocks.iter();
+        let tokens = blocks.fold(joined.tokens, |tokens, block| block.ordered(tokens, &order, pass));
         let states = self.norm.forward(tokens.embeddings);
         let length = states.dims()[1] - 1;
         let summary = states.clone().narrow(1, 0, 1).reshape([rows, self.width]);
         let mask = tokens.mask.narrow(1, 1, length);
         Tokens::new(states.narrow(1, 1, length), mask, Layout::Sequence).with_summary(summary)
     }
-}
 
-/// Sequences one after the other.
-pub fn join(parts: Vec<Tokens>) -> Tokens {
-    let (embeddings, masks) = parts.into_iter().map(|part| (part.embeddings, part.mask)).unzip();
-    Tokens::new(Tensor::cat(embeddings, 1), Tensor::cat(masks, 1), Layout::Sequence)
+    /// The class token, the only one of its sequence.
+    fn class(&self, rows: usize) -> Placed {
+        let token = self.class_token.val().reshape([1, 1, self.width]);
+        Placed {
+            tokens: Tokens::full(token.expand([rows, 1, self.width]), Layout::Sequence),
+            turns: self.positions.turns(Layout::Sequence, 1),
+        }
+    }
 }

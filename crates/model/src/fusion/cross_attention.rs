@@ -1,11 +1,10 @@
 //! One input's tokens attend to the tokens of all other inputs.
 
-use super::adapter::Adapter;
-use super::concat::join;
+use super::adapter::{Adapter, adapters, join, place, positions};
 use crate::encoder::EncodedInput;
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{LayerNorm, Named, TransformerBlock};
+use crate::layers::{LayerNorm, Named, Order, Positions, TransformerBlock};
 use crate::pass::Pass;
 use crate::tokens::Tokens;
 use crate::trunks::TransformerConfig;
@@ -25,6 +24,7 @@ pub struct CrossAttentionConfig {
 #[derive(Module, Debug)]
 pub struct CrossAttentionFusion {
     inputs: Named<Adapter>,
+    positions: Positions,
     layers: Vec<Layer>,
     norm: LayerNorm,
     query: usize,
@@ -39,22 +39,12 @@ struct Layer {
 
 impl CrossAttentionFusion {
     pub fn new(config: &CrossAttentionConfig, inputs: &[(&str, usize)], texts: &[&str], init: &Init) -> Result<Self> {
-        let TransformerConfig {
-            width,
-            layers,
-            heads,
-            dropout,
-        } = config.transformer;
-        config.transformer.check("fusion")?;
-        let adapter = |&(name, input): &(&str, usize)| {
-            (
-                name.to_string(),
-                Adapter::new(input, width, &init.at("inputs").at(name)),
-            )
-        };
+        let transformer = &config.transformer;
+        transformer.check_fusion()?;
+        let width = transformer.width;
         let layer = |index: usize| {
             let init = init.at("layers").at(index);
-            let block = |name| TransformerBlock::new(width, width, heads, dropout, &init.at(name));
+            let block = |name| TransformerBlock::with(transformer.block(index), &init.at(name));
             Layer {
                 itself: block("itself"),
                 others: block("others"),
@@ -62,8 +52,9 @@ impl CrossAttentionFusion {
         };
         Ok(Self {
             query: query(config.query.as_deref(), inputs, texts)?,
-            inputs: inputs.iter().map(adapter).collect(),
-            layers: (0..layers).map(layer).collect(),
+            inputs: adapters(inputs, width, init),
+            positions: positions(transformer, init),
+            layers: (0..transformer.layers).map(layer).collect(),
             norm: LayerNorm::new(width, &init.at("norm")),
             width,
         })
@@ -75,13 +66,17 @@ impl CrossAttentionFusion {
 
     /// The query's tokens after attending to themselves and to the others, layer by layer.
     pub fn forward(&self, inputs: Vec<EncodedInput>, pass: &Pass) -> Tokens {
-        let adapters = self.inputs.iter().zip(inputs);
-        let mut parts: Vec<Tokens> = adapters.map(|((_, adapter), input)| adapter.forward(input)).collect();
-        let mut tokens = parts.remove(self.query);
+        let mut parts = place(&self.inputs, inputs, &self.positions);
+        let query = parts.remove(self.query);
         let memory = join(parts);
+        let order = Order {
+            turns: query.turns,
+            ..Order::default()
+        };
+        let mut tokens = query.tokens;
         for layer in &self.layers {
-            tokens = layer.itself.forward(tokens, pass);
-            tokens = layer.others.cross(tokens, &memory, pass);
+            tokens = layer.itself.ordered(tokens, &order, pass);
+            tokens = layer.others.cross(tokens, &memory.tokens, memory.turns.as_ref(), pass);
         }
         Tokens {
             embeddings: self.norm.forward(tokens.embeddings),

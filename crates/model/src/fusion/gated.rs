@@ -1,8 +1,9 @@
 //! The product of one projected vector from each input (low-rank bilinear pooling, Kim et al. 2017).
 
+use super::branch::{Branch, branches};
 use crate::encoder::EncodedInput;
 use crate::init::Init;
-use crate::layers::{Dropout, LayerNorm, Linear, Named};
+use crate::layers::{Dropout, Named};
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens};
 use burn::module::Module;
@@ -16,6 +17,7 @@ pub struct GatedConfig {
     /// The width of the product.
     #[schemars(range(min = 1, max = 8192))]
     pub width: usize,
+    /// Dropout of the product.
     #[schemars(range(min = 0.0, max = 0.95))]
     pub dropout: f64,
 }
@@ -36,23 +38,10 @@ pub struct GatedFusion {
     width: usize,
 }
 
-/// Normalised, so that no branch can saturate or silence the product.
-#[derive(Module, Debug)]
-struct Branch {
-    projection: Linear,
-    norm: LayerNorm,
-}
-
 impl GatedFusion {
     pub fn new(config: &GatedConfig, inputs: &[(&str, usize)], init: &Init) -> Self {
-        let branch = |&(name, input): &(&str, usize)| {
-            let init = init.at("inputs").at(name);
-            let projection = Linear::new(input, config.width, &init.at("projection"));
-            let norm = LayerNorm::new(config.width, &init.at("norm"));
-            (name.to_string(), Branch { projection, norm })
-        };
         Self {
-            inputs: inputs.iter().map(branch).collect(),
+            inputs: branches(inputs, config.width, init),
             dropout: Dropout::new(config.dropout, &init.at("dropout")),
             width: config.width,
         }
@@ -64,13 +53,8 @@ impl GatedFusion {
 
     /// A single token for each row, which is also the summary.
     pub fn forward(&self, inputs: &[EncodedInput], pass: &Pass) -> Tokens {
-        let vector =
-            |branch: &Branch, input: &EncodedInput| branch.norm.forward(branch.projection.forward(input.pooled()));
-        let vectors = self
-            .inputs
-            .iter()
-            .zip(inputs)
-            .map(|((_, branch), input)| vector(branch, input));
+        let branches = self.inputs.iter().zip(inputs);
+        let vectors = branches.map(|((_, branch), input)| branch.forward(input));
         let product = vectors.reduce(Tensor::mul).expect("a model has at least one input");
         let product = self.dropout.forward(product, pass);
         let rows = product.dims()[0];

@@ -1,19 +1,24 @@
 //! Fusion: the tokens of all inputs joined into one sequence with a summary.
 
 mod adapter;
+mod bottleneck;
+mod branch;
 mod concat;
 mod cross_attention;
 mod gated;
+mod late;
 
 use crate::encoder::EncodedInput;
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
 use crate::tokens::Tokens;
+pub use bottleneck::{BottleneckConfig, BottleneckFusion};
 use burn::module::Module;
 pub use concat::ConcatFusion;
 pub use cross_attention::{CrossAttentionConfig, CrossAttentionFusion};
 pub use gated::{GatedConfig, GatedFusion};
+pub use late::{LateConfig, LateFusion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +34,10 @@ pub enum FusionConfig {
     Gated(GatedConfig),
     /// One input attends to the others.
     CrossAttention(CrossAttentionConfig),
+    /// A few learned latents read all inputs.
+    Bottleneck(BottleneckConfig),
+    /// No exchange: the mean of one vector from each input that a row has.
+    Late(LateConfig),
 }
 
 impl Default for FusionConfig {
@@ -42,6 +51,8 @@ pub enum Fusion {
     Concat(ConcatFusion),
     Gated(GatedFusion),
     CrossAttention(CrossAttentionFusion),
+    Bottleneck(BottleneckFusion),
+    Late(LateFusion),
 }
 
 impl Fusion {
@@ -54,6 +65,8 @@ impl Fusion {
                 let fusion = CrossAttentionFusion::new(config, inputs, texts, init)?;
                 Ok(Self::CrossAttention(fusion))
             }
+            FusionConfig::Bottleneck(config) => Ok(Self::Bottleneck(BottleneckFusion::new(config, inputs, init)?)),
+            FusionConfig::Late(config) => Ok(Self::Late(LateFusion::new(config, inputs, init))),
         }
     }
 
@@ -62,6 +75,8 @@ impl Fusion {
             Self::Concat(fusion) => fusion.width(),
             Self::Gated(fusion) => fusion.width(),
             Self::CrossAttention(fusion) => fusion.width(),
+            Self::Bottleneck(fusion) => fusion.width(),
+            Self::Late(fusion) => fusion.width(),
         }
     }
 
@@ -71,6 +86,53 @@ impl Fusion {
             Self::Concat(fusion) => fusion.forward(inputs, pass),
             Self::Gated(fusion) => fusion.forward(&inputs, pass),
             Self::CrossAttention(fusion) => fusion.forward(inputs, pass),
+            Self::Bottleneck(fusion) => fusion.forward(inputs, pass),
+            Self::Late(fusion) => fusion.forward(&inputs, pass),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use serde_json::{Value, json};
+
+    fn check_refused(kind: &str, key: &str, value: Value, inputs: &[(&str, usize)], expected: &str) {
+        let config = json!({"kind": kind, "width": 8, "heads": 2, key: value});
+        let config: FusionConfig = serde_json::from_value(config).unwrap();
+        let built = Fusion::new(&config, inputs, &[], &Init::new(1, &Device::flex()));
+        let found = built.map(|_| ()).unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{kind}: {found}");
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_refused_with_a_reason() {
+        let two = [("image", 3), ("text", 4)];
+        for kind in ["concat", "cross_attention", "bottleneck"] {
+            check_refused(kind, "heads", json!(3), &two, "fusion.heads: 3 heads do not divide");
+            let learned = "fusion.positions: a fusion takes `sinusoidal` or `rotary`";
+            check_refused(kind, "positions", json!("learned"), &two, learned);
+            let rotary = "fusion.heads: rotary positions turn pairs";
+            check_refused(kind, "positions", json!("rotary"), &two, rotary);
+            check_refused(
+                kind,
+                "causal",
+                json!(true),
+                &two,
+                "fusion.causal: the tokens of several inputs",
+            );
+            let factorised = "fusion.space_time: the tokens of several inputs";
+            check_refused(kind, "space_time", json!("factorised"), &two, factorised);
+        }
+        let alone = "fusion.kind: cross_attention joins at least two inputs";
+        check_refused("cross_attention", "layers", json!(1), &two[..1], alone);
+        check_refused(
+            "cross_attention",
+            "query",
+            json!("sound"),
+            &two,
+            "fusion.query: no input is called",
+        );
     }
 }

@@ -1,11 +1,14 @@
 //! Multi-head attention with a padding mask.
 
 use crate::init::Init;
-use crate::layers::{Dropout, Linear};
+use crate::layers::{Dropout, Linear, Order, Rates};
 use crate::pass::Pass;
+use crate::tokens::plain;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
-use sensorium_kernels::{AttentionOptions, Epilogue, KeyValueCache, Precision, attention};
+use sensorium_kernels::{
+    AttentionKind, AttentionOptions, Epilogue, KeyValueCache, Precision, Turns, attention, rotary_by,
+};
 
 /// Scaled dot-product attention in several heads (Vaswani et al. 2017).
 #[derive(Module, Debug)]
@@ -21,13 +24,13 @@ pub struct MultiHeadAttention {
 
 impl MultiHeadAttention {
     /// `width` must be a multiple of `heads`; `memory` is the width of what is attended to.
-    pub fn new(width: usize, memory: usize, heads: usize, dropout: f64, init: &Init) -> Self {
+    pub fn new(width: usize, memory: usize, heads: usize, rates: impl Into<Rates>, init: &Init) -> Self {
         Self {
             query: Linear::new(width, width, &init.at("query")),
             key: Linear::new(memory, width, &init.at("key")),
             value: Linear::new(memory, width, &init.at("value")),
             output: Linear::new(width, width, &init.at("output")),
-            dropout: Dropout::new(dropout, &init.at("dropout")),
+            dropout: Dropout::new(rates, &init.at("dropout")),
             heads,
         }
     }
@@ -42,12 +45,65 @@ impl MultiHeadAttention {
         mask: &Tensor<2, Bool>,
         pass: &Pass,
     ) -> Tensor<3> {
-        self.mix(residual, x, memory, AttentionOptions::padded(mask.clone()), pass)
+        self.cross(residual, x, memory, mask, None, pass)
+    }
+
+    /// [`Self::forward`] to a memory whose keys turn by their places. Queries stay as they are, since their places say
+    /// nothing about those of another medium: a score then depends on the place of its key.
+    pub fn cross(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        memory: Tensor<3>,
+        mask: &Tensor<2, Bool>,
+        turns: Option<&Turns>,
+        pass: &Pass,
+    ) -> Tensor<3> {
+        let query = self.split(self.query.forward(x));
+        let key = turn(self.split(self.key.forward(memory.clone())), turns);
+        let value = self.split(self.value.forward(memory));
+        let mixed = Self::join(attention(query, key, value, AttentionOptions::padded(mask.clone())));
+        self.dropout.add(&self.output, mixed, residual, pass)
+    }
+
+    /// `x` [batch, length, width] attends to itself where `mask` [batch, length] is true, as `order` has it.
+    pub fn itself(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        mask: &Tensor<2, Bool>,
+        order: &Order,
+        pass: &Pass,
+    ) -> Tensor<3> {
+        let batch = x.dims()[0];
+        let x = order.within.fold(x);
+        let turns = order.turns.as_ref();
+        let query = turn(self.split(self.query.forward(x.clone())), turns);
+        let key = turn(self.split(self.key.forward(x.clone())), turns);
+        let value = self.split(self.value.forward(x));
+        let options = AttentionOptions {
+            kind: if order.causal {
+                AttentionKind::Causal
+            } else {
+                AttentionKind::Full
+            },
+            ..AttentionOptions::padded(order.within.fold_mask(mask.clone()))
+        };
+        let mixed = order
+            .within
+            .unfold(Self::join(attention(query, key, value, options)), batch);
+        self.dropout.add(&self.output, mixed, residual, pass)
     }
 
     /// `x` [batch, length, width], of which each position attends to itself and those before it.
     pub fn causal(&self, residual: Tensor<3>, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        self.mix(residual, x.clone(), x, AttentionOptions::causal(), pass)
+        let [batch, length, _] = x.dims();
+        let all = Tensor::<2>::ones([batch, length], &plain(&x.device())).bool();
+        let order = Order {
+            causal: true,
+            ..Order::default()
+        };
+        self.itself(residual, x, &all, &order, pass)
     }
 
     /// The next positions of a sequence, `x` [batch, length, width]: each attends to itself and to those before it, which
@@ -101,21 +157,6 @@ impl MultiHeadAttention {
         }
     }
 
-    fn mix(
-        &self,
-        residual: Tensor<3>,
-        x: Tensor<3>,
-        memory: Tensor<3>,
-        options: AttentionOptions,
-        pass: &Pass,
-    ) -> Tensor<3> {
-        let query = self.split(self.query.forward(x));
-        let key = self.split(self.key.forward(memory.clone()));
-        let value = self.split(self.value.forward(memory));
-        let mixed = Self::join(attention(query, key, value, options));
-        self.dropout.add(&self.output, mixed, residual, pass)
-    }
-
     /// [batch, length, width] → [batch, heads, length, width / heads]
     fn split(&self, x: Tensor<3>) -> Tensor<4> {
         let [batch, length, width] = x.dims();
@@ -127,5 +168,12 @@ impl MultiHeadAttention {
     fn join(x: Tensor<4>) -> Tensor<3> {
         let [batch, heads, length, width] = x.dims();
         x.swap_dims(1, 2).reshape([batch, length, heads * width])
+    }
+}
+
+fn turn(x: Tensor<4>, turns: Option<&Turns>) -> Tensor<4> {
+    match turns {
+        Some(turns) => rotary_by(x, turns),
+        None => x,
     }
 }

@@ -1,9 +1,9 @@
-//! Convolution over channels-last planes; a sequence is a plane of height one.
+//! Convolutions over channels-last planes, of which a sequence is one of height one, and channel by channel.
 
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use sensorium_kernels::ConvOptions;
+use sensorium_kernels::{ConvOptions, conv1d};
 
 #[derive(Module, Debug)]
 pub struct Conv2d {
@@ -33,5 +33,37 @@ impl Conv2d {
     /// [batch, height, width, input] → [batch, ⌈height/stride⌉, ⌈width/stride⌉, output]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         sensorium_kernels::conv2d(x, self.weight.val(), None, self.options)
+    }
+}
+
+/// A convolution along a sequence that keeps its channels apart.
+#[derive(Module, Debug)]
+pub struct DepthwiseConv1d {
+    /// [width, 1, kernel]
+    weight: Param<Tensor<3>>,
+    /// [width]
+    bias: Param<Tensor<1>>,
+}
+
+impl DepthwiseConv1d {
+    /// `kernel` is odd, with `same` padding; PyTorch's initialisation.
+    pub fn new(width: usize, kernel: usize, init: &Init) -> Self {
+        let bound = 1.0 / (kernel as f64).sqrt();
+        Self {
+            weight: init.uniform("weight", [width, 1, kernel], bound),
+            bias: init.uniform("bias", [width], bound),
+        }
+    }
+
+    /// [batch, length, width] → the same shape.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let weight = self.weight.val();
+        let [width, _, kernel] = weight.dims();
+        let options = ConvOptions {
+            padding: [kernel / 2],
+            groups: width,
+            ..ConvOptions::default()
+        };
+        conv1d(x, weight, Some(self.bias.val()), options)
     }
 }

@@ -57,6 +57,13 @@ impl ConvolutionStem {
         self.projection.output_width()
     }
 
+    /// The tokens of a sound of so many frames.
+    pub fn tokens(&self, frames: usize) -> usize {
+        self.layers
+            .iter()
+            .fold(frames, |length, layer| length.div_ceil(layer.stride))
+    }
+
     /// [batch, frames, bins] → a sequence of ⌈frames ÷ the product of the strides⌉ tokens.
     pub fn forward(&self, values: Tensor<3>, mask: Tensor<2, Bool>) -> Tokens {
         let mut tokens = Tokens::new(values, mask, Layout::Sequence);

@@ -11,6 +11,7 @@ use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::media::Media;
 use crate::tokens::Tokens;
+use crate::trunks::Space;
 use burn::module::Module;
 pub use convolution::{ConvolutionConfig, ConvolutionStem};
 pub use embedding::{EmbeddingConfig, EmbeddingStem};
@@ -98,6 +99,41 @@ impl Stem {
             Self::Convolution(stem) => stem.width(),
             Self::Frames(stem) => stem.width(),
             Self::Tubelet(stem) => stem.width(),
+        }
+    }
+
+    /// What the tokens of the largest medium lie on.
+    pub fn space(&self, shape: FeatureShape) -> Space {
+        match (self, shape) {
+            (Self::Pixels(_), FeatureShape::Image { height, width, .. }) => Space::Plane { height, width },
+            (Self::Patch(stem), FeatureShape::Image { height, width, .. }) => {
+                let [height, width] = stem.patches([height, width]);
+                Space::Plane { height, width }
+            }
+            (Self::Embedding(_), FeatureShape::Text { max_length, .. }) => Space::Line { length: max_length },
+            (Self::Convolution(stem), FeatureShape::Audio { max_frames, .. }) => Space::Line {
+                length: stem.tokens(max_frames),
+            },
+            (
+                Self::Frames(_),
+                FeatureShape::Video {
+                    frames, height, width, ..
+                },
+            ) => Space::Volume {
+                time: frames,
+                height,
+                width,
+            },
+            (
+                Self::Tubelet(stem),
+                FeatureShape::Video {
+                    frames, height, width, ..
+                },
+            ) => {
+                let [time, height, width] = stem.blocks([frames, height, width]);
+                Space::Volume { time, height, width }
+            }
+            _ => unreachable!("a stem is built for the modality of its input"),
         }
     }
 

@@ -48,10 +48,15 @@ impl PatchStem {
         self.projection.output_width()
     }
 
+    /// The rows and columns of patches in pictures of [height, width].
+    pub fn patches(&self, picture: [usize; 2]) -> [usize; 2] {
+        picture.map(|side| side / self.size)
+    }
+
     /// [batch, height, width, channels] → a grid of patches, row by row.
     pub fn forward(&self, pixels: Tensor<4>) -> Tokens {
         let [batch, height, width, channels] = pixels.dims();
-        let (size, rows, columns) = (self.size, height / self.size, width / self.size);
+        let (size, [rows, columns]) = (self.size, self.patches([height, width]));
         let patches = pixels
             .reshape([batch, rows, size, columns, size * channels])
             .swap_dims(2, 3)

@@ -66,13 +66,18 @@ impl TubeletStem {
         self.projection.output_width()
     }
 
+    /// The times, rows and columns of blocks in clips of [frames, height, width].
+    pub fn blocks(&self, [time, height, width]: [usize; 3]) -> [usize; 3] {
+        [time.div_ceil(self.frames), height / self.size, width / self.size]
+    }
+
     /// [batch, frames, height, width, channels] → blocks in the order of time, row and column. A block is real where
     /// its first frame is; the frames behind a clip's end are zero.
     pub fn forward(&self, pixels: Tensor<5>, mask: Tensor<2, Bool>) -> Tokens {
         let pixels = self.whole_blocks(pixels);
         let [batch, time, height, width, channels] = pixels.dims();
         let (size, frames) = (self.size, self.frames);
-        let [steps, rows, columns] = [time / frames, height / size, width / size];
+        let [steps, rows, columns] = self.blocks([time, height, width]);
         let blocks = pixels
             .reshape([batch, steps, frames, rows, size, columns, size * channels])
             .permute([0, 1, 3, 5, 2, 4, 6])

@@ -2,13 +2,13 @@
 //! the frames of a video, where each is followed by one through time (R(2+1)D, Tran et al. 2018).
 
 use super::Space;
+use super::planes::{Mask, Planes};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{BatchNorm, Conv2d, LayerNorm};
+use crate::layers::{BatchNorm, Conv2d, Dropout, LayerNorm, Rates};
 use crate::pass::Pass;
-use crate::tokens::{Layout, Tokens, shrink_mask};
+use crate::tokens::{Tokens, shrink_mask};
 use burn::module::Module;
-use burn::tensor::{Bool, Tensor};
 use schemars::JsonSchema;
 use sensorium_kernels::relu;
 use serde::{Deserialize, Serialize};
@@ -25,9 +25,17 @@ pub struct CnnConfig {
     /// The side of the kernel, odd.
     #[schemars(range(min = 1, max = 31))]
     pub kernel: usize,
-    /// How much each stage shrinks a side; by default 2 on a grid and in frames, 1 on a sequence. Time never shrinks.
+    /// How much each stage shrinks a side: by default 2 on a grid and in frames. A sequence keeps its length by default,
+    /// as `stride = 1` has it anywhere. The time of a video never shrinks.
     #[schemars(range(min = 1, max = 8))]
     pub stride: Option<usize>,
+    /// Dropout of what each stage computes.
+    #[schemars(range(min = 0.0, max = 0.95))]
+    pub dropout: f64,
+    /// Stochastic depth: the probability that a sample goes past the last residual block; it grows linearly up to
+    /// there.
+    #[schemars(range(min = 0.0, max = 0.95))]
+    pub drop_path: f64,
 }
 
 impl Default for CnnConfig {
@@ -37,6 +45,8 @@ impl Default for CnnConfig {
             blocks: 1,
             kernel: 3,
             stride: None,
+            dropout: 0.0,
+            drop_path: 0.0,
         }
     }
 }
@@ -51,6 +61,9 @@ pub struct CnnTrunk {
 struct Stage {
     shrink: Unit,
     blocks: Vec<Unit>,
+    /// Stochastic depth around each block.
+    paths: Vec<Dropout>,
+    dropout: Dropout,
 }
 
 /// Convolution, normalisation and rectifier; on frames the same again through time, as a residual.
@@ -89,8 +102,7 @@ impl CnnTrunk {
         let mut channels = input;
         let mut stages = Vec::new();
         for (index, &output) in config.stages.iter().enumerate() {
-            let init = init.at("stages").at(index);
-            stages.push(Stage::new(config, [channels, output], space, &init));
+            stages.push(Stage::new(config, index, channels, space, init));
             channels = output;
         }
         Ok(Self { stages, width })
@@ -110,104 +122,56 @@ impl CnnTrunk {
     }
 }
 
-/// Values [batch × frames, height, width, channels]; a line is one plane of height one.
-struct Planes {
-    values: Tensor<4>,
-    mask: Mask,
-}
-
-/// What is real: every place of a grid, some places of a line [batch, width], some frames [batch, frames].
-enum Mask {
-    Plane,
-    Line(Tensor<2, Bool>),
-    Frames(Tensor<2, Bool>),
-}
-
-impl Planes {
-    fn fold(tokens: Tokens) -> Self {
-        let [batch, length, channels] = tokens.embeddings.dims();
-        let ([count, height, width], mask) = match tokens.layout {
-            Layout::Sequence => ([batch, 1, length], Mask::Line(tokens.mask)),
-            Layout::Grid { height, width } => ([batch, height, width], Mask::Plane),
-            Layout::Frames { time, height, width } => {
-                let frames = tokens.frame_mask(height * width);
-                ([batch * time, height, width], Mask::Frames(frames))
-            }
-        };
-        let values = tokens.embeddings.reshape([count, height, width, channels]);
-        Self { values, mask }
-    }
-
-    fn zero_padding(self) -> Self {
-        let shape = match &self.mask {
-            Mask::Plane => return self,
-            Mask::Line(mask) => [mask.dims()[0], 1, mask.dims()[1], 1],
-            Mask::Frames(mask) => [mask.dims()[0] * mask.dims()[1], 1, 1, 1],
-        };
-        let (Mask::Line(mask) | Mask::Frames(mask)) = &self.mask else {
-            return self;
-        };
-        let weights = mask.clone().float().reshape(shape);
-        Self {
-            values: self.values * weights,
-            mask: self.mask,
-        }
-    }
-
-    fn into_tokens(self) -> Tokens {
-        let [count, height, width, channels] = self.values.dims();
-        match self.mask {
-            Mask::Plane => {
-                let embeddings = self.values.reshape([count, height * width, channels]);
-                Tokens::full(embeddings, Layout::Grid { height, width })
-            }
-            Mask::Line(mask) => {
-                let embeddings = self.values.reshape([count, height * width, channels]);
-                Tokens::new(embeddings, mask, Layout::Sequence)
-            }
-            Mask::Frames(frames) => {
-                let [batch, time] = frames.dims();
-                let embeddings = self.values.reshape([batch, time * height * width, channels]);
-                Tokens::frames(embeddings, &frames, [height, width])
-            }
-        }
-    }
-}
-
 impl Stage {
-    fn new(config: &CnnConfig, [input, output]: [usize; 2], space: Space, init: &Init) -> Self {
-        let stride = config.stride.unwrap_or(if space == Space::Line { 1 } else { 2 });
+    /// The stage `index`, over `input` channels.
+    fn new(config: &CnnConfig, index: usize, input: usize, space: Space, init: &Init) -> Self {
+        let (init, output) = (init.at("stages").at(index), config.stages[index]);
+        let stride = config.stride.unwrap_or(if space.is_line() { 1 } else { 2 });
         let unit = |input, stride, init: &Init| Unit::new([input, output], [config.kernel, stride], space, init);
-        let blocks = (1..config.blocks).map(|index| unit(output, 1, &init.at("blocks").at(index - 1)));
+        let blocks = config.blocks.saturating_sub(1);
+        let rates = Rates {
+            dropout: 0.0,
+            drop_path: config.drop_path,
+        };
+        let path = |block: usize| {
+            let rates = rates.of_layer(index * blocks + block, config.stages.len() * blocks);
+            Dropout::new(rates, &init.at("paths").at(block))
+        };
         Self {
-            blocks: blocks.collect(),
             shrink: unit(input, stride, &init.at("shrink")),
+            blocks: (0..blocks)
+                .map(|block| unit(output, 1, &init.at("blocks").at(block)))
+                .collect(),
+            paths: (0..blocks).map(path).collect(),
+            dropout: Dropout::new(config.dropout, &init.at("dropout")),
         }
     }
 
     fn forward(&self, planes: Planes, pass: &Pass) -> Planes {
         let mut planes = self.shrink.forward(planes, pass);
-        for block in &self.blocks {
+        for (block, path) in self.blocks.iter().zip(&self.paths) {
             let before = planes.values.clone();
-            planes = block.forward(planes, pass);
-            planes.values = planes.values + before;
+            planes = Planes::change(before, block.forward(planes, pass), path, pass);
         }
-        planes
+        Planes {
+            values: self.dropout.forward(planes.values, pass),
+            ..planes
+        }
     }
 }
 
 impl Unit {
     fn new([input, output]: [usize; 2], [kernel, stride]: [usize; 2], space: Space, init: &Init) -> Self {
-        let vertical = |size| if space == Space::Line { 1 } else { size };
+        let vertical = |size| if space.is_line() { 1 } else { size };
         let norm = match space {
-            Space::Plane => Norm::Batch(BatchNorm::new(output, &init.at("norm"))),
-            Space::Line | Space::Volume => Norm::Layer(LayerNorm::new(output, &init.at("norm"))),
+            Space::Plane { .. } => Norm::Batch(BatchNorm::new(output, &init.at("norm"))),
+            Space::Line { .. } | Space::Volume { .. } => Norm::Layer(LayerNorm::new(output, &init.at("norm"))),
         };
         let kernel = [vertical(kernel), kernel];
         Self {
             conv: Conv2d::new(input, output, kernel, [vertical(stride), stride], &init.at("conv")),
             norm,
-            time: (space == Space::Volume).then(|| Through::new(output, &init.at("time"))),
+            time: matches!(space, Space::Volume { .. }).then(|| Through::new(output, &init.at("time"))),
             stride,
         }
     }

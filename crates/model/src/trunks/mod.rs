@@ -1,7 +1,10 @@
 //! Trunks: tokens to tokens, for any stem.
 
 mod cnn;
+mod conformer;
+mod planes;
 mod rnn;
+mod space_time;
 mod transformer;
 
 use crate::error::Result;
@@ -10,9 +13,11 @@ use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
 pub use cnn::{CnnConfig, CnnTrunk};
+pub use conformer::{ConformerConfig, ConformerTrunk};
 pub use rnn::{RnnConfig, RnnTrunk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use space_time::SpaceTime;
 pub use transformer::{TransformerConfig, TransformerTrunk};
 
 /// What an encoder is made of after its stem.
@@ -25,15 +30,41 @@ pub enum TrunkConfig {
     Rnn(RnnConfig),
     /// Self-attention over all tokens.
     Transformer(TransformerConfig),
+    /// Self-attention and convolution over the tokens of a sound or a text.
+    Conformer(ConformerConfig),
 }
 
-/// What the tokens of an encoder lie on.
+/// What the tokens of an encoder lie on, at its largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Space {
-    Line,
-    Plane,
+    Line {
+        length: usize,
+    },
+    Plane {
+        height: usize,
+        width: usize,
+    },
     /// Planes in the order of time.
-    Volume,
+    Volume {
+        time: usize,
+        height: usize,
+        width: usize,
+    },
+}
+
+impl Space {
+    pub fn is_line(self) -> bool {
+        matches!(self, Self::Line { .. })
+    }
+
+    /// Its axes, the slowest first.
+    pub fn extents(self) -> Vec<usize> {
+        match self {
+            Self::Line { length } => vec![length],
+            Self::Plane { height, width } => vec![height, width],
+            Self::Volume { time, height, width } => vec![time, height, width],
+        }
+    }
 }
 
 #[derive(Module, Debug)]
@@ -41,6 +72,7 @@ pub enum Trunk {
     Cnn(CnnTrunk),
     Rnn(RnnTrunk),
     Transformer(TransformerTrunk),
+    Conformer(ConformerTrunk),
 }
 
 impl TrunkConfig {
@@ -50,6 +82,7 @@ impl TrunkConfig {
             Self::Cnn(config) => config.stages[0],
             Self::Rnn(config) => config.width,
             Self::Transformer(config) => config.width,
+            Self::Conformer(config) => config.width,
         }
     }
 }
@@ -60,7 +93,11 @@ impl Trunk {
         match config {
             TrunkConfig::Cnn(config) => Ok(Self::Cnn(CnnTrunk::new(config, input, space, init)?)),
             TrunkConfig::Rnn(config) => Ok(Self::Rnn(RnnTrunk::new(config, input, init))),
-            TrunkConfig::Transformer(config) => Ok(Self::Transformer(TransformerTrunk::new(config, input, init)?)),
+            TrunkConfig::Transformer(config) => {
+                let trunk = TransformerTrunk::new(config, input, space, init)?;
+                Ok(Self::Transformer(trunk))
+            }
+            TrunkConfig::Conformer(config) => Ok(Self::Conformer(ConformerTrunk::new(config, input, space, init)?)),
         }
     }
 
@@ -70,6 +107,7 @@ impl Trunk {
             Self::Cnn(trunk) => trunk.width(),
             Self::Rnn(trunk) => trunk.width(),
             Self::Transformer(trunk) => trunk.width(),
+            Self::Conformer(trunk) => trunk.width(),
         }
     }
 
@@ -78,6 +116,120 @@ impl Trunk {
             Self::Cnn(trunk) => trunk.forward(tokens, pass),
             Self::Rnn(trunk) => trunk.forward(tokens, pass),
             Self::Transformer(trunk) => trunk.forward(tokens, pass),
+            Self::Conformer(trunk) => trunk.forward(tokens, pass),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::to_vec;
+    use crate::tokens::Layout;
+    use burn::tensor::{Device, Tensor};
+    use serde_json::{Value, json};
+
+    const LENGTH: usize = 9;
+    const WIDTH: usize = 6;
+    const CHANGED: usize = 5;
+
+    fn trunk(config: Value, space: Space) -> Result<Trunk> {
+        let config = serde_json::from_value(config).unwrap();
+        Trunk::new(&config, WIDTH, space, &Init::new(1, &Device::flex()))
+    }
+
+    /// How far each token of a sequence moves when one of them changes.
+    fn moved(config: &Value) -> Vec<f32> {
+        let trunk = trunk(config.clone(), Space::Line { length: LENGTH }).unwrap();
+        let states = |change: f32| {
+            let value = |place: usize| {
+                let change = if place / WIDTH == CHANGED { change } else { 0.0 };
+                (place as f32 * 0.7).sin() + change * (place as f32).cos()
+            };
+            let values: Vec<f32> = (0..LENGTH * WIDTH).map(value).collect();
+            let x = Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([1, LENGTH, WIDTH]);
+            trunk.forward(Tokens::full(x, Layout::Sequence), &Pass::evaluation())
+        };
+        let change = (states(1.0).embeddings - states(0.0).embeddings).abs().max_dim(2);
+        to_vec(change)
+    }
+
+    fn check_order(config: Value, causal: bool) {
+        let moved = moved(&config);
+        let unmoved = moved[..CHANGED].iter().all(|change| *change < 1e-6);
+        assert_eq!(unmoved, causal, "{config}: {moved:?}");
+        assert!(moved[CHANGED] > 1e-3, "{config}: {moved:?}");
+    }
+
+    #[test]
+    fn no_token_of_a_causal_trunk_sees_a_later_one() {
+        for cell in ["gru", "lstm"] {
+            let rnn = |both| json!({"kind": "rnn", "cell": cell, "width": 4, "layers": 2, "bidirectional": both});
+            check_order(rnn(false), true);
+            check_order(rnn(true), false);
+        }
+        for positions in ["sinusoidal", "learned", "rotary"] {
+            let transformer = |causal| json!({"kind": "transformer", "width": 8, "heads": 2, "positions": positions, "causal": causal});
+            check_order(transformer(true), true);
+            check_order(transformer(false), false);
+        }
+    }
+
+    fn check_refused(config: Value, space: Space, expected: &str) {
+        let found = trunk(config.clone(), space).map(|_| ()).unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{config}: {found}");
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_refused_with_a_reason() {
+        let line = Space::Line { length: LENGTH };
+        let plane = Space::Plane { height: 2, width: 2 };
+        let volume = Space::Volume {
+            time: 2,
+            height: 2,
+            width: 2,
+        };
+        let transformer = |key: &str, value: Value| json!({"kind": "transformer", "width": 8, "heads": 2, key: value});
+        check_refused(
+            transformer("heads", json!(3)),
+            line,
+            "trunk.heads: 3 heads do not divide",
+        );
+        check_refused(
+            transformer("causal", json!(true)),
+            plane,
+            "trunk.causal: only a text or a sound",
+        );
+        let factorised = transformer("space_time", json!("factorised"));
+        check_refused(
+            factorised.clone(),
+            line,
+            "trunk.space_time: `factorised` attention is for",
+        );
+        assert!(trunk(factorised, volume).is_ok());
+        let rotary = transformer("positions", json!("rotary"));
+        assert!(trunk(rotary.clone(), line).is_ok() && trunk(rotary.clone(), plane).is_ok());
+        check_refused(rotary, volume, "trunk.heads: rotary positions turn pairs");
+        let conformer = |key: &str, value: Value| json!({"kind": "conformer", "width": 8, "heads": 2, key: value});
+        check_refused(
+            conformer("layers", json!(1)),
+            plane,
+            "trunk.kind: a conformer convolves along a sequence",
+        );
+        check_refused(
+            conformer("kernel", json!(4)),
+            line,
+            "trunk.kernel: the kernel must be odd",
+        );
+        check_refused(
+            conformer("heads", json!(8)),
+            line,
+            "trunk.heads: rotary positions turn pairs",
+        );
+        check_refused(
+            json!({"kind": "cnn", "kernel": 2}),
+            line,
+            "trunk.kernel: the side of a kernel must be odd",
+        );
     }
 }

@@ -1,0 +1,98 @@
+//! What a self-attention knows of its tokens beside their mask: rotary positions, order, and who may see whom.
+
+use burn::tensor::{Bool, Tensor};
+use sensorium_kernels::Turns;
+
+/// By default every token sees every other, and their places do not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// By what queries and keys turn: rotary positions.
+    pub turns: Option<Turns>,
+    /// Each token sees itself and those before it only.
+    pub causal: bool,
+    pub within: Within,
+}
+
+/// The tokens that form one sequence of a self-attention.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Within {
+    /// All of a sample.
+    #[default]
+    Sample,
+    /// Those of a frame, of which each has `places` tokens.
+    Frame { places: usize },
+    /// Those of the same place in all frames.
+    Place { places: usize },
+}
+
+impl Within {
+    /// [batch, length, width] → [sequences, tokens of a sequence, width]
+    pub(super) fn fold(self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, length, width] = x.dims();
+        match self {
+            Self::Sample => x,
+            Self::Frame { places } => x.reshape([batch * length / places, places, width]),
+            Self::Place { places } => x
+                .reshape([batch, length / places, places, width])
+                .swap_dims(1, 2)
+                .reshape([batch * places, length / places, width]),
+        }
+    }
+
+    /// Back to `batch` samples.
+    pub(super) fn unfold(self, x: Tensor<3>, batch: usize) -> Tensor<3> {
+        let [sequences, tokens, width] = x.dims();
+        let length = sequences * tokens / batch;
+        match self {
+            Self::Sample => x,
+            Self::Frame { .. } => x.reshape([batch, length, width]),
+            Self::Place { places } => x
+                .reshape([batch, places, tokens, width])
+                .swap_dims(1, 2)
+                .reshape([batch, length, width]),
+        }
+    }
+
+    /// [batch, length] → [sequences, tokens of a sequence]
+    pub(super) fn fold_mask(self, mask: Tensor<2, Bool>) -> Tensor<2, Bool> {
+        let [batch, length] = mask.dims();
+        match self {
+            Self::Sample => mask,
+            Self::Frame { places } => mask.reshape([batch * length / places, places]),
+            Self::Place { places } => mask
+                .reshape([batch, length / places, places])
+                .swap_dims(1, 2)
+                .reshape([batch * places, length / places]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::to_vec;
+    use burn::tensor::{Device, Int};
+
+    /// Two samples of three frames with two places: the tokens of each sequence, by their numbers.
+    fn check(within: Within, expected: &[&[u8]]) {
+        let numbers = Tensor::<1, Int>::arange(0..12, &Device::flex()).float();
+        let x = numbers.clone().reshape([2, 6, 1]);
+        let folded = within.fold(x.clone());
+        assert_eq!(folded.dims(), [expected.len(), expected[0].len(), 1]);
+        let expected: Vec<f32> = expected.concat().into_iter().map(f32::from).collect();
+        assert_eq!(to_vec(folded.clone()), expected, "{within:?}");
+        assert_eq!(to_vec(within.unfold(folded, 2)), to_vec(x), "{within:?}");
+        let mask = numbers.reshape([2, 6]).lower_elem(7.0);
+        let seen: Vec<f32> = expected.iter().map(|number| f32::from(*number < 7.0)).collect();
+        assert_eq!(to_vec(within.fold_mask(mask).float()), seen, "{within:?}");
+    }
+
+    #[test]
+    fn frames_and_places_are_sequences_of_their_own() {
+        check(Within::Sample, &[&[0, 1, 2, 3, 4, 5], &[6, 7, 8, 9, 10, 11]]);
+        let frames: [&[u8]; 6] = [&[0, 1], &[2, 3], &[4, 5], &[6, 7], &[8, 9], &[10, 11]];
+        check(Within::Frame { places: 2 }, &frames);
+        let places: [&[u8]; 4] = [&[0, 2, 4], &[1, 3, 5], &[6, 8, 10], &[7, 9, 11]];
+        check(Within::Place { places: 2 }, &places);
+    }
+}
