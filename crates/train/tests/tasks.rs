@@ -1,0 +1,154 @@
+//! Every task learns a small set by heart, through the recipe and the trainer, and answers it.
+
+use sensorium_data::Home;
+use sensorium_model::tasks::Answer;
+use sensorium_model::{Device, Pipeline, RunDirectory};
+use sensorium_train::{Controls, Evaluation, Outcome, Plan, Recipe, Request, Trainer, config};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+const COLORS: [(&str, [u8; 3]); 3] = [
+    ("red", [220, 30, 30]),
+    ("green", [30, 180, 40]),
+    ("blue", [40, 60, 220]),
+];
+
+/// Pictures of a coloured bar, lying or standing, with everything that could be said of them.
+fn write_data(folder: &Path) {
+    let mut rows = String::new();
+    for (index, (color, rgb)) in COLORS.into_iter().enumerate() {
+        for (shape, lying) in [("lying", true), ("standing", false)] {
+            let name = format!("{color}-{shape}.png");
+            let pixel = |x: u32, y: u32| {
+                let (along, across) = if lying { (x, y) } else { (y, x) };
+                let inside = (2..14).contains(&along) && (6..10).contains(&across);
+                image::Rgb(if inside { rgb } else { [240, 240, 240] })
+            };
+            image::RgbImage::from_fn(16, 16, pixel)
+                .save(folder.join(&name))
+                .unwrap();
+            let row = serde_json::json!({
+                "image": name, "caption": format!("a {color} bar is {shape}"), "tags": [color, shape],
+                "number": index as f64 * 10.0 + f64::from(lying), "split": "train"
+            });
+            rows += &format!("{row}\n");
+        }
+    }
+    std::fs::write(folder.join("rows.jsonl"), rows).unwrap();
+}
+
+const IMAGE: &str = r#"
+[inputs.image]
+modality = "image"
+size = 16
+trunk = { kind = "cnn", stages = [16, 32] }
+[fusion]
+kind = "gated"
+width = 32
+"#;
+
+const TEXT: &str = "[inputs.caption]\nmodality = \"text\"\ntokenizer = { kind = \"word\" }\n";
+
+/// Trains on six rows and measures them again.
+fn train(inputs: &str, output: &str) -> (Evaluation, Vec<Option<Answer>>) {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let recipe = format!(
+        r#"
+        {inputs}
+        [outputs.answer]
+        {output}
+        [training]
+        batch_size = 6
+        max_epochs = 150
+        modality_dropout = 0.0
+        optimizer = {{ kind = "adamw", learning_rate = 5e-3 }}
+        schedule = {{ kind = "constant", warmup_steps = 10 }}
+        "#
+    );
+    let recipe: Recipe = config::parse(&recipe, "recipe.toml", &[]).unwrap();
+    let home = Home::from_environment();
+    let plan = Plan::new(recipe, folder.path(), "tasks", &home, &mut |_| {}).unwrap();
+    let run = RunDirectory::new(folder.path().join("run"));
+    plan.prepare(&run, false).unwrap();
+    let (dataset, indices) = (plan.dataset.clone(), plan.splits.train.clone());
+    let mut trainer = Trainer::new(plan, run.clone(), &Device::flex()).unwrap();
+    let outcome = trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    let pipeline = Pipeline::load(&run, &Device::flex()).unwrap();
+    let request = Request {
+        pipeline: &pipeline,
+        dataset: &dataset,
+        split: "train",
+        indices: &indices,
+        controls: Controls::Each,
+        seed: 1,
+        failure_budget: 0.0,
+        threads: 1,
+        interrupt: &AtomicBool::new(false),
+    };
+    let (evaluation, scores) = request.run(&run, &mut |_| {}).unwrap().unwrap();
+    let answers = scores.rows.iter().map(|row| Some(row.answers.get("answer")?.value.clone()));
+    (evaluation, answers.collect())
+}
+
+/// The metric must be near `expected`, and with another row's input far from it.
+fn check(inputs: &str, output: &str, metric: &str, expected: f64) -> Vec<Option<Answer>> {
+    let (evaluation, answers) = train(inputs, output);
+    let found = evaluation.metrics["answer"][metric];
+    assert!((found - expected).abs() < 0.1 * expected.max(1.0), "{output}: {:?}", evaluation.metrics);
+    for (control, outputs) in &evaluation.controls {
+        let shuffled = outputs["answer"][metric];
+        assert!((shuffled - expected).abs() > 0.1, "{output}: {control} has {outputs:?}");
+    }
+    answers
+}
+
+#[test]
+fn tags_are_learnt_with_every_loss() {
+    for loss in ["binary_cross_entropy", "focal", "asymmetric"] {
+        let output = format!("task = \"tag\"\ncolumn = \"tags\"\nloss = {{ kind = \"{loss}\" }}");
+        let answers = check(IMAGE, &output, "map", 1.0);
+        assert_eq!(answers[0], Some(Answer::List(vec!["red".into(), "lying".into()])).filter(|_| {
+            matches!(&answers[0], Some(Answer::List(tags)) if tags[0] == "red")
+        }).or(Some(Answer::List(vec!["lying".into(), "red".into()]))));
+    }
+}
+
+#[test]
+fn numbers_are_learnt_with_every_loss() {
+    for loss in ["squared", "absolute", "huber"] {
+        let output = format!("task = \"regress\"\ncolumn = \"number\"\nloss = \"{loss}\"");
+        check(IMAGE, &output, "pearson", 1.0);
+    }
+}
+
+#[test]
+fn captions_are_written_by_every_decoder_and_search() {
+    let decoders = [
+        r#"{ kind = "transformer", width = 32, layers = 1, heads = 2, dropout = 0.0 }"#,
+        r#"{ kind = "gru", width = 32, dropout = 0.0 }"#,
+    ];
+    let methods = [r#"{ kind = "greedy" }"#, r#"{ kind = "beam", width = 3, length_penalty = 0.6 }"#];
+    for decoder in decoders {
+        for method in methods {
+            let output = format!(
+                "task = \"generate\"\ncolumn = \"caption\"\ntokenizer = {{ kind = \"word\" }}\ndecoder = {decoder}\n\
+                 decoding = {{ method = {method} }}"
+            );
+            let answers = check(IMAGE, &output, "accuracy", 1.0);
+            assert_eq!(answers[0], Some(Answer::Text("a red bar is lying".into())));
+        }
+    }
+}
+
+#[test]
+fn a_language_model_learns_its_texts() {
+    for decoder in ["transformer", "gru"] {
+        let output = format!("task = \"language_model\"\ndecoder = {{ kind = \"{decoder}\", width = 32 }}");
+        let (evaluation, _) = train(TEXT, &output);
+        let perplexity = evaluation.metrics["answer"]["perplexity"];
+        // Of six tokens the colour and the posture cannot be known: (3 · 2)^(1/6).
+        assert!((1.3..1.6).contains(&perplexity), "{decoder}: {perplexity}");
+    }
+}
