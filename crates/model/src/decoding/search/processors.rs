@@ -1,9 +1,10 @@
 //! What settings and constraints do to the logits of a sequence before a token is chosen.
 
+use super::Symbols;
 use super::config::DecodingConfig;
 use super::constraint::Constraint;
 use super::hypothesis::Lane;
-use super::{Symbols, select};
+use sensorium_kernels::log_sum_exp;
 
 /// The logits of one sequence as the choice of a token sees them; the buffers are used again.
 #[derive(Debug, Default)]
@@ -34,10 +35,10 @@ impl Scores {
         symbols: &Symbols,
         constraint: Option<&Constraint>,
     ) -> bool {
-        let Some(total) = select::log_sum_exp(logits) else {
+        self.total = f64::from(log_sum_exp(logits));
+        if !self.total.is_finite() {
             return false;
-        };
-        self.total = total;
+        }
         self.values.clear();
         match constraint {
             Some(constraint) => {

@@ -1,5 +1,6 @@
 //! Whole searches on small models.
 
+mod golden;
 mod toy;
 
 use super::hypothesis::normalized;
