@@ -1,9 +1,11 @@
-"""Writes processors.json for crates/model/src/decoding/search: what Hugging Face's logits processors make of logits.
+"""Writes the golden files of crates/model/src/decoding/search: what Hugging Face's generation does.
 
 Needs transformers and torch. Run it in this folder: python make.py
-Each case has logits, the tokens of the answer so far, settings, and what becomes of the logits: `banned`, the tokens that
-may not follow; `scores`, the logits of the others after the repetition penalty; `drawn`, the tokens that may be drawn
-with their probabilities, after temperature, top-k and top-p. The end is token 0.
+searches.json: `logits` of the next token after each token, and the answers that greedy and beam search find from token
+1, which no answer has, with the scores of a beam's. A length penalty of 0 is the one that both programs define alike.
+processors.json: logits, the tokens of the answer so far, settings, and what becomes of the logits. `banned` are the
+tokens that may not follow, `scores` the logits of the others after the repetition penalty, `drawn` the tokens that may
+be drawn with their probabilities, after temperature, top-k and top-p. The end is token 0.
 """
 
 import json
@@ -11,6 +13,7 @@ import random
 from pathlib import Path
 
 import torch
+from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     MinLengthLogitsProcessor,
@@ -20,8 +23,10 @@ from transformers.generation.logits_process import (
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
+from transformers.modeling_outputs import CausalLMOutput
 
 END = 0
+BEGIN = 1
 VOCABULARY = 14
 LONGEST = 12
 
@@ -72,9 +77,66 @@ def case(number):
     }
 
 
+class TableConfig(PretrainedConfig):
+    model_type = "table"
+
+
+class Table(PreTrainedModel, GenerationMixin):
+    """A model whose logits depend on the last token."""
+
+    config_class = TableConfig
+
+    def __init__(self, logits):
+        super().__init__(TableConfig(vocab_size=len(logits), bos_token_id=BEGIN, eos_token_id=END, pad_token_id=END))
+        self.table = torch.nn.Parameter(torch.tensor(logits))
+
+    def forward(self, input_ids, **_):
+        return CausalLMOutput(logits=self.table[input_ids])
+
+    def prepare_inputs_for_generation(self, input_ids, **_):
+        return {"input_ids": input_ids}
+
+
+def search(number):
+    choose = random.Random(number)
+    logits = [[round(choose.uniform(-3, 3), 3) for _ in range(9)] for _ in range(9)]
+    width, min_length, no_repeat_ngram = choose.choice([1, 2, 3, 5]), choose.choice([0, 3]), choose.choice([0, 2])
+    beams = {"length_penalty": 0.0, "early_stopping": "never"} if width > 1 else {}
+    with torch.no_grad():
+        found = Table(logits).generate(
+            torch.tensor([[BEGIN]]),
+            num_beams=width,
+            num_return_sequences=width,
+            do_sample=False,
+            use_cache=False,
+            max_new_tokens=7,
+            min_new_tokens=min_length,
+            no_repeat_ngram_size=no_repeat_ngram,
+            suppress_tokens=[BEGIN],
+            return_dict_in_generate=True,
+            output_scores=True,
+            **beams,
+        )
+    answers = [[token for token in answer[1:] if token != END] for answer in found.sequences.tolist()]
+    scores = found.sequences_scores.tolist() if width > 1 else []
+    return {
+        "width": width,
+        "min_length": min_length,
+        "no_repeat_ngram": no_repeat_ngram,
+        "logits": logits,
+        "answers": answers,
+        "scores": [round(score, 4) for score in scores],
+    }
+
+
+def write(name, cases):
+    lines = ",\n".join(json.dumps(case) for case in cases)
+    Path(__file__).with_name(name).write_text(f"[\n{lines}\n]\n")
+
+
 def main():
-    lines = ",\n".join(json.dumps(case(number)) for number in range(40))
-    Path(__file__).with_name("processors.json").write_text(f"[\n{lines}\n]\n")
+    write("processors.json", map(case, range(40)))
+    write("searches.json", map(search, range(30)))
 
 
 main()

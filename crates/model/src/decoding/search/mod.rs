@@ -23,7 +23,7 @@ use sensorium_data::{DataError, ErrorKind};
 
 /// A model that is asked for the next tokens of many sequences at once.
 pub trait Stepper {
-    /// Takes in one prompt for each row: its begin token, and whatever else stands before the answer, not empty.
+    /// Takes in one prompt for each row: its begin token, and whatever else stands before the answer.
     /// Returns the logits of the first token of each answer, [rows, vocabulary], flat.
     fn start(&mut self, prompts: &[&[u32]]) -> Vec<f32>;
 
@@ -51,7 +51,7 @@ pub struct Symbols {
 pub struct Row<'a> {
     /// What stands before the answer, at least the begin token. It does not count as repeated.
     pub prompt: &'a [u32],
-    /// Of the row's draws, the same in any batch; only sampling draws.
+    /// Of the row's draws, the same in any batch; each sample and each step narrows it. Only sampling draws.
     pub key: Key,
     /// What the answer must be.
     pub constraint: Option<&'a Constraint>,

@@ -158,13 +158,14 @@ fn nucleus(kept: &mut [Candidate], share: f64) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::cmp::Reverse;
 
     /// The tokens that are kept, the best first.
     fn check(scores: &[f32], config: &SampleConfig, expected: &[u32]) {
         let mut kept = Vec::new();
         weigh(scores, config.temperature, &mut kept);
         truncate(&mut kept, config);
-        kept.sort_by(|a, b| b.0.cmp(&a.0));
+        kept.sort_by_key(|candidate| Reverse(candidate.0));
         let tokens: Vec<u32> = kept.iter().map(|(scored, _)| scored.token).collect();
         assert_eq!(tokens, expected);
     }
@@ -203,7 +204,7 @@ mod tests {
             let needed = share * mass(&kept);
             let count = nucleus(&mut kept, share);
             let (front, rest) = kept.split_at_mut(count);
-            front.sort_by(|a, b| b.0.cmp(&a.0));
+            front.sort_by_key(|candidate| Reverse(candidate.0));
             prop_assert!(rest.iter().all(|other| other.0 < front[count - 1].0));
             prop_assert!(mass(front) >= needed * (1.0 - 1e-9), "{} of {needed}", mass(front));
             prop_assert!(mass(&front[..count - 1]) < needed * (1.0 + 1e-9), "{needed} without the last");
