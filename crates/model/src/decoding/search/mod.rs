@@ -153,7 +153,7 @@ impl Method {
 
 impl<'a> Search<'a> {
     /// # Errors
-    /// [`Config`](crate::ModelError::Config) for settings that [`DecodingConfig::check`] refuses, by names within `decoding`;
+    /// [`Config`](crate::ModelError::Config) for settings that [`DecodingConfig::check`] refuses, as of `decoding`;
     /// [`Invalid`](ErrorKind::Invalid) with the row for a constraint that has tokens beyond the vocabulary or that are
     /// special, or no answer of at most `max_length` tokens.
     ///
@@ -266,7 +266,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// Of a row, with its index: [`Invalid`](ErrorKind::Invalid) where the model's logits were NaN or infinite, or left
-    /// no answer any probability. A row that was stopped, or is before it has ended, may have no answers without an error.
+    /// no answer any probability. A row that was stopped, or has not ended yet, may have no answers and no error.
     pub fn finish(mut self) -> Vec<Result<Vec<Hypothesis>>> {
         (0..self.rows.len()).for_each(|row| self.stop(row));
         let rows = self.rows.into_iter().enumerate();
