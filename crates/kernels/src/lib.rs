@@ -47,4 +47,5 @@ pub use parallel::{for_each_part, on_compute_threads};
 pub use pooling::{PoolOptions, average_pool1d, average_pool2d, max_pool1d, max_pool2d};
 pub use positions::{rotary, rotary_by, sinusoidal_positions};
 pub use rnn::{gru, lstm};
+pub use simd::log_sum_exp;
 pub use turns::{TurnAxis, Turns};

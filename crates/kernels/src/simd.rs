@@ -229,6 +229,26 @@ vectorized! {
     }
 }
 
+vectorized! {
+    /// ln Σ eˣ over `values`, the largest taken out first so that no power overflows: −∞ if all of them are, NaN if one
+    /// is NaN or infinite.
+    pub fn log_sum_exp(values: &[f32]) -> f32 {
+        let most = largest(values);
+        if most == f32::NEG_INFINITY && !values.iter().any(|value| value.is_nan()) {
+            return most;
+        }
+        let mut lanes = [0.0; LANES];
+        let chunks = values.chunks_exact(LANES);
+        let rest: f32 = chunks.remainder().iter().map(|value| exp(value - most)).sum();
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane += exp(value - most);
+            }
+        }
+        most + (lanes.iter().sum::<f32>() + rest).ln()
+    }
+}
+
 /// The largest of `values`, −∞ if there are none. NaN is passed over: it shows up in what is computed from the values.
 #[inline(always)]
 pub fn largest(values: &[f32]) -> f32 {
@@ -251,6 +271,23 @@ mod tests {
     fn check(name: &str, got: f32, expected: f64) {
         let error = (f64::from(got) - expected).abs() / expected.abs().max(1e-30);
         assert!(error < 3e-7, "{name}: {got} is not {expected}");
+    }
+
+    #[test]
+    fn sums_of_powers_match_f64() {
+        for length in [1, 16, 37, 8000] {
+            let values: Vec<f32> = (0..length)
+                .map(|index| (index * 37 % 101) as f32 * 0.9 - 120.0)
+                .collect();
+            let sum: f64 = values.iter().map(|value| f64::from(*value).exp()).sum();
+            check("log_sum_exp", log_sum_exp(&values), sum.ln());
+        }
+        let (nan, most, least) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+        assert_eq!(log_sum_exp(&[least, 0.0, least]), 0.0);
+        assert_eq!(log_sum_exp(&[least; 20]), least);
+        for wrong in [[0.0, nan], [least, nan], [nan, nan], [0.0, most], [most, most]] {
+            assert!(log_sum_exp(&wrong).is_nan(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::mem;
 #[derive(Debug)]
 pub(super) struct Beam {
     groups: Vec<Group>,
-    /// The tokens that the groups before have chosen in this step, and what one more of each costs.
+    /// The tokens that the groups before have chosen in this step.
     chosen: Vec<u32>,
     config: BeamConfig,
 }

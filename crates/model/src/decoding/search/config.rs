@@ -10,6 +10,11 @@ use std::ops::RangeInclusive;
 const LONGEST: usize = 4096;
 
 /// How answers are found, and what they may be.
+///
+/// The logits of a next token are processed in this order: what a [`Constraint`](super::Constraint) or the vocabulary
+/// does not allow goes; `repetition_penalty`; `no_repeat_ngram`; `min_length`; then the diversity of a beam's groups, or
+/// temperature, top-k and top-p of a sample. Where `no_repeat_ngram` and `min_length` would leave no token, the second
+/// is lifted for once, and then the first: a constraint is never broken, and no answer ends nowhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DecodingConfig {
@@ -18,7 +23,7 @@ pub struct DecodingConfig {
     /// The fewest tokens of an answer, its end not counted; no more than `max_length`.
     #[schemars(range(min = 0, max = 4096))]
     pub min_length: usize,
-    /// The most tokens of an answer, its end not counted.
+    /// The most tokens of an answer, its end not counted. With as many it ends, and the model is not asked for the end.
     #[schemars(range(min = 1, max = 4096))]
     pub max_length: usize,
     /// Divides the logit, or multiplies a negative one, of each token that the answer has already (Keskar et al.
@@ -61,7 +66,7 @@ pub struct BeamConfig {
     /// effect.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub diversity: f64,
-    /// How many answers are wanted of a row, the best first; no more than `width`.
+    /// The most answers of a row, the best first; no more than `width`.
     #[schemars(range(min = 1, max = 1024))]
     pub best: usize,
 }

@@ -23,7 +23,7 @@ use sensorium_data::{DataError, ErrorKind};
 
 /// A model that is asked for the next tokens of many sequences at once.
 pub trait Stepper {
-    /// Takes in one prompt for each row: its begin token, and whatever else stands before the answer, not empty.
+    /// Takes in one prompt for each row: its begin token, and whatever else stands before the answer.
     /// Returns the logits of the first token of each answer, [rows, vocabulary], flat.
     fn start(&mut self, prompts: &[&[u32]]) -> Vec<f32>;
 
@@ -51,7 +51,7 @@ pub struct Symbols {
 pub struct Row<'a> {
     /// What stands before the answer, at least the begin token. It does not count as repeated.
     pub prompt: &'a [u32],
-    /// Of the row's draws, the same in any batch; only sampling draws.
+    /// Of the row's draws, the same in any batch; each sample and each step narrows it. Only sampling draws.
     pub key: Key,
     /// What the answer must be.
     pub constraint: Option<&'a Constraint>,
@@ -153,7 +153,7 @@ impl Method {
 
 impl<'a> Search<'a> {
     /// # Errors
-    /// [`Config`](crate::ModelError::Config) for settings that [`DecodingConfig::check`] refuses, by names within `decoding`;
+    /// [`Config`](crate::ModelError::Config) for settings that [`DecodingConfig::check`] refuses, as of `decoding`;
     /// [`Invalid`](ErrorKind::Invalid) with the row for a constraint that has tokens beyond the vocabulary or that are
     /// special, or no answer of at most `max_length` tokens.
     ///
@@ -266,7 +266,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// Of a row, with its index: [`Invalid`](ErrorKind::Invalid) where the model's logits were NaN or infinite, or left
-    /// no answer any probability. A row that was stopped, or is before it has ended, may have no answers without an error.
+    /// no answer any probability. A row that was stopped, or has not ended yet, may have no answers and no error.
     pub fn finish(mut self) -> Vec<Result<Vec<Hypothesis>>> {
         (0..self.rows.len()).for_each(|row| self.stop(row));
         let rows = self.rows.into_iter().enumerate();

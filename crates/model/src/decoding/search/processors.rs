@@ -1,9 +1,10 @@
 //! What settings and constraints do to the logits of a sequence before a token is chosen.
 
+use super::Symbols;
 use super::config::DecodingConfig;
 use super::constraint::Constraint;
 use super::hypothesis::Lane;
-use super::{Symbols, select};
+use sensorium_kernels::log_sum_exp;
 
 /// The logits of one sequence as the choice of a token sees them; the buffers are used again.
 #[derive(Debug, Default)]
@@ -17,15 +18,8 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    /// Takes up the model's `logits` [vocabulary] for the next token of `lane`, in this order:
-    ///
-    /// 1. what the constraint does not allow, and the symbols that are no text, go for good;
-    /// 2. `repetition_penalty` lowers the tokens that the answer has;
-    /// 3. `no_repeat_ngram` bans tokens;
-    /// 4. `min_length` bans the end.
-    ///
-    /// Where the bans leave nothing, that of the end is lifted, then the others: an answer never runs into a dead end.
-    /// False where the logits are no distribution.
+    /// Takes up the model's `logits` [vocabulary] for the next token of `lane` and processes them in the order that
+    /// [`DecodingConfig`] gives, up to `min_length`. False where they are no distribution.
     pub fn fill(
         &mut self,
         logits: &[f32],
@@ -34,10 +28,10 @@ impl Scores {
         symbols: &Symbols,
         constraint: Option<&Constraint>,
     ) -> bool {
-        let Some(total) = select::log_sum_exp(logits) else {
+        self.total = f64::from(log_sum_exp(logits));
+        if !self.total.is_finite() {
             return false;
-        };
-        self.total = total;
+        }
         self.values.clear();
         match constraint {
             Some(constraint) => {

@@ -81,114 +81,92 @@ impl Sample {
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     pub scores: Scores,
-    kept: Vec<Scored>,
+    kept: Vec<Candidate>,
 }
+
+/// A token that may be drawn, and its probability up to a factor.
+pub(super) type Candidate = (Scored, f32);
 
 impl Buffers {
     /// A token for `lane`; none if all have a probability of 0.
     fn draw(&mut self, logits: &[f32], lane: &Lane, config: &SampleConfig, key: &Key) -> Option<Choice> {
-        let values = (0u32..).zip(&self.scores.values);
-        let possible = values.filter(|(_, score)| **score > f32::NEG_INFINITY);
-        self.kept.clear();
-        self.kept
-            .extend(possible.map(|(token, &score)| Scored { score, token }));
-        truncate(&mut self.kept, config);
-        let weights = Weights::new(&self.kept, config.temperature);
-        let target = key.generator().random::<f64>() * self.kept.iter().map(|scored| weights.of(scored)).sum::<f64>();
+        let Self { scores, kept } = self;
+        weigh(&scores.values, config.temperature, kept);
+        truncate(kept, config);
+        let target = key.generator().random::<f64>() * mass(kept);
         let mut sum = 0.0;
-        let reached = |scored: &&Scored| {
-            sum += weights.of(scored);
+        let reached = |(_, weight): &&Candidate| {
+            sum += f64::from(*weight);
             sum > target
         };
         // Rounding may keep the sum below the target: then it is the last one's.
-        let Scored { score, token } = *self.kept.iter().find(reached).or(self.kept.last())?;
+        let (Scored { score, token }, _) = *kept.iter().find(reached).or(kept.last())?;
         Some(Choice {
             lane: 0,
             token,
-            log_probability: f64::from(logits[token as usize]) - self.scores.total,
-            score: lane.score + (f64::from(score) - self.scores.total),
+            log_probability: f64::from(logits[token as usize]) - scores.total,
+            score: lane.score + (f64::from(score) - scores.total),
         })
     }
 }
 
-/// Probabilities up to a factor, after the temperature.
-struct Weights {
-    most: f32,
-    scale: f32,
+/// The tokens that have a probability, with it.
+pub(super) fn weigh(scores: &[f32], temperature: f64, kept: &mut Vec<Candidate>) {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let scale = (1.0 / temperature) as f32;
+    let possible = (0u32..).zip(scores).filter(|(_, score)| **score > f32::NEG_INFINITY);
+    kept.clear();
+    kept.extend(possible.map(|(token, &score)| (Scored { score, token }, ((score - most) * scale).exp())));
 }
 
-impl Weights {
-    fn new(kept: &[Scored], temperature: f64) -> Self {
-        Self {
-            most: kept.iter().map(|scored| scored.score).fold(f32::NEG_INFINITY, f32::max),
-            scale: (1.0 / temperature) as f32,
-        }
-    }
-
-    fn of(&self, scored: &Scored) -> f64 {
-        f64::from(((scored.score - self.most) * self.scale).exp())
-    }
+fn mass(kept: &[Candidate]) -> f64 {
+    kept.iter().map(|(_, weight)| f64::from(*weight)).sum()
 }
 
-/// Keeps the `top_k` most probable tokens and of them the fewest that have a mass of `top_p` after the temperature.
-fn truncate(kept: &mut Vec<Scored>, config: &SampleConfig) {
+/// Keeps the `top_k` most probable tokens and of them the fewest that have a share of `top_p`.
+pub(super) fn truncate(kept: &mut Vec<Candidate>, config: &SampleConfig) {
     if let Some(count) = config.top_k.filter(|count| *count < kept.len()) {
-        kept.select_nth_unstable_by(count - 1, |a, b| b.cmp(a));
+        kept.select_nth_unstable_by(count - 1, |a, b| b.0.cmp(&a.0));
         kept.truncate(count);
     }
-    if let Some(mass) = config.top_p.filter(|mass| *mass < 1.0) {
-        let weights = Weights::new(kept, config.temperature);
-        let count = nucleus(kept, mass, |scored| weights.of(scored));
+    if let Some(share) = config.top_p.filter(|share| *share < 1.0) {
+        let count = nucleus(kept, share);
         kept.truncate(count);
     }
 }
 
-/// Moves the best tokens to the front and returns how many of them have the share `mass` of all weights. Only the part
-/// in which that happens is sorted.
-fn nucleus(kept: &mut [Scored], mass: f64, weight: impl Fn(&Scored) -> f64) -> usize {
-    let mut missing = mass * kept.iter().map(&weight).sum::<f64>();
-    let (mut count, mut size) = (0, 32);
-    while count < kept.len() {
-        let rest = &mut kept[count..];
-        let size_now = rest.len().min(size);
-        if size_now < rest.len() {
-            rest.select_nth_unstable_by(size_now - 1, |a, b| b.cmp(a));
+/// Moves the most probable tokens to the front and returns how many of them first have `share` of the mass of all. The
+/// part in which that happens is halved until it is one token, which takes a time that grows as their number does.
+fn nucleus(kept: &mut [Candidate], share: f64) -> usize {
+    let mut missing = share * mass(kept);
+    let (mut low, mut high) = (0, kept.len());
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        kept[low..high].select_nth_unstable_by(middle - low, |a, b| b.0.cmp(&a.0));
+        let better = mass(&kept[low..middle]);
+        if better >= missing {
+            high = middle;
+        } else {
+            missing -= better;
+            low = middle;
         }
-        let part = &mut rest[..size_now];
-        let sum: f64 = part.iter().map(&weight).sum();
-        if sum >= missing {
-            part.sort_unstable_by(|a, b| b.cmp(a));
-            let within = part.iter().scan(0.0, |sum, scored| {
-                *sum += weight(scored);
-                Some(*sum)
-            });
-            return count + 1 + within.take_while(|sum| *sum < missing).count().min(size_now - 1);
-        }
-        missing -= sum;
-        count += size_now;
-        size *= 2;
     }
-    count
+    high
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn scored(scores: &[f32]) -> Vec<Scored> {
-        (0..)
-            .zip(scores)
-            .map(|(token, &score)| Scored { score, token })
-            .collect()
-    }
+    use std::cmp::Reverse;
 
     /// The tokens that are kept, the best first.
     fn check(scores: &[f32], config: &SampleConfig, expected: &[u32]) {
-        let mut kept = scored(scores);
+        let mut kept = Vec::new();
+        weigh(scores, config.temperature, &mut kept);
         truncate(&mut kept, config);
-        kept.sort_by(|a, b| b.cmp(a));
-        let tokens: Vec<u32> = kept.iter().map(|scored| scored.token).collect();
+        kept.sort_by_key(|candidate| Reverse(candidate.0));
+        let tokens: Vec<u32> = kept.iter().map(|(scored, _)| scored.token).collect();
         assert_eq!(tokens, expected);
     }
 
@@ -212,25 +190,24 @@ mod tests {
         // A low temperature leaves nearly all mass to the first.
         check(&probabilities, &config(None, Some(0.9), 0.1), &[1]);
         check(&[0.5; 4], &config(Some(2), None, 1.0), &[0, 1]);
+        check(&[f32::NEG_INFINITY; 2], &config(Some(1), Some(0.5), 1.0), &[]);
     }
 
     proptest! {
         #[test]
         fn the_nucleus_is_the_smallest_set_with_its_mass(
             scores in prop::collection::vec(-9f32..9.0, 1..200),
-            mass in 0.01f64..0.999,
+            share in 0.01f64..0.999,
         ) {
-            let mut kept = scored(&scores);
-            let weight = |scored: &Scored| f64::from(scored.score.exp());
-            let total: f64 = kept.iter().map(weight).sum();
-            let count = nucleus(&mut kept, mass, weight);
+            let mut kept = Vec::new();
+            weigh(&scores, 1.0, &mut kept);
+            let needed = share * mass(&kept);
+            let count = nucleus(&mut kept, share);
             let (front, rest) = kept.split_at_mut(count);
-            front.sort_by(|a, b| b.cmp(a));
-            let least = front[count - 1];
-            prop_assert!(rest.iter().all(|other| *other < least));
-            let sum = |part: &[Scored]| part.iter().map(weight).sum::<f64>() / total;
-            prop_assert!(sum(front) >= mass - 1e-9, "{} of {mass}", sum(front));
-            prop_assert!(sum(&front[..count - 1]) < mass + 1e-9, "{mass} without the last");
+            front.sort_by_key(|candidate| Reverse(candidate.0));
+            prop_assert!(rest.iter().all(|other| other.0 < front[count - 1].0));
+            prop_assert!(mass(front) >= needed * (1.0 - 1e-9), "{} of {needed}", mass(front));
+            prop_assert!(mass(&front[..count - 1]) < needed * (1.0 + 1e-9), "{needed} without the last");
         }
     }
 }

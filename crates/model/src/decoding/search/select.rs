@@ -1,4 +1,4 @@
-//! What a step asks of a row of logits: the logarithm of their exponentials' sum, and the best few without a sort.
+//! The best few of many scores, without a sort.
 
 use std::cmp::Ordering;
 use std::cmp::Reverse;
@@ -43,7 +43,7 @@ impl Selection {
         let mut least = f32::NEG_INFINITY;
         for (index, chunk) in scores.chunks(CHUNK).enumerate() {
             // After the first few chunks hardly one has anything to offer.
-            if largest(chunk) > least {
+            if chunk.iter().fold(false, |any, score| any | (*score > least)) {
                 least = self.offer(chunk, (index * CHUNK) as u32, count, least);
             }
         }
@@ -70,31 +70,6 @@ impl Selection {
     }
 }
 
-/// The largest of `values`, −∞ if there are none.
-fn largest(values: &[f32]) -> f32 {
-    let pick = |a: f32, b: f32| if b > a { b } else { a };
-    let mut most = [f32::NEG_INFINITY; 8];
-    let chunks = values.chunks_exact(8);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, pick);
-    for chunk in chunks {
-        for (most, value) in most.iter_mut().zip(chunk) {
-            *most = pick(*most, *value);
-        }
-    }
-    most.into_iter().fold(rest, pick)
-}
-
-/// ln Σ eˣ; none where it is no number or infinite, which is where a logit is NaN or ∞, or all are −∞.
-pub(super) fn log_sum_exp(logits: &[f32]) -> Option<f64> {
-    let most = largest(logits);
-    let sum: f64 = logits
-        .chunks(CHUNK)
-        .map(|chunk| f64::from(chunk.iter().map(|x| (x - most).exp()).sum::<f32>()))
-        .sum();
-    let result = f64::from(most) + sum.ln();
-    result.is_finite().then_some(result)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,22 +93,6 @@ mod tests {
             count in 1usize..40,
         ) {
             check(&scores, count);
-        }
-
-        #[test]
-        fn the_sum_is_that_of_wide_numbers(logits in prop::collection::vec(-30f32..30.0, 1..300)) {
-            let expected = logits.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
-            let found = log_sum_exp(&logits).unwrap();
-            prop_assert!((found - expected).abs() < 2e-6 * expected.abs().max(1.0), "{found} is not {expected}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_distribution_has_no_sum() {
-        let (nan, most, least) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
-        assert!(log_sum_exp(&[0.0, least]).is_some());
-        for logits in [[0.0, nan], [nan, nan], [0.0, most], [most, most], [least, least]] {
-            assert_eq!(log_sum_exp(&logits), None, "{logits:?}");
         }
     }
 }

@@ -13,19 +13,21 @@ use std::collections::HashMap;
 
 /// What an automaton of bytes may occupy, in bytes.
 const MEMORY: usize = 16 << 20;
-const STATES: usize = 1 << 16;
+/// The most tokens that are tried, over all states: some seconds.
+const TRIALS: usize = 1 << 28;
+/// The most steps that are found.
 const STEPS: usize = 1 << 23;
 
 type Bytes = DFA<Vec<u32>>;
 
 impl Constraint {
-    /// The texts that `pattern`, a regular expression without look-around at words, matches as a whole, however
-    /// `texts` spell them. `texts[t]` is the text of token t in UTF-8, which may be a part of a character; a token with
-    /// an empty text is not used, and so must it be for the end and other special tokens.
+    /// The texts that `pattern`, a regular expression without look-around at words, matches as a whole, however tokens
+    /// spell them. `texts[t]` is the text of token t in UTF-8, which may be a part of a character. Tokens with an empty
+    /// text are not used; the end and other special tokens must have one.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for a pattern that is none, or that the tokens cannot spell;
-    /// [`TooLarge`](ErrorKind::TooLarge) for one that needs more than some ten thousand states.
+    /// [`TooLarge`](ErrorKind::TooLarge) for one with too many states, which are some ten thousand for as many tokens.
     pub fn grammar<T: AsRef<[u8]>>(pattern: &str, texts: &[T]) -> Result<Self> {
         let bytes = automaton(pattern)?;
         let tokens = Tokens::new(texts);
@@ -44,7 +46,7 @@ impl Constraint {
                 found.push((token, number));
             });
             count += found.len();
-            if states.len() > STATES || count > STEPS {
+            if states.len() * tokens.sorted.len() > TRIALS || count > STEPS {
                 return Err(too_large(pattern));
             }
             steps.push(found);

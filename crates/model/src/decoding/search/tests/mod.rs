@@ -1,5 +1,6 @@
 //! Whole searches on small models.
 
+mod golden;
 mod toy;
 
 use super::hypothesis::normalized;
@@ -236,7 +237,8 @@ proptest! {
         repetition_penalty in 1f64..2.0,
     ) {
         let max_length = min_length + more;
-        check_answers(seed, &DecodingConfig { method, min_length, max_length, repetition_penalty, no_repeat_ngram }, None);
+        let config = DecodingConfig { method, min_length, max_length, repetition_penalty, no_repeat_ngram };
+        check_answers(seed, &config, None);
     }
 
     #[test]
@@ -249,7 +251,8 @@ proptest! {
     ) {
         let constraint = Constraint::list(&answers).unwrap();
         let max_length = constraint.shortest().max(3);
-        check_answers(seed, &DecodingConfig { min_length, no_repeat_ngram, ..config(method, max_length) }, Some(&constraint));
+        let config = DecodingConfig { min_length, no_repeat_ngram, ..config(method, max_length) };
+        check_answers(seed, &config, Some(&constraint));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! A small model made of random tables, and the search through all that it can say.
 
 use super::super::hypothesis::normalized;
-use super::super::select::log_sum_exp;
 use super::super::{Ending, Hypothesis, Stepper, Symbols};
 use rand::RngExt;
 use sensorium_data::random::Key;
+use sensorium_kernels::log_sum_exp;
 
 pub const END: u32 = 0;
 /// Begin, which no answer has.
@@ -61,7 +61,7 @@ impl Toy {
         let next = |&token: &u32| {
             let logits = self.logits(&history);
             history.push(token);
-            f64::from(logits[token as usize]) - log_sum_exp(&logits).unwrap()
+            f64::from(logits[token as usize]) - f64::from(log_sum_exp(&logits))
         };
         tokens.iter().map(next).collect()
     }
