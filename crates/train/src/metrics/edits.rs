@@ -48,8 +48,8 @@ pub fn character_edits(reference: &str, hypothesis: &str) -> EditCounts {
 /// Counts over any elements. Time grows with the product of the lengths, memory with the reference alone.
 ///
 /// Where several alignments have the fewest edits, the counts are those of the one that rapidfuzz and so jiwer find: equal
-/// ends are matched first; then, from the end, a deletion is taken before an insertion, and that before a pair. (For texts
-/// of thousands of words rapidfuzz divides the table, and may then split the same number of edits in another way.)
+/// ends are matched first; then, from the end, a deletion is taken before an insertion, and that before a pair. (For two
+/// texts of ten thousand words and more rapidfuzz divides the table, and may part the same number of edits in another way.)
 pub fn edits<T: Eq + Hash>(reference: impl Iterator<Item = T>, hypothesis: impl Iterator<Item = T>) -> EditCounts {
     let mut numbers = HashMap::new();
     let mut number = |element| {
