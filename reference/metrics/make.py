@@ -321,7 +321,7 @@ def tag_measures(truths, scores, weights):
     both = [label for label in positive if not truths[:, label].all()]
     return {
         "map": metrics.average_precision_score(truths[:, positive], scores[:, positive], average="macro"),
-        "micro_map": metrics.average_precision_score(truths, scores, average="micro"),
+        "micro_ap": metrics.average_precision_score(truths, scores, average="micro"),
         "auroc": metrics.roc_auc_score(truths[:, both], scores[:, both], average="macro"),
     }
 

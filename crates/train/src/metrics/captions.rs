@@ -9,8 +9,8 @@ const ENDINGS: [&str; 7] = ["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"];
 /// Penn Treebank, in rules of our own.
 ///
 /// - Lower case; ’ is an apostrophe.
-/// - Letters, digits and marks make words. An apostrophe, a hyphen, an underscore or a slash between them stays, and so does a full stop, a
-///   comma or a colon between digits.
+/// - Letters, digits and marks make words. An apostrophe, a hyphen, an underscore or a slash between them stays, and so does
+///   a full stop, a comma or a colon between digits. (Stanford's also keeps the full stops of `mr.` and `u.s.`)
 /// - `n't 's 'm 'd 're 've 'll` at a word's end are words of their own, and `cannot` is two.
 /// - All other punctuation goes, brackets too (which COCO means to remove, but its list has their names in capitals).
 /// - `& % # @ * /` and every symbol (currency, mathematics, emoji) are words. So is each Chinese ideograph.

@@ -50,8 +50,14 @@ pub fn close(found: f64, expected: f64) {
     );
 }
 
-/// Few different words, so that some are shared, beside punctuation, emoji, many scripts and control characters.
+/// Few different words, so that some are shared, beside punctuation, emoji, many scripts, control characters and long texts.
 pub fn hostile() -> impl Strategy<Value = String> {
     let words = prop::collection::vec("a|b|the|don't|dog's|3.5|-|,|\\.|👩‍👧|猫|é|ß|\n| ", 0..30);
-    prop_oneof![words.prop_map(|words| words.join(" ")), "\\PC{0,40}", any::<String>()]
+    let long = ("\\PC{1,3}", 0..200_usize).prop_map(|(word, times)| word.repeat(times));
+    prop_oneof![
+        words.prop_map(|words| words.join(" ")),
+        "\\PC{0,40}",
+        any::<String>(),
+        long
+    ]
 }

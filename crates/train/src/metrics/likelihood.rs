@@ -1,5 +1,6 @@
 //! Perplexity and bits per byte of language models.
 
+use super::Metrics;
 use std::ops::AddAssign;
 
 /// How likely a model finds some texts. Sums of rows give a corpus.
@@ -14,6 +15,15 @@ pub struct Likelihood {
 }
 
 impl Likelihood {
+    /// `perplexity` and `bits_per_byte`.
+    pub fn metrics(&self) -> Metrics {
+        let values = [
+            ("perplexity", self.perplexity()),
+            ("bits_per_byte", self.bits_per_byte()),
+        ];
+        values.map(|(name, value)| (name.to_string(), value)).into()
+    }
+
     /// exp of the mean loss of a token. Depends on the tokeniser.
     pub fn perplexity(&self) -> f64 {
         (self.nats / self.tokens.max(1) as f64).exp()
@@ -41,8 +51,9 @@ mod tests {
 
     fn check(nats: f64, tokens: u64, bytes: u64, perplexity: f64, bits_per_byte: f64) {
         let likelihood = Likelihood { nats, tokens, bytes };
-        close(likelihood.perplexity(), perplexity);
-        close(likelihood.bits_per_byte(), bits_per_byte);
+        let metrics = likelihood.metrics();
+        close(metrics["perplexity"], perplexity);
+        close(metrics["bits_per_byte"], bits_per_byte);
     }
 
     #[test]

@@ -9,9 +9,9 @@ const ALPHA: f64 = 0.9;
 /// The most that a scrambled order costs.
 const GAMMA: f64 = 0.5;
 
-/// METEOR of one row in 0..1 when words match only by being equal but for capitals: the best over the references. Equals
-/// NLTK's `meteor_score` without stemmer and WordNet. Texts are cut at white space; a set's score is the mean over its
-/// rows. Full METEOR is never lower, so this is not to be compared with it.
+/// METEOR of one row in 0..1 when only words match that are equal but for capitals: the best over the references. Equals
+/// NLTK's `meteor_score` without stemmer and WordNet, and is not to be compared with full METEOR. Texts are cut at white
+/// space; a set's score is the mean over its rows.
 pub fn meteor_exact(hypothesis: &str, references: &[impl AsRef<str>]) -> f64 {
     let hypothesis = hypothesis.to_lowercase();
     let one = |reference: &str| single(&hypothesis, &reference.to_lowercase());

@@ -2,8 +2,8 @@
 
 use super::Metrics;
 
-/// The rank of the candidate at `target`, from one. Candidates with the same score stand before it, so that a model which
-/// cannot tell them apart gains nothing; a score that is no number is worse than all others.
+/// The rank of the candidate at `target`, a place in `scores`, from one. Candidates with the same score stand before it, so
+/// that a model which cannot tell them apart gains nothing; a score that is no number is worse than all others.
 pub fn rank(scores: &[f64], target: usize) -> usize {
     let known = |score: f64| if score.is_nan() { f64::NEG_INFINITY } else { score };
     let own = known(scores[target]);

@@ -3,7 +3,7 @@
 use super::{Intervals, Metrics};
 use rand::RngExt;
 use sensorium_data::random::Key;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 const RESAMPLES: u64 = 1000;
@@ -50,15 +50,19 @@ pub fn resample_rows<T: Copy>(groups: &[Vec<T>], key: &Key, measure: impl Fn(&[T
     })
 }
 
-/// [`resample`] for measures that weigh rows, such as [`Tagging`](super::Tagging)'s: `groups` holds the group of each row,
-/// counted from zero, and `measure` is given how often each row was drawn.
+/// [`resample`] for measures that weigh rows, such as [`Tagging`](super::Tagging)'s: `groups` holds the group of each row, by
+/// any number, and `measure` is given how often each row was drawn.
 pub fn resample_weights(groups: &[usize], key: &Key, measure: impl Fn(&[u32]) -> Metrics) -> Intervals {
-    let count = groups.iter().max().map_or(0, |last| last + 1);
-    let mut times = vec![0; count];
-    resample(count, key, |drawn| {
+    let distinct: Vec<usize> = groups.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let places: Vec<usize> = groups
+        .iter()
+        .map(|group| distinct.partition_point(|other| other < group))
+        .collect();
+    let mut times = vec![0; distinct.len()];
+    resample(distinct.len(), key, |drawn| {
         times.fill(0);
         drawn.iter().for_each(|&group| times[group] += 1);
-        let weights: Vec<u32> = groups.iter().map(|&group| times[group]).collect();
+        let weights: Vec<u32> = places.iter().map(|&group| times[group]).collect();
         measure(&weights)
     })
 }
@@ -111,6 +115,7 @@ mod tests {
     fn all_forms_draw_the_same_groups() {
         let values: Vec<f64> = (0..40).map(|row| f64::from(row * row % 17)).collect();
         let groups: Vec<usize> = (0..40).map(|row| row % 8).collect();
+        let far: Vec<usize> = groups.iter().map(|group| group * 1_000_000_000).collect();
         let of = |group: usize| (0..40).filter(move |row| row % 8 == group);
         let rows: Vec<Vec<f64>> = (0..8).map(|group| of(group).map(|row| values[row]).collect()).collect();
         let mut sums = vec![Mean::default(); 8];
@@ -120,7 +125,7 @@ mod tests {
         let by_rows = resample_rows(&rows, &key, |rows| {
             named("mean", rows.iter().sum::<f64>() / rows.len() as f64)
         });
-        let by_weights = resample_weights(&groups, &key, |weights| {
+        let by_weights = resample_weights(&far, &key, |weights| {
             let sum: f64 = values
                 .iter()
                 .zip(weights)

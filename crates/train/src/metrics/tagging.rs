@@ -1,5 +1,6 @@
 //! Measures of several labels at once: average precision, AUROC and F1.
 
+use super::Metrics;
 use std::ops::AddAssign;
 
 /// The scores and truths of a set of rows × labels, ordered once, so that resamples of the rows cost no more than one look
@@ -22,6 +23,19 @@ impl Tagging {
             labels: (0..count).map(|label| Ranking::new(entries(label))).collect(),
             together: Ranking::new((0..count).flat_map(entries)),
         }
+    }
+
+    /// `map`, `micro_ap` and `auroc` where they have a value.
+    pub fn metrics(&self, weights: &[u32]) -> Metrics {
+        let values = [
+            ("map", self.mean_average_precision(weights)),
+            ("micro_ap", self.micro_average_precision(weights)),
+            ("auroc", self.macro_auroc(weights)),
+        ];
+        let known = values
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_string(), value?)));
+        known.collect()
     }
 
     /// mAP in 0..=1: the mean of [average precision](Ranking::average_precision) over the labels that have a positive row.
@@ -129,6 +143,12 @@ impl TagCounts {
         }
     }
 
+    /// `micro_f1` and `macro_f1`.
+    pub fn metrics(&self) -> Metrics {
+        let values = [("micro_f1", self.micro_f1()), ("macro_f1", self.macro_f1())];
+        values.map(|(name, value)| (name.to_string(), value)).into()
+    }
+
     /// The F1 of all labels together, in 0..=1; zero where nothing is given or true.
     pub fn micro_f1(&self) -> f64 {
         let sum = |place: usize| self.counts.iter().map(|counts| u64::from(counts[place])).sum();
@@ -177,31 +197,27 @@ mod tests {
             let ones = vec![1; scores.len()];
             let drawn: Vec<u32> = counts(&case["drawn"]).into_iter().map(|count| count as u32).collect();
             for (weights, expected) in [(&ones, &case["all"]), (&drawn, &case["resampled"])] {
-                close(
-                    tagging.mean_average_precision(weights).unwrap(),
-                    number(&expected["map"]),
-                );
-                close(
-                    tagging.micro_average_precision(weights).unwrap(),
-                    number(&expected["micro_map"]),
-                );
-                close(tagging.macro_auroc(weights).unwrap(), number(&expected["auroc"]));
+                let found = tagging.metrics(weights);
+                assert_eq!(found.len(), 3);
+                found
+                    .into_iter()
+                    .for_each(|(name, value)| close(value, number(&expected[name])));
             }
             let mut sum = TagCounts::default();
             for (scores, truths) in scores.iter().zip(&truths) {
                 sum += &TagCounts::new(scores, truths, 0.5);
             }
-            close(sum.micro_f1(), number(&case["micro_f1"]));
-            close(sum.macro_f1(), number(&case["macro_f1"]));
+            sum.metrics()
+                .into_iter()
+                .for_each(|(name, value)| close(value, number(&case[name])));
         }
     }
 
     #[test]
     fn what_cannot_be_measured_has_no_value() {
         let negative = Tagging::new(&[vec![0.5], vec![f64::NAN]], &[vec![false], vec![false]]);
-        assert_eq!(negative.mean_average_precision(&[1, 1]), None);
-        assert_eq!(negative.macro_auroc(&[1, 1]), None);
-        assert_eq!(Tagging::new(&[], &[]).micro_average_precision(&[]), None);
+        assert!(negative.metrics(&[1, 1]).is_empty());
+        assert!(Tagging::new(&[], &[]).metrics(&[]).is_empty());
         assert_eq!(TagCounts::default().macro_f1(), 0.0);
     }
 

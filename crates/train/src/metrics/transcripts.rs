@@ -8,17 +8,17 @@ use unicode_normalization::UnicodeNormalization;
 /// (Unicode's categories P) becomes a space. Symbols, accents and numbers stay as they are. Give both the reference and
 /// the hypothesis in this form, or neither.
 pub fn plain_transcript(text: &str) -> String {
-    let lower: String = text.nfkc().flat_map(char::to_lowercase).collect();
+    let lower = text.nfkc().collect::<String>().to_lowercase();
     let spoken = lower
-        .nfkc()
+        .chars()
         .filter(|character| !matches!(character, '\'' | '’' | '‘' | 'ʼ'));
-    let spaced: String = spoken
-        .map(|character| match character.is_punctuation() || is_space(character) {
-            true => ' ',
-            false => character,
-        })
-        .collect();
-    words(&spaced).collect::<Vec<_>>().join(" ")
+    let spaced = spoken.map(|character| match character.is_punctuation() || is_space(character) {
+        true => ' ',
+        false => character,
+    });
+    // Once more, for what a sign parted may be one character now.
+    let composed: String = spaced.nfkc().collect();
+    words(&composed).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -39,6 +39,7 @@ mod tests {
         check("你好，世界。", "你好 世界");
         check("e\u{301}te\u{301} हिन्दी।", "été हिन्दी");
         check("…", "");
+        check("e'\u{301} ΛΌΓΟΣ", "é λόγος");
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! The official score of visual question answering (Antol et al. 2015, and its evaluation program for VQA 2.0).
 
-/// Words that the normal form of an answer writes with apostrophes. One that lacks exactly one of them is completed; the
-/// program's list does so for every word but the last, which it takes the apostrophe from.
+/// Words that the normal form of an answer writes with all their apostrophes; one that lacks exactly one of them is
+/// completed. This rule makes the official program's list, but for `somebody'd`, which loses its apostrophe.
 const CONTRACTIONS: &str = "'ow's'at 'twas ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't \
     hadn't've hasn't haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't \
     mightn't've must've mustn't needn't not've o'clock oughtn't shan't she'd've should've shouldn't shouldn't've \
