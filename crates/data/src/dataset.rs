@@ -57,6 +57,17 @@ pub struct Dataset {
     inputs: Vec<InputColumn>,
     outputs: Vec<OutputColumn>,
     cache: Arc<FeatureCache>,
+    /// What is changed of the clips of a video input.
+    clips: Option<(String, ClipControl)>,
+}
+
+/// What a control of a video takes away.
+#[derive(Debug, Clone)]
+pub enum ClipControl {
+    /// All frames but the middle one, which stands in their places.
+    Motion,
+    /// The order of the frames, which is drawn anew.
+    Order(Key),
 }
 
 impl Dataset {
@@ -68,6 +79,15 @@ impl Dataset {
             inputs,
             outputs,
             cache: Arc::new(FeatureCache::in_memory(0)),
+            clips: None,
+        }
+    }
+
+    /// The same rows, of which `control` takes something away from the videos of the input `input`.
+    pub fn with_clip_control(&self, input: &str, control: ClipControl) -> Self {
+        Self {
+            clips: Some((input.to_string(), control)),
+            ..self.with_samples(self.samples.clone())
         }
     }
 
@@ -85,6 +105,7 @@ impl Dataset {
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
             cache: self.cache.clone(),
+            clips: None,
         }
     }
 
@@ -202,7 +223,15 @@ impl Dataset {
 
     fn medium(&self, input: &InputColumn, value: &Value) -> Result<Medium> {
         let identity = identity(value);
-        let feature = self.cache.prepare(input, &identity, value, &self.root)?;
+        let mut feature = self.cache.prepare(input, &identity, value, &self.root)?;
+        if let (Some((name, control)), Feature::Video(clip)) = (&self.clips, &*feature)
+            && *name == input.name
+        {
+            feature = Arc::new(Feature::Video(match control {
+                ClipControl::Motion => clip.still(),
+                ClipControl::Order(key) => clip.reordered(&key.with(&identity)),
+            }));
+        }
         Ok(Medium { identity, feature })
     }
 

@@ -30,7 +30,7 @@ mod targets;
 mod testing;
 
 pub use cache::FeatureCache;
-pub use dataset::{Batch, Dataset, Draw, InputBatch, InputColumn};
+pub use dataset::{Batch, ClipControl, Dataset, Draw, InputBatch, InputColumn};
 pub use error::{DataError, ErrorKind, Result};
 pub use home::Home;
 pub use loader::{Loader, Prepared};

@@ -51,7 +51,7 @@ impl FromStr for Split {
     untagged,
     deny_unknown_fields,
     expecting = "expected { column = \"NAME\" } or { train = 0.9, validation = 0.05, test = 0.05, \
-                 group = \"NAME\" } (group may be left out)"
+                 group = \"NAME\" } (group may be left out) or { hold_out = \"NAME\", values = [\"VALUE\"] }"
 )]
 pub enum SplitConfig {
     /// The manifest says it itself.
@@ -76,6 +76,24 @@ pub enum SplitConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
+    /// What the model has never seen measures it: rows with some values of a column are the test split.
+    HoldOut {
+        /// The column; rows without a value in it are left out of all splits.
+        hold_out: String,
+        /// The values that only the test split has.
+        values: Vec<String>,
+        /// The fraction of the other groups that choose the best checkpoint.
+        #[serde(default = "default_validation")]
+        #[schemars(range(min = 0.0, max = 0.9))]
+        validation: f64,
+        /// The column whose equal values stay together. Without it every row is drawn alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+}
+
+fn default_validation() -> f64 {
+    0.05
 }
 
 impl Default for SplitConfig {
@@ -143,6 +161,11 @@ enum Rule {
         group: Option<String>,
         key: Key,
     },
+    HoldOut {
+        column: String,
+        values: Vec<String>,
+        rest: Box<Rule>,
+    },
 }
 
 impl Divider {
@@ -162,16 +185,27 @@ impl Divider {
                 group: group.clone(),
                 key: Key::new(seed).with("split"),
             },
+            SplitConfig::HoldOut {
+                hold_out,
+                values,
+                validation,
+                group,
+            } => Rule::HoldOut {
+                column: hold_out.clone(),
+                values: values.clone(),
+                rest: Box::new(Rule::Ratio {
+                    fractions: Fractions::new(1.0 - validation, *validation, 0.0)?,
+                    group: group.clone(),
+                    key: Key::new(seed).with("split"),
+                }),
+            },
         };
         Ok(Self { rule })
     }
 
     /// None for a row whose split column holds another word, or nothing.
     pub fn assign(&self, sample: &Sample) -> Option<Split> {
-        match &self.rule {
-            Rule::Column(column) => sample.get(column).label()?.parse().ok(),
-            Rule::Ratio { fractions, group, key } => Some(fractions.draw(&group_key(key, sample, group.as_deref()))),
-        }
+        self.rule.assign(sample)
     }
 
     /// The column that rows are divided by.
@@ -179,6 +213,20 @@ impl Divider {
         match &self.rule {
             Rule::Column(column) => Some(column),
             Rule::Ratio { group, .. } => group.as_deref(),
+            Rule::HoldOut { column, .. } => Some(column),
+        }
+    }
+}
+
+impl Rule {
+    fn assign(&self, sample: &Sample) -> Option<Split> {
+        match self {
+            Self::Column(column) => sample.get(column).label()?.parse().ok(),
+            Self::Ratio { fractions, group, key } => Some(fractions.draw(&group_key(key, sample, group.as_deref()))),
+            Self::HoldOut { column, values, rest } => match values.contains(&sample.get(column).label()?) {
+                true => Some(Split::Test),
+                false => rest.assign(sample),
+            },
         }
     }
 }
@@ -316,6 +364,22 @@ mod tests {
             test,
             group: group.map(String::from),
         }
+    }
+
+    #[test]
+    fn held_out_values_are_the_test_split_and_no_value_is_none() {
+        let values = ["red", "blue", "green", "blue"].map(|value| Value::Text(value.into()));
+        let values = [&values[..], &[Value::Absent]].concat();
+        let config = SplitConfig::HoldOut {
+            hold_out: "color".into(),
+            values: vec!["blue".into()],
+            validation: 0.0,
+            group: None,
+        };
+        let splits = split(&samples("color", &values), &config, 1).unwrap();
+        assert_eq!(splits.test, [1, 3]);
+        assert_eq!(splits.train, [0, 2]);
+        assert_eq!(splits.other, [4]);
     }
 
     #[test]

@@ -174,6 +174,11 @@ impl Model {
         }
     }
 
+    /// Whether the input is encoded: one that is only read as it stands is not.
+    pub fn encodes(&self, input: &str) -> bool {
+        self.inputs.get(input).is_some()
+    }
+
     pub fn tasks(&self) -> &Named<Task> {
         &self.outputs
     }

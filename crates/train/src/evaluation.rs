@@ -6,7 +6,7 @@ use crate::quarantine::Quarantine;
 use crate::score::{Scores, Scoring};
 use rand::seq::SliceRandom;
 use sensorium_data::random::Key;
-use sensorium_data::{Dataset, Sample, Value, files};
+use sensorium_data::{ClipControl, Dataset, Modality, Value, files};
 use sensorium_model::{Pipeline, RunDirectory};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -76,8 +76,7 @@ impl Request<'_> {
         quarantine.add(scores.failed.iter().cloned())?;
         let mut evaluation = self.summarise(run, &scores);
         for control in self.control_list() {
-            let samples = control.apply(self.dataset.samples(), self.indices, self.pipeline, self.seed);
-            let dataset = Arc::new(self.dataset.with_samples(samples));
+            let dataset = Arc::new(control.apply(self));
             let name = control.name();
             let Some(scores) = self.score(&dataset, &name, progress) else {
                 return Ok(None);
@@ -150,17 +149,26 @@ impl Request<'_> {
     }
 
     fn control_list(&self) -> Vec<Control> {
-        let names: Vec<String> = self.pipeline.inputs().iter().map(|input| input.name.clone()).collect();
-        let without = (1..(1usize << names.len()) - 1).map(|set| {
+        let names = self.pipeline.inputs().iter().map(|input| input.name.clone());
+        let names: Vec<String> = names.filter(|name| self.pipeline.model().encodes(name)).collect();
+        let without = (1..(1usize << names.len()).saturating_sub(1)).map(|set| {
             let chosen = names.iter().enumerate().filter(|(index, _)| set >> index & 1 == 1);
             Control::Without(chosen.map(|(_, name)| name.clone()).collect())
         });
         let shuffled = names.iter().cloned().map(Control::Shuffled);
+        let videos = self.pipeline.inputs().iter();
+        let videos = videos.filter(|input| input.processor.modality() == Modality::Video);
+        let clips = videos
+            .flat_map(|input| [Control::SingleFrame, Control::ShuffledFrames].map(|kind| kind(input.name.clone())));
         match (self.controls, names.len()) {
-            (Controls::None, _) => Vec::new(),
-            (_, 1) => shuffled.collect(),
-            (Controls::Each, _) => without.filter(Control::is_single).chain(shuffled).collect(),
-            (Controls::Ablate, _) => without.chain(shuffled).collect(),
+            (Controls::None, _) | (_, 0) => Vec::new(),
+            (_, 1) => shuffled.chain(clips).collect(),
+            (Controls::Each, _) => without
+                .filter(Control::is_single)
+                .chain(shuffled)
+                .chain(clips)
+                .collect(),
+            (Controls::Ablate, _) => without.chain(shuffled).chain(clips).collect(),
         }
     }
 }
@@ -169,6 +177,10 @@ impl Request<'_> {
 enum Control {
     Without(Vec<String>),
     Shuffled(String),
+    /// One frame of a video stands for all.
+    SingleFrame(String),
+    /// The frames of a video stand in another order.
+    ShuffledFrames(String),
 }
 
 impl Control {
@@ -176,6 +188,8 @@ impl Control {
         match self {
             Self::Without(inputs) => format!("without:{}", inputs.join("+")),
             Self::Shuffled(input) => format!("shuffled:{input}"),
+            Self::SingleFrame(input) => format!("single_frame:{input}"),
+            Self::ShuffledFrames(input) => format!("shuffled_frames:{input}"),
         }
     }
 
@@ -183,10 +197,12 @@ impl Control {
         matches!(self, Self::Without(inputs) if inputs.len() == 1)
     }
 
-    /// The samples with the control's inputs withheld, or exchanged among the rows at `indices`.
-    fn apply(&self, samples: &[Sample], indices: &[usize], pipeline: &Pipeline, seed: u64) -> Vec<Sample> {
-        let column = |name: &String| pipeline.description.inputs[name].clone();
-        let mut changed = samples.to_vec();
+    /// The rows with the control's inputs withheld, exchanged among those that are measured, or taken apart.
+    fn apply(&self, request: &Request) -> Dataset {
+        let Request { dataset, indices, .. } = request;
+        let column = |name: &String| request.pipeline.description.inputs[name].clone();
+        let key = Key::new(request.seed);
+        let mut changed = dataset.samples().to_vec();
         match self {
             Self::Without(inputs) => {
                 for (&index, input) in indices.iter().flat_map(|i| inputs.iter().map(move |n| (i, n))) {
@@ -196,14 +212,18 @@ impl Control {
             Self::Shuffled(input) => {
                 let column = column(input);
                 let mut from = indices.to_vec();
-                from.shuffle(&mut Key::new(seed).with("shuffled").with(input).generator());
+                from.shuffle(&mut key.with("shuffled").with(input).generator());
                 for (&to, &from) in indices.iter().zip(&from) {
-                    let value = samples[from].get(&column).clone();
+                    let value = dataset.samples()[from].get(&column).clone();
                     changed[to].values.insert(column.clone(), value);
                 }
             }
+            Self::SingleFrame(input) => return dataset.with_clip_control(input, ClipControl::Motion),
+            Self::ShuffledFrames(input) => {
+                return dataset.with_clip_control(input, ClipControl::Order(key.with("frames")));
+            }
         }
-        changed
+        dataset.with_samples(changed)
     }
 }
 

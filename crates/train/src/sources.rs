@@ -8,6 +8,7 @@ use sensorium_data::manifest::{Mix, MixSource};
 use sensorium_data::split::{SplitConfig, Splits, split};
 use sensorium_data::{Home, Manifest, TrainingStream, storage};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One set, or several of which an epoch has rows in proportion to their weights.
@@ -34,6 +35,9 @@ pub struct Source {
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub weight: f64,
+    /// Columns of this set by the names that they have in the others, such as `{ caption = "label" }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
 }
 
 fn default_weight() -> f64 {
@@ -58,10 +62,11 @@ impl Sources {
             Self::One(name) => Ok((Manifest::open(&locate(name, folder, home, progress)?)?, None)),
             Self::Several(sources) => {
                 let mut opened = Vec::new();
-                for Source { manifest, weight } in sources {
+                for source in sources {
+                    let path = locate(&source.manifest, folder, home, progress)?;
                     opened.push(MixSource {
-                        manifest: Manifest::open(&locate(manifest, folder, home, progress)?)?,
-                        weight: *weight,
+                        manifest: source.rename(Manifest::open(&path)?)?,
+                        weight: source.weight,
                     });
                 }
                 let (manifest, mix) = Mix::join(opened)?;
@@ -81,6 +86,30 @@ impl Sources {
                 *name = absolute(&folder.join(&*name));
             }
         }
+    }
+}
+
+impl Source {
+    /// The rows with their columns called as the recipe calls them.
+    fn rename(&self, mut manifest: Manifest) -> Result<Manifest> {
+        for (name, column) in &self.columns {
+            if !manifest.columns.contains(column) {
+                let known = manifest.columns.join(", ");
+                return Err(TrainError::Recipe(format!(
+                    "data.manifest: `{}` has no column `{column}` to be called `{name}`; its columns are {known}",
+                    self.manifest
+                )));
+            }
+            for sample in &mut manifest.samples {
+                if let Some(value) = sample.values.get(column).cloned() {
+                    sample.values.insert(name.clone(), value);
+                }
+            }
+            if !manifest.columns.contains(name) {
+                manifest.columns.push(name.clone());
+            }
+        }
+        Ok(manifest)
     }
 }
 

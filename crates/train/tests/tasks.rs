@@ -88,7 +88,10 @@ fn train(inputs: &str, output: &str) -> (Evaluation, Vec<Option<Answer>>) {
         interrupt: &AtomicBool::new(false),
     };
     let (evaluation, scores) = request.run(&run, &mut |_| {}).unwrap().unwrap();
-    let answers = scores.rows.iter().map(|row| Some(row.answers.get("answer")?.value.clone()));
+    let answers = scores
+        .rows
+        .iter()
+        .map(|row| Some(row.answers.get("answer")?.value.clone()));
     (evaluation, answers.collect())
 }
 
@@ -96,7 +99,11 @@ fn train(inputs: &str, output: &str) -> (Evaluation, Vec<Option<Answer>>) {
 fn check(inputs: &str, output: &str, metric: &str, expected: f64) -> Vec<Option<Answer>> {
     let (evaluation, answers) = train(inputs, output);
     let found = evaluation.metrics["answer"][metric];
-    assert!((found - expected).abs() < 0.1 * expected.max(1.0), "{output}: {:?}", evaluation.metrics);
+    assert!(
+        (found - expected).abs() < 0.1 * expected.max(1.0),
+        "{output}: {:?}",
+        evaluation.metrics
+    );
     for (control, outputs) in &evaluation.controls {
         let shuffled = outputs["answer"][metric];
         assert!((shuffled - expected).abs() > 0.1, "{output}: {control} has {outputs:?}");
@@ -109,9 +116,12 @@ fn tags_are_learnt_with_every_loss() {
     for loss in ["binary_cross_entropy", "focal", "asymmetric"] {
         let output = format!("task = \"tag\"\ncolumn = \"tags\"\nloss = {{ kind = \"{loss}\" }}");
         let answers = check(IMAGE, &output, "map", 1.0);
-        assert_eq!(answers[0], Some(Answer::List(vec!["red".into(), "lying".into()])).filter(|_| {
-            matches!(&answers[0], Some(Answer::List(tags)) if tags[0] == "red")
-        }).or(Some(Answer::List(vec!["lying".into(), "red".into()]))));
+        assert_eq!(
+            answers[0],
+            Some(Answer::List(vec!["red".into(), "lying".into()]))
+                .filter(|_| { matches!(&answers[0], Some(Answer::List(tags)) if tags[0] == "red") })
+                .or(Some(Answer::List(vec!["lying".into(), "red".into()])))
+        );
     }
 }
 
@@ -129,7 +139,10 @@ fn captions_are_written_by_every_decoder_and_search() {
         r#"{ kind = "transformer", width = 32, layers = 1, heads = 2, dropout = 0.0 }"#,
         r#"{ kind = "gru", width = 32, dropout = 0.0 }"#,
     ];
-    let methods = [r#"{ kind = "greedy" }"#, r#"{ kind = "beam", width = 3, length_penalty = 0.6 }"#];
+    let methods = [
+        r#"{ kind = "greedy" }"#,
+        r#"{ kind = "beam", width = 3, length_penalty = 0.6 }"#,
+    ];
     for decoder in decoders {
         for method in methods {
             let output = format!(

@@ -236,7 +236,9 @@ fn split_sizes(splits: &[Option<Split>], good: &[bool]) -> BTreeMap<String, usiz
 fn roles(manifest: &Manifest, split: Option<&SplitConfig>) -> Vec<Column> {
     match split {
         Some(SplitConfig::Column { column }) => columns(manifest, Some(column), None),
-        Some(SplitConfig::Ratio { group, .. }) => columns(manifest, Some("split"), group.as_deref()),
+        Some(SplitConfig::Ratio { group, .. } | SplitConfig::HoldOut { group, .. }) => {
+            columns(manifest, Some("split"), group.as_deref())
+        }
         None => columns(manifest, Some("split"), None),
     }
 }

@@ -98,7 +98,7 @@ impl TaskConfig {
     pub fn metric_names(&self) -> &'static [&'static str] {
         match self {
             Self::Classify(_) => &["accuracy", "macro_f1"],
-            Self::Tag(_) => &["map", "auroc", "micro_f1", "macro_f1"],
+            Self::Tag(_) => &["map", "micro_ap", "auroc", "micro_f1", "macro_f1"],
             Self::Regress(_) => &["mae", "rmse", "r2", "pearson", "spearman"],
             Self::Generate(_) => &[
                 "cider",

@@ -1,6 +1,6 @@
 //! Language models: how likely they find the texts.
 
-use super::{Measure, named, sum};
+use super::{Measure, sum};
 use crate::metrics::{Likelihood, Metrics};
 use crate::score::ScoredRow;
 
@@ -24,7 +24,6 @@ impl Predicted {
 
 impl Measure for Predicted {
     fn metrics(&self, weights: &[u32]) -> Metrics {
-        let sum = sum(&self.0, weights);
-        named([("perplexity", sum.perplexity()), ("bits_per_byte", sum.bits_per_byte())])
+        sum(&self.0, weights).metrics()
     }
 }

@@ -65,15 +65,8 @@ impl Measure for Tagged {
         let counts = sum(&self.counts, weights);
         let known = weights.iter().zip(&self.known).filter(|(_, known)| **known);
         let weights: Vec<u32> = known.map(|(weight, _)| *weight).collect();
-        let values = [
-            ("map", self.tagging.mean_average_precision(&weights)),
-            ("auroc", self.tagging.macro_auroc(&weights)),
-            ("micro_f1", Some(counts.micro_f1())),
-            ("macro_f1", Some(counts.macro_f1())),
-        ];
-        let known = values
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_string(), value?)));
-        known.collect()
+        let mut metrics = self.tagging.metrics(&weights);
+        metrics.extend(counts.metrics());
+        metrics
     }
 }

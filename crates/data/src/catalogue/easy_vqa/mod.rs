@@ -13,8 +13,9 @@ use super::{Entry, Progress, packages};
 use crate::random::Key;
 use crate::split::{Fractions, Split};
 use crate::{DataError, ErrorKind, Result, files};
+use facts::Facts;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const PACKAGES: [Package; 1] = [Package {
@@ -34,7 +35,7 @@ pub(super) const ENTRY: Entry = Entry {
     tasks: &["visual question answering"],
     source: "Python package easy-vqa 1.0",
     packages: &PACKAGES,
-    version: "",
+    version: "easy-vqa-2",
     build,
 };
 
@@ -52,8 +53,26 @@ fn build(packages: &[PathBuf], folder: &Path, progress: &mut dyn FnMut(Progress)
 }
 
 fn write(folder: &Path, asked: Vec<Asked>) -> Result<()> {
-    let rows: Vec<Row> = asked.into_iter().map(Row::new).collect::<Result<_>>()?;
+    let pairs = pairs(&asked);
+    let row = |asked: Asked| Row::new(pairs.get(&asked.scene()).cloned(), asked);
+    let rows: Vec<Row> = asked.into_iter().map(row).collect::<Result<_>>()?;
     write_rows(folder, rows)
+}
+
+/// The colour and the shape of each picture by its scene, where the questions about it tell both.
+fn pairs(asked: &[Asked]) -> BTreeMap<String, String> {
+    let mut scenes: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
+    for one in asked {
+        scenes
+            .entry(one.scene())
+            .or_default()
+            .push((&one.question, &one.answer));
+    }
+    let pair = |(scene, turns)| {
+        let Facts { colour, shape } = Facts::known(turns)?;
+        Some((scene, format!("{colour} {shape}")))
+    };
+    scenes.into_iter().filter_map(pair).collect()
 }
 
 /// A line of the table. `scene` tells apart the pictures of the package's two parts.
@@ -64,11 +83,15 @@ struct Row {
     answer: String,
     split: Split,
     scene: String,
+    /// Such as `red circle`, where the questions about the picture tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pair: Option<String>,
 }
 
 impl Row {
-    fn new(asked: Asked) -> Result<Self> {
+    fn new(pair: Option<String>, asked: Asked) -> Result<Self> {
         Ok(Self {
+            pair,
             image: asked.image(),
             split: asked.split()?,
             scene: asked.scene(),

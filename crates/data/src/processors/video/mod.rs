@@ -19,6 +19,7 @@ use super::image::{self, CHANNELS, Picture};
 use crate::random::Key;
 use crate::{DataError, Result};
 use format::{Container, Format};
+use rand::seq::SliceRandom;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,24 @@ pub struct Clip {
     pub timestamps: Vec<f32>,
     /// How much of the video was looked at, in seconds.
     pub duration: f32,
+}
+
+impl Clip {
+    /// The same clip with its middle frame in the place of every frame: what can be seen without motion.
+    pub fn still(&self) -> Self {
+        let middle = self.frames[self.frames.len() / 2].clone();
+        Self {
+            frames: vec![middle; self.frames.len()],
+            ..self.clone()
+        }
+    }
+
+    /// The same frames in another order, drawn by `key`: what can be seen without the order.
+    pub fn reordered(&self, key: &Key) -> Self {
+        let mut clip = self.clone();
+        clip.frames.shuffle(&mut key.generator());
+        clip
+    }
 }
 
 /// Several clips padded to one length.
