@@ -1,6 +1,7 @@
 //! Models: the common token representation, encoders, fusion, tasks, checkpoints and the prediction pipeline.
 
 pub mod checkpoint;
+pub mod decoding;
 mod device;
 mod encoder;
 mod error;

@@ -1,0 +1,3 @@
+//! From probabilities to tokens: n-gram language models and the decoding of connectionist temporal classification.
+
+pub mod ngram;
