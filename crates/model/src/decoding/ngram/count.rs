@@ -122,12 +122,25 @@ fn sorted(tokens: &[u32], order: usize) -> impl Iterator<Item = u32> {
         u64::from(tokens[start]) << 32 | second
     };
     let mut positions: Vec<(u64, u32)> = (0..tokens.len()).map(|start| (key(start), start as u32)).collect();
-    let rest = |start: u32| longest(tokens, start, order).get(2..).unwrap_or(&[]);
-    positions.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
-        Ordering::Equal => rest(a.1).cmp(rest(b.1)),
-        other => other,
+    positions.sort_unstable_by(|a, b| {
+        let rest = || compare(tokens, a.1 as usize, b.1 as usize, order);
+        a.0.cmp(&b.0).then_with(rest)
     });
     positions.into_iter().map(|(_, start)| start)
+}
+
+/// Compares the longest n-grams of two positions.
+fn compare(tokens: &[u32], a: usize, b: usize, order: usize) -> Ordering {
+    for offset in 0..order {
+        let (left, right) = (tokens[a + offset], tokens[b + offset]);
+        if left != right {
+            return left.cmp(&right);
+        }
+        if left == END {
+            break;
+        }
+    }
+    Ordering::Equal
 }
 
 #[cfg(test)]
