@@ -3,7 +3,7 @@
 /// What a step adds to a hypothesis.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Score {
-    /// Natural, of the language model.
+    /// Natural, of the language model; minus infinity forbids the step, unless the model has no weight.
     pub log_probability: f32,
     /// How many units the step completes: tokens, words or whatever the model counts.
     pub insertions: u32,

@@ -7,7 +7,7 @@
 use super::NgramConfig;
 use super::count::Counts;
 use super::trie::{ROOT, Trie};
-use super::vocabulary::{BEGIN, SPECIAL, UNKNOWN};
+use super::vocabulary::{BEGIN, SPECIAL};
 use sensorium_data::DataError;
 
 /// Where the closed form fails, as in `lmplz --discount_fallback`: small or artificial texts lack singletons.
@@ -36,7 +36,7 @@ pub(super) fn smooth(config: &NgramConfig, counted: &Counts) -> Result<Smoothed,
         let share =
             |children: std::ops::Range<usize>| Share::new(discounts, &adjusted[children.clone()], &dropped[children]);
         if order == 1 {
-            smoothed.unigrams(&adjusted, &dropped, &share(trie.nodes(1)));
+            smoothed.unigrams(&adjusted, &share(trie.nodes(1)));
             continue;
         }
         for context in trie.nodes(order - 1) {
@@ -51,11 +51,11 @@ pub(super) fn smooth(config: &NgramConfig, counted: &Counts) -> Result<Smoothed,
 
 impl Smoothed {
     /// What the discounts took is spread evenly, `<unk>` included; `<s>` is never predicted.
-    fn unigrams(&mut self, adjusted: &[u64], dropped: &[bool], share: &Share) {
+    fn unigrams(&mut self, adjusted: &[u64], share: &Share) {
         let nodes = self.trie.len();
         let even = share.back_off / (nodes - 1) as f64;
-        for token in (0..nodes).filter(|&token| !dropped[token]) {
-            self.probabilities[token] = share.of(adjusted[token]) + even;
+        for (probability, &count) in self.probabilities.iter_mut().zip(&adjusted[..nodes]) {
+            *probability = share.of(count) + even;
         }
         self.probabilities[BEGIN as usize] = 1.0;
     }
@@ -156,7 +156,6 @@ fn dropped(config: &NgramConfig, counted: &Counts) -> Vec<bool> {
             dropped[node] = rare || inherited || trie.token(node) as usize >= counted.kept;
         }
     }
-    debug_assert!(!dropped[UNKNOWN as usize]);
     dropped
 }
 

@@ -1,7 +1,7 @@
 //! N-gram language models over words or characters: training, ARPA files, and scores for a search.
 //!
 //! Smoothing is interpolated modified Kneser–Ney (Chen and Goodman 1998, "An empirical study of smoothing techniques for
-//! language modeling", equations 25 to 27), with the choices of KenLM's `lmplz` (Heafield et al. 2013), whose files are
+//! language modeling"), with the choices of KenLM's `lmplz` (Heafield et al. 2013), whose files are
 //! the golden ones.
 
 mod arpa;

@@ -13,6 +13,9 @@ pub const END: u32 = 2;
 
 pub(super) const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
 
+/// How some programs write `<unk>`.
+pub(super) const OTHER_UNKNOWN: &str = "<UNK>";
+
 /// Stands for the space, because blanks separate the tokens of an ARPA file.
 const SPACE: char = '\u{2581}';
 
@@ -20,7 +23,7 @@ const SPACE: char = '\u{2581}';
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// What stands between white space. The words `<s>`, `</s>` and `<unk>` are white space themselves.
+    /// What stands between white space. The words `<s>`, `</s>`, `<unk>` and `<UNK>` are white space themselves.
     #[default]
     Word,
     /// One Unicode character. In ARPA files a space is `▁`, and other white space, control characters and `▁` itself
@@ -34,7 +37,7 @@ impl Unit {
         match self {
             Self::Word => text
                 .split_whitespace()
-                .filter(|word| !SPECIAL.contains(word))
+                .filter(|word| !SPECIAL.contains(word) && *word != OTHER_UNKNOWN)
                 .for_each(each),
             Self::Character => text.chars().for_each(|character| with_symbol(character, &mut each)),
         }
@@ -135,8 +138,8 @@ mod tests {
     fn a_text_is_cut_into_words_or_characters() {
         check(
             Unit::Word,
-            " the\tsea \u{a0}is <s> wide\n",
-            &["the", "sea", "is", "wide"],
+            " the\tsea \u{a0}is <s> wide<UNK> <UNK>\n",
+            &["the", "sea", "is", "wide<UNK>"],
         );
         check(Unit::Character, "é a", &["é", "▁", "a"]);
         check(Unit::Character, "\n▁\u{a0}", &["<0x0A>", "<0x2581>", "<0xA0>"]);

@@ -3,10 +3,10 @@
 use super::super::config::LARGEST_ORDER;
 use super::super::model::NgramModel;
 use super::super::trie::{ROOT, Trie};
-use super::super::vocabulary::{BEGIN, END, SPECIAL, UNKNOWN, Unit, Vocabulary};
+use super::super::vocabulary::{BEGIN, END, OTHER_UNKNOWN, SPECIAL, UNKNOWN, Unit, Vocabulary};
 use sensorium_data::{DataError, ErrorKind};
 
-/// What a unigram takes at least: a digit, two blanks around a letter's place, a line end.
+/// The bytes of the shortest n-gram, `0 a` and the line's end.
 const SMALLEST_LINE: usize = 4;
 /// Beyond any logarithm that a model needs, and small enough that sums stay finite.
 const LARGEST_LOGARITHM: f32 = 1000.0;
@@ -136,7 +136,7 @@ fn unigrams(lines: &mut Lines, unit: Unit, size: usize) -> Result<(NgramModel, V
     let mut tokens = Vec::new();
     for _ in 0..size {
         let values = entry(lines, 1, &mut tokens)?;
-        let name = if tokens[0] == "<UNK>" {
+        let name = if tokens[0] == OTHER_UNKNOWN {
             SPECIAL[UNKNOWN as usize]
         } else {
             tokens[0]

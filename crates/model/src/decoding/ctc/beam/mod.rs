@@ -1,87 +1,25 @@
 //! Prefix beam search: the most probable tokens, summed over their places in the frames.
 
+mod config;
+#[cfg(test)]
+mod tests;
+
+pub use config::BeamConfig;
+
 use super::align::{AlignedToken, align};
 use super::forward::{add, log_probability};
 use super::frames::Frames;
 use super::greedy::greedy;
 use super::prefixes::{EMPTY, NOWHERE, Prefix, Prefixes};
 use super::scorer::Scorer;
-use crate::{ModelError, Result};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// Prefix beam search (Graves et al. 2006, section 3.2; Hannun et al. 2014) with a language model or without.
-///
-/// A hypothesis scores log p(tokens | frames) + weight × log p(text) + bonus × units of the language model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct BeamConfig {
-    /// How many prefixes live on from frame to frame.
-    #[schemars(range(min = 1, max = 4096))]
-    pub width: usize,
-    /// How many hypotheses are returned; no more than `width`.
-    #[schemars(range(min = 1, max = 4096))]
-    pub hypotheses: usize,
-    /// How many of a frame's classes, the most probable ones, may extend a prefix; all by default.
-    #[schemars(range(min = 1))]
-    pub classes: Option<usize>,
-    /// Classes with less probability in a frame extend no prefix; the most probable one always may.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub minimum_probability: f32,
-    /// What the language model's log probability is multiplied with.
-    pub language_model_weight: f32,
-    /// What each unit of the language model (character or word; without a model each token) adds to the score.
-    pub insertion_bonus: f32,
-}
-
-impl Default for BeamConfig {
-    fn default() -> Self {
-        Self {
-            width: 32,
-            hypotheses: 1,
-            classes: None,
-            minimum_probability: 1e-4,
-            language_model_weight: 0.5,
-            insertion_bonus: 0.0,
-        }
-    }
-}
-
-const LARGEST_WIDTH: usize = 4096;
-
-impl BeamConfig {
-    /// # Errors
-    /// [`Config`](ModelError::Config) naming the field that no search can run with.
-    pub fn validate(&self) -> Result<()> {
-        let refuse = |field: &str, expected: &str| {
-            let message = format!("expected {expected}");
-            Err(ModelError::config(field, message))
-        };
-        match self {
-            _ if !(1..=LARGEST_WIDTH).contains(&self.width) => refuse("width", "a number from 1 to 4096"),
-            _ if !(1..=self.width).contains(&self.hypotheses) => refuse("hypotheses", "a number from 1 to `width`"),
-            _ if self.classes == Some(0) => refuse("classes", "at least 1"),
-            _ if !(0.0..=1.0).contains(&self.minimum_probability) => {
-                refuse("minimum_probability", "a number from 0 to 1")
-            }
-            _ if !self.language_model_weight.is_finite() => refuse("language_model_weight", "a finite number"),
-            _ if !self.insertion_bonus.is_finite() => refuse("insertion_bonus", "a finite number"),
-            _ => Ok(()),
-        }
-    }
-
-    fn weigh(&self, log_probability: f64, insertions: u32) -> f64 {
-        f64::from(self.language_model_weight) * log_probability
-            + f64::from(self.insertion_bonus) * f64::from(insertions)
-    }
-}
+use crate::Result;
 
 /// What the frames may be read as.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
     /// With the frames of the most probable path.
     pub tokens: Vec<AlignedToken>,
-    /// Natural, of the tokens over all paths, as [`log_probability`](super::log_probability()) has it.
+    /// Natural, of the tokens over all paths, as [`log_probability`](log_probability()) has it.
     pub log_probability: f64,
     /// Natural, of the language model, the end of the text included; unweighted.
     pub language_model: f64,
@@ -153,7 +91,7 @@ impl<'a, S: Scorer> BeamSearch<'a, S> {
     }
 
     /// The best hypotheses, best first, of which the first never scores less than what [`greedy`](greedy()) finds. None
-    /// only where every path has probability zero.
+    /// only where every path has probability zero, or the language model forbids it.
     ///
     /// # Errors
     /// Those of [`align`](align()), which no prefix of the search can cause.
@@ -249,9 +187,10 @@ impl<'a, S: Scorer> BeamSearch<'a, S> {
             let prefix = self.prefixes.get(entry.prefix);
             let weight = self.config.weigh(prefix.log_probability, prefix.insertions);
             let mut push = |log_probability: f64, weight: f64, token| {
-                if log_probability > f64::NEG_INFINITY {
+                let score = log_probability + weight;
+                if score > f64::NEG_INFINITY {
                     self.candidates.push(Candidate {
-                        score: log_probability + weight,
+                        score,
                         log_probability,
                         place: place as u32,
                         token,
@@ -374,23 +313,21 @@ impl<'a, S: Scorer> BeamSearch<'a, S> {
         )
     }
 
-    /// None for a prefix without any probability.
+    /// None for a prefix that is impossible.
     fn hypothesis(&self, frames: &Frames, prefix: u32) -> Result<Option<Hypothesis>> {
         let tokens = self.prefixes.tokens(prefix);
         let log_probability = log_probability(frames, &tokens)?;
-        if log_probability == f64::NEG_INFINITY {
+        let (weight, language_model, insertions) = self.ended(prefix);
+        let score = log_probability + weight;
+        if score == f64::NEG_INFINITY {
             return Ok(None);
         }
-        let (weight, language_model, insertions) = self.ended(prefix);
         Ok(Some(Hypothesis {
             tokens: align(frames, &tokens)?.tokens,
             log_probability,
             language_model,
             insertions,
-            score: log_probability + weight,
+            score,
         }))
     }
 }
-
-#[cfg(test)]
-mod tests;
