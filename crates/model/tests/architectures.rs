@@ -375,6 +375,27 @@ fn every_input_may_be_absent_from_the_whole_batch() {
     });
 }
 
+/// The answer to a row without a text, with what stands for absent texts as it is and moved.
+fn check_absent(fusion: &str, changes: bool) {
+    let fusion = fusions().into_iter().find(|(name, _)| *name == fusion).unwrap().1;
+    let trunks = [0, 1].map(|place| trunks().remove(place).1);
+    let model = model(ImageAndText, trunks, fusion, 7).valid();
+    let mut host = to_host(&model);
+    let absent = host.get_mut("inputs.text.absent").unwrap();
+    absent.values.iter_mut().for_each(|value| *value += 1.0);
+    let moved = from_host(model.clone(), &host, Path::new("moved")).unwrap();
+    let row = batch(ImageAndText, &[3], &[(Some(0), None)]);
+    assert_eq!(logits(&model, &row) != logits(&moved, &row), changes);
+    let nothing = batch(ImageAndText, &[3], &[(None, None)]);
+    assert_ne!(logits(&model, &nothing), logits(&moved, &nothing));
+}
+
+#[test]
+fn late_fusion_hears_only_the_inputs_that_a_row_has() {
+    check_absent("late", false);
+    check_absent("concat", true);
+}
+
 #[test]
 fn initial_values_depend_on_seed_and_path_only() {
     let with = |second: usize| {

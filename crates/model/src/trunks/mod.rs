@@ -2,6 +2,8 @@
 
 mod cnn;
 mod conformer;
+#[cfg(test)]
+mod golden;
 mod planes;
 mod rnn;
 mod space_time;
