@@ -46,7 +46,7 @@ fn trunks() -> Vec<(&'static str, TrunkConfig)> {
     ])
 }
 
-/// Those that only sequences may have, only videos, or neither.
+/// The trunks that this input may have beside those of any.
 fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
     let causal = json!({
         "kind": "transformer", "width": 8, "layers": 1, "heads": 2, "positions": "rotary", "causal": true
@@ -75,7 +75,11 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
 
 fn fusions() -> Vec<(&'static str, FusionConfig)> {
     let transformer = |kind: &str| json!({"kind": kind, "width": 8, "layers": 1, "heads": 2});
-    let rotary = |kind: &str| json!({"kind": kind, "width": 12, "layers": 2, "heads": 2, "positions": "rotary", "drop_path": 0.2});
+    let rotary = |kind: &str| {
+        json!({
+            "kind": kind, "width": 12, "layers": 2, "heads": 2, "positions": "rotary", "drop_path": 0.2
+        })
+    };
     let bottleneck = json!({"kind": "bottleneck", "latents": 3, "width": 8, "layers": 2, "heads": 2});
     named([
         ("concat", transformer("concat")),
@@ -184,7 +188,7 @@ fn noise(name: &str, number: usize, count: usize) -> Vec<f32> {
     (0..count).map(|_| generator.random_range(-1.0..1.0)).collect()
 }
 
-/// Pictures or clips of noise; clips with an even number are half as long as the others.
+/// Pictures or clips of noise; clips are half, all and most of the longest.
 fn spatial(inputs: Inputs, count: usize) -> Collated {
     const PLANE: usize = SIDE * SIDE * 3;
     if inputs == ImageAndText {
@@ -193,7 +197,7 @@ fn spatial(inputs: Inputs, count: usize) -> Collated {
             pixels: (0..count).flat_map(|one| noise("pixels", one, PLANE)).collect(),
         };
     }
-    let real = |clip: usize| if clip.is_multiple_of(2) { FRAMES / 2 } else { FRAMES };
+    let real = |clip: usize| [FRAMES / 2, FRAMES, FRAMES - 1][clip % 3];
     let longest = (0..count).map(real).max().unwrap();
     let clip = |one: usize| {
         let mut pixels = noise("pixels", one, real(one) * PLANE);

@@ -171,7 +171,11 @@ mod tests {
             check_order(rnn(true), false);
         }
         for positions in ["sinusoidal", "learned", "rotary"] {
-            let transformer = |causal| json!({"kind": "transformer", "width": 8, "heads": 2, "positions": positions, "causal": causal});
+            let transformer = |causal: bool| {
+                let mut config = json!({"kind": "transformer", "width": 8, "heads": 2, "causal": causal});
+                config["positions"] = json!(positions);
+                config
+            };
             check_order(transformer(true), true);
             check_order(transformer(false), false);
         }
