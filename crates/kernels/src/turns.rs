@@ -22,8 +22,8 @@ pub struct TurnAxis {
 }
 
 impl Turns {
-    /// Pair i of an axis with n pairs turns by the angle coordinate · `base`^(−i/n): on one axis that is RoPE (Su et al.
-    /// 2021), on several axial RoPE (Heo et al. 2024). The pairs of the first axis come first.
+    /// Pair i of an axis with n pairs turns by the angle coordinate · `base`^(−i/n): on one axis that is RoPE (Su et
+    /// al. 2021), on several axial RoPE (Heo et al. 2024). The pairs of the first axis come first.
     ///
     /// # Panics
     /// If the axes have no coordinates, or differ in their number.

@@ -46,7 +46,7 @@ fn trunks() -> Vec<(&'static str, TrunkConfig)> {
     ])
 }
 
-/// Those that only sequences may have, only videos, or neither.
+/// The trunks that this input may have beside those of any.
 fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
     let causal = json!({
         "kind": "transformer", "width": 8, "layers": 1, "heads": 2, "positions": "rotary", "causal": true
@@ -75,7 +75,11 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
 
 fn fusions() -> Vec<(&'static str, FusionConfig)> {
     let transformer = |kind: &str| json!({"kind": kind, "width": 8, "layers": 1, "heads": 2});
-    let rotary = |kind: &str| json!({"kind": kind, "width": 12, "layers": 2, "heads": 2, "positions": "rotary", "drop_path": 0.2});
+    let rotary = |kind: &str| {
+        json!({
+            "kind": kind, "width": 12, "layers": 2, "heads": 2, "positions": "rotary", "drop_path": 0.2
+        })
+    };
     let bottleneck = json!({"kind": "bottleneck", "latents": 3, "width": 8, "layers": 2, "heads": 2});
     named([
         ("concat", transformer("concat")),
@@ -185,7 +189,7 @@ fn noise(name: &str, number: usize, count: usize) -> Vec<f32> {
     (0..count).map(|_| generator.random_range(-1.0..1.0)).collect()
 }
 
-/// Pictures or clips of noise; clips with an even number are half as long as the others.
+/// Pictures or clips of noise; clips are half, all and most of the longest.
 fn spatial(inputs: Inputs, count: usize) -> Collated {
     const PLANE: usize = SIDE * SIDE * 3;
     if inputs == ImageAndText {
@@ -194,7 +198,7 @@ fn spatial(inputs: Inputs, count: usize) -> Collated {
             pixels: (0..count).flat_map(|one| noise("pixels", one, PLANE)).collect(),
         };
     }
-    let real = |clip: usize| if clip.is_multiple_of(2) { FRAMES / 2 } else { FRAMES };
+    let real = |clip: usize| [FRAMES / 2, FRAMES, FRAMES - 1][clip % 3];
     let longest = (0..count).map(real).max().unwrap();
     let clip = |one: usize| {
         let mut pixels = noise("pixels", one, real(one) * PLANE);
@@ -382,6 +386,27 @@ fn every_input_may_be_absent_from_the_whole_batch() {
         let found = logits(&model.valid(), &batch);
         assert!(found.iter().all(|value| value.is_finite()), "{name}: {found:?}");
     });
+}
+
+/// The answer to a row without a text, with what stands for absent texts as it is and moved.
+fn check_absent(fusion: &str, changes: bool) {
+    let fusion = fusions().into_iter().find(|(name, _)| *name == fusion).unwrap().1;
+    let trunks = [0, 1].map(|place| trunks().remove(place).1);
+    let model = model(ImageAndText, trunks, fusion, 7).valid();
+    let mut host = to_host(&model);
+    let absent = host.get_mut("inputs.text.absent").unwrap();
+    absent.values.iter_mut().for_each(|value| *value += 1.0);
+    let moved = from_host(model.clone(), &host, Path::new("moved")).unwrap();
+    let row = batch(ImageAndText, &[3], &[(Some(0), None)]);
+    assert_eq!(logits(&model, &row) != logits(&moved, &row), changes);
+    let nothing = batch(ImageAndText, &[3], &[(None, None)]);
+    assert_ne!(logits(&model, &nothing), logits(&moved, &nothing));
+}
+
+#[test]
+fn late_fusion_hears_only_the_inputs_that_a_row_has() {
+    check_absent("late", false);
+    check_absent("concat", true);
 }
 
 #[test]

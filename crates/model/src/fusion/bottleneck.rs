@@ -15,23 +15,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct BottleneckConfig {
     /// How many learned vectors read the inputs; what follows sees these alone.
-    #[serde(default = "default_latents")]
     #[schemars(range(min = 1, max = 4096))]
     pub latents: usize,
     #[serde(flatten)]
     pub transformer: TransformerConfig,
 }
 
-fn default_latents() -> usize {
-    16
-}
-
 impl Default for BottleneckConfig {
     fn default() -> Self {
         Self {
-            latents: default_latents(),
+            latents: 16,
             transformer: TransformerConfig::default(),
         }
     }

@@ -1,4 +1,5 @@
-//! No exchange between the inputs: each gives one vector, and their mean speaks for the row.
+//! No exchange between the inputs: each gives one vector, and their mean speaks for the row. What an output's head
+//! makes of that mean is the only place where inputs meet.
 
 use super::branch::{Branch, branches};
 use crate::encoder::EncodedInput;

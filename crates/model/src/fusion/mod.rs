@@ -36,7 +36,7 @@ pub enum FusionConfig {
     CrossAttention(CrossAttentionConfig),
     /// A few learned latents read all inputs.
     Bottleneck(BottleneckConfig),
-    /// No exchange: the mean of one vector from each input that a row has.
+    /// No exchange before an output's head: the mean of one vector from each input that a row has.
     Late(LateConfig),
 }
 

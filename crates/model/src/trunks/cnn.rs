@@ -25,8 +25,8 @@ pub struct CnnConfig {
     /// The side of the kernel, odd.
     #[schemars(range(min = 1, max = 31))]
     pub kernel: usize,
-    /// How much each stage shrinks a side: by default 2 on a grid and in frames. A sequence keeps its length by default,
-    /// as `stride = 1` has it anywhere. The time of a video never shrinks.
+    /// How much each stage shrinks a side: by default 2 on a grid and in frames, while a sequence keeps its length (1).
+    /// The time of a video never shrinks.
     #[schemars(range(min = 1, max = 8))]
     pub stride: Option<usize>,
     /// Dropout of what each stage computes.

@@ -2,6 +2,8 @@
 
 mod cnn;
 mod conformer;
+#[cfg(test)]
+mod golden;
 mod planes;
 mod rnn;
 mod space_time;
@@ -169,7 +171,11 @@ mod tests {
             check_order(rnn(true), false);
         }
         for positions in ["sinusoidal", "learned", "rotary"] {
-            let transformer = |causal| json!({"kind": "transformer", "width": 8, "heads": 2, "positions": positions, "causal": causal});
+            let transformer = |causal: bool| {
+                let mut config = json!({"kind": "transformer", "width": 8, "heads": 2, "causal": causal});
+                config["positions"] = json!(positions);
+                config
+            };
             check_order(transformer(true), true);
             check_order(transformer(false), false);
         }

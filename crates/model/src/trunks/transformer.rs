@@ -76,6 +76,11 @@ impl TransformerConfig {
         }
     }
 
+    /// Refuses a width that the heads do not divide; `place` is the configuration's own in a recipe.
+    pub fn check(&self, place: &str) -> Result<()> {
+        check_heads(place, self.width, self.heads)
+    }
+
     /// Refuses what no fusion can be built of: its tokens come from several inputs, each with a layout of its own.
     pub fn check_fusion(&self) -> Result<()> {
         let refuse = |field: &str, message: &str| Err(ModelError::config(format!("fusion.{field}"), message));
@@ -91,7 +96,7 @@ impl TransformerConfig {
             let message = "the tokens of several inputs have no common frames; set `space_time` in the video's trunk";
             return refuse("space_time", message);
         }
-        check_heads("fusion", self.width, self.heads)?;
+        self.check("fusion")?;
         self.check_rotary("fusion", MOST_AXES)
     }
 
@@ -104,7 +109,7 @@ impl TransformerConfig {
             let message = "`factorised` attention is for the frames of a video; other inputs take `joint`";
             return Err(ModelError::config("trunk.space_time", message));
         }
-        check_heads("trunk", self.width, self.heads)?;
+        self.check("trunk")?;
         let axes = match self.space_time {
             SpaceTime::Joint => space.extents().len(),
             // Time has the whole head in one attention, rows and columns share it in the other.
