@@ -89,6 +89,15 @@ impl OutputColumn {
 }
 
 impl TextColumn {
+    /// A text as it comes back from its tokens: cleaned and cut as the processor does it.
+    ///
+    /// # Errors
+    /// What reading the text can refuse.
+    pub fn written(&self, text: &str) -> Result<String> {
+        let tokens = self.processor.text_tokens(text, true)?;
+        Ok(self.processor.decode(&tokens).unwrap_or_default())
+    }
+
     fn read(&self, text: String) -> Result<(String, Vec<u32>)> {
         let tokens = self.processor.text_tokens(&text, self.takes == Takes::Whole)?;
         Ok((text, tokens))

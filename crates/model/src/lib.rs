@@ -23,6 +23,7 @@ pub mod stems;
 pub mod tasks;
 mod tokens;
 pub mod trunks;
+mod writer;
 
 pub use burn::tensor::Device;
 pub use device::DeviceKind;
@@ -40,3 +41,4 @@ pub use run_directory::{Description, RunDirectory, TextDescription};
 pub use sensorium_kernels::{keep_freed_memory, on_compute_threads};
 pub use source::Source;
 pub use tokens::{Layout, Tokens};
+pub use writer::{Writer, Writers};

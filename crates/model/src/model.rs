@@ -9,10 +9,11 @@ use crate::layers::Named;
 use crate::pass::Pass;
 use crate::source::Source;
 use crate::tasks::{Decoded, Fitted, Losses, Task, TaskConfig};
+use crate::writer::Writers;
 use burn::module::Module;
 use burn::tensor::Device;
 use sensorium_data::processors::FeatureShape;
-use sensorium_data::{Batch, Mixed, OutputColumn, Targets};
+use sensorium_data::{Batch, Mixed, Targets};
 use sensorium_kernels::on_compute_threads;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,41 +130,33 @@ impl Model {
         self.outputs.iter().map(loss).collect()
     }
 
-    /// The answers of each output, one for each row; `outputs` say how the texts among them are read and written.
-    pub fn decode(&self, encoded: &Encoded, outputs: &[OutputColumn]) -> BTreeMap<String, Vec<Decoded>> {
-        self.decode_where(encoded, outputs, |_| true)
+    /// The answers of each output, one for each row; `writers` read and write the texts among them.
+    pub fn decode(&self, encoded: &Encoded, writers: &Writers) -> BTreeMap<String, Vec<Decoded>> {
+        self.decode_where(encoded, writers, |_| true)
     }
 
     /// The answers of those outputs that are measured by them.
-    pub fn decode_measured(&self, encoded: &Encoded, outputs: &[OutputColumn]) -> BTreeMap<String, Vec<Decoded>> {
-        self.decode_where(encoded, outputs, Task::is_answered)
+    pub fn decode_measured(&self, encoded: &Encoded, writers: &Writers) -> BTreeMap<String, Vec<Decoded>> {
+        self.decode_where(encoded, writers, Task::is_answered)
     }
 
     fn decode_where(
         &self,
         encoded: &Encoded,
-        outputs: &[OutputColumn],
+        writers: &Writers,
         wanted: impl Fn(&Task) -> bool,
     ) -> BTreeMap<String, Vec<Decoded>> {
         let decode = |(name, task): (&str, &Task)| {
-            let texts = outputs.iter().find(|output| output.name == name);
-            let texts = texts.and_then(|output| output.texts.as_ref());
-            let reading = self.reading(encoded, name);
-            (
-                name.to_string(),
-                task.decode(reading, texts.map(|texts| &texts.processor)),
-            )
+            let answers = task.decode(self.reading(encoded, name), writers.get(name));
+            (name.to_string(), answers)
         };
-        self.outputs
-            .iter()
-            .filter(|(_, task)| wanted(task))
-            .map(decode)
-            .collect()
+        let wanted = self.outputs.iter().filter(|(_, task)| wanted(task));
+        wanted.map(decode).collect()
     }
 
     /// The answers in evaluation, from any thread.
-    pub fn infer(&self, batch: &Batch, outputs: &[OutputColumn]) -> BTreeMap<String, Vec<Decoded>> {
-        on_compute_threads(|| self.decode(&self.encode(batch, &Pass::evaluation()), outputs))
+    pub fn infer(&self, batch: &Batch, writers: &Writers) -> BTreeMap<String, Vec<Decoded>> {
+        on_compute_threads(|| self.decode(&self.encode(batch, &Pass::evaluation()), writers))
     }
 
     fn reading<'a>(&'a self, encoded: &'a Encoded, output: &str) -> Reading<'a> {

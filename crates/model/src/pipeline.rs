@@ -5,6 +5,7 @@ use crate::error::{ModelError, Result};
 use crate::model::Model;
 use crate::run_directory::{Description, RunDirectory};
 use crate::tasks::{Decoded, Prediction};
+use crate::writer::{Writer, Writers};
 use burn::tensor::Device;
 use sensorium_data::{Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn};
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub struct Pipeline {
     model: Model,
     inputs: Vec<InputColumn>,
     outputs: Vec<OutputColumn>,
+    writers: Writers,
 }
 
 impl Pipeline {
@@ -30,6 +32,7 @@ impl Pipeline {
         let description = Description::load(run)?;
         let inputs = load_inputs(run, &description)?;
         let outputs = load_outputs(run, &description)?;
+        let writers = load_writers(run, &description, &outputs)?;
         let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
         let model = Model::new(&description.model, &shapes.collect(), 0, device)?;
         let path = run.weights();
@@ -39,16 +42,18 @@ impl Pipeline {
             model,
             inputs,
             outputs,
+            writers,
         })
     }
 
     /// A pipeline around a model in memory.
-    pub fn new(description: Description, model: Model, dataset: &Dataset) -> Self {
+    pub fn new(description: Description, model: Model, dataset: &Dataset, writers: Writers) -> Self {
         Self {
             description,
             model,
             inputs: dataset.inputs().to_vec(),
             outputs: dataset.outputs().to_vec(),
+            writers,
         }
     }
 
@@ -62,6 +67,10 @@ impl Pipeline {
 
     pub fn outputs(&self) -> &[OutputColumn] {
         &self.outputs
+    }
+
+    pub fn writers(&self) -> &Writers {
+        &self.writers
     }
 
     /// Answers for each sample, in order; media paths start from `root`. A sample that cannot be read has an error in
@@ -116,7 +125,7 @@ impl Pipeline {
         if rows.is_empty() {
             return rows;
         }
-        for (name, decoded) in self.model.infer(batch, &self.outputs) {
+        for (name, decoded) in self.model.infer(batch, &self.writers) {
             for (row, one) in rows.iter_mut().zip(decoded) {
                 row.insert(name.clone(), one);
             }
@@ -154,6 +163,18 @@ fn load_outputs(run: &RunDirectory, description: &Description) -> Result<Vec<Out
         })
     };
     description.model.outputs.keys().map(load).collect()
+}
+
+fn load_writers(run: &RunDirectory, description: &Description, outputs: &[OutputColumn]) -> Result<Writers> {
+    let with_texts = outputs
+        .iter()
+        .filter_map(|output| Some((&output.name, output.texts.as_ref()?)));
+    let load = |(name, texts): (&String, &TextColumn)| {
+        let unit = description.model.outputs[name].task.ngram().map(|ngram| ngram.unit);
+        let writer = Writer::load(run, name, texts.processor.clone(), unit)?;
+        Ok((name.clone(), writer))
+    };
+    with_texts.map(load).collect()
 }
 
 fn load_processor(folder: &Path, name: &str, hash: Option<&String>) -> Result<Processor> {

@@ -38,6 +38,11 @@ impl RunDirectory {
         self.processors().join("outputs")
     }
 
+    /// The n-gram model of an output's training texts.
+    pub fn language_model(&self, output: &str) -> PathBuf {
+        self.output_processors().join(format!("{output}.arpa"))
+    }
+
     /// The parameters of the best checkpoint.
     pub fn weights(&self) -> PathBuf {
         self.0.join("model.safetensors")

@@ -96,6 +96,7 @@ impl Request<'_> {
     ) -> Option<Scores> {
         let scoring = Scoring {
             model: self.pipeline.model(),
+            writers: self.pipeline.writers(),
             dataset,
             weights: &BTreeMap::new(),
             threads: self.threads,

@@ -6,24 +6,30 @@ use crate::sources::column;
 use sensorium_data::{
     DataError, InputColumn, Manifest, Modality, OutputColumn, Processor, ProcessorConfig, TextColumn, Value,
 };
+use sensorium_model::decoding::ngram::{NgramConfig, NgramModel};
 use sensorium_model::tasks::{TaskConfig, TextTargets};
-use sensorium_model::{OutputConfig as ModelOutput, Source};
+use sensorium_model::{OutputConfig as ModelOutput, Source, Writer};
 
 /// An output made ready: the column that it is compared with, and the part of the model that answers.
 pub struct FittedOutput {
     pub column: OutputColumn,
     pub config: ModelOutput,
+    /// What reads and writes its texts, where it has any.
+    pub writer: Option<Writer>,
 }
 
-/// Fills in where each output reads: a language model its one text, every other task the fusion.
+/// Fills in where each output reads: a language model its one text, a transcript its one sound, any other task the fusion.
 pub fn set_sources(recipe: &mut Recipe) -> Result<()> {
-    let texts = inputs_of(recipe, Modality::Text);
+    let (texts, sounds) = (inputs_of(recipe, Modality::Text), inputs_of(recipe, Modality::Audio));
     for (name, output) in &mut recipe.outputs {
         let source = match &output.task {
-            TaskConfig::LanguageModel(_) => only(name, &texts, "a text")?,
-            _ => Source::Fusion,
+            TaskConfig::LanguageModel(_) => only(name, &texts, "a text"),
+            TaskConfig::Transcribe(_) => only(name, &sounds, "a sound"),
+            _ => Ok(Source::Fusion),
         };
-        output.from.get_or_insert(source);
+        if output.from.is_none() {
+            output.from = Some(source?);
+        }
     }
     Ok(())
 }
@@ -73,8 +79,13 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
             })
         });
         let texts = texts.transpose()?;
-        let processor = texts.as_ref().map(|texts| &texts.processor);
-        let fitted = output.task.fit(values(&column), processor);
+        let writer = texts
+            .as_ref()
+            .map(|texts| writer(&output.task, texts, values(&texts.column)));
+        let writer = writer.transpose().map_err(problem)?;
+        let fitted = output
+            .task
+            .fit(values(&column), texts.as_ref().map(|texts| &texts.processor));
         let fitted = fitted.map_err(|error| problem(error.to_string()))?;
         Ok(FittedOutput {
             column: OutputColumn {
@@ -86,6 +97,7 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
                 from: output.from.clone().unwrap_or_default(),
                 fitted,
             },
+            writer,
         })
     };
     recipe.outputs.iter().map(fit_one).collect()
@@ -115,8 +127,30 @@ fn processor<'a>(
     }
 }
 
-/// A processor fitted to every text of the training targets, all references of a list among them.
+/// A processor fitted to every text of the training targets.
 fn fit_texts<'a>(config: &ProcessorConfig, values: impl Iterator<Item = &'a Value>) -> Result<Processor, DataError> {
+    let texts = texts(values);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    Processor::fit(config, &texts)
+}
+
+/// The processor with the n-gram model that the task wants, learnt from the texts as the processor writes them.
+fn writer<'a>(
+    task: &TaskConfig,
+    column: &TextColumn,
+    values: impl Iterator<Item = &'a Value>,
+) -> Result<Writer, String> {
+    let train = |config: &NgramConfig| {
+        let read = texts(values).into_iter().filter_map(|text| column.written(&text).ok());
+        let written: Vec<String> = read.collect();
+        NgramModel::train(config, written.iter().map(String::as_str)).map_err(|error| format!("ngram: {error}"))
+    };
+    let model = task.ngram().map(train).transpose()?;
+    Ok(Writer::new(column.processor.clone(), model))
+}
+
+/// All texts of some values, every reference of a list among them.
+fn texts<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<String> {
     let mut texts = Vec::new();
     for value in values {
         match value {
@@ -124,6 +158,5 @@ fn fit_texts<'a>(config: &ProcessorConfig, values: impl Iterator<Item = &'a Valu
             value => texts.extend(value.label()),
         }
     }
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Processor::fit(config, &texts)
+    texts
 }

@@ -11,7 +11,7 @@ use sensorium_data::split::Splits;
 use sensorium_data::{
     DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, files,
 };
-use sensorium_model::{Description, Device, Model, ModelConfig, Pipeline, RunDirectory, TextDescription};
+use sensorium_model::{Description, Device, Model, ModelConfig, Pipeline, RunDirectory, TextDescription, Writers};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct Plan {
     pub mix: Option<Mix>,
     pub stream: Option<TrainingStream>,
     pub description: Description,
+    /// What reads and writes the texts of outputs.
+    pub writers: Writers,
     /// Records that could not even be parsed.
     pub broken: Vec<DataError>,
 }
@@ -66,6 +68,9 @@ impl Plan {
         let outputs = outputs::fit(&recipe, &inputs, &manifest, &splits.train)?;
         let description = describe(name, &recipe, &inputs, &outputs);
         check_model(&description, &inputs, recipe.seed)?;
+        let writers = outputs.iter();
+        let writers = writers.filter_map(|output| Some((output.column.name.clone(), output.writer.clone()?)));
+        let writers = writers.collect();
         let outputs = outputs.into_iter().map(|output| output.column).collect();
         let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
         let dataset = dataset.with_cache(cache(&recipe, home)?);
@@ -78,6 +83,7 @@ impl Plan {
             mix,
             stream,
             description,
+            writers,
             broken: manifest.broken,
         })
     }
@@ -142,10 +148,8 @@ impl Plan {
         for input in self.dataset.inputs() {
             input.processor.save(&run.processors(), &input.name)?;
         }
-        for output in self.dataset.outputs() {
-            if let Some(texts) = &output.texts {
-                texts.processor.save(&run.output_processors(), &output.name)?;
-            }
+        for (output, writer) in &self.writers {
+            writer.save(run, output)?;
         }
         self.description.save(run)?;
         Ok(files::write_atomically(&run.recipe(), self.recipe_text().as_bytes())?)

@@ -199,7 +199,20 @@ impl StopConfig {
     /// Losses, error rates and perplexities are better when smaller; every other metric when larger.
     pub fn smaller_is_better(&self) -> bool {
         let name = self.metric.rsplit('.').next().unwrap_or_default();
-        matches!(name, "loss" | "wer" | "cer" | "perplexity" | "bits_per_byte")
+        matches!(
+            name,
+            "loss"
+                | "wer"
+                | "cer"
+                | "wer_unaided"
+                | "cer_unaided"
+                | "perplexity"
+                | "bits_per_byte"
+                | "mae"
+                | "rmse"
+                | "mean_rank"
+                | "median_rank"
+        )
     }
 
     pub fn is_better(&self, new: f64, old: f64) -> bool {

@@ -5,7 +5,7 @@ use crate::metrics::Metrics;
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sampler, Value};
 use sensorium_model::checkpoint::to_vec;
-use sensorium_model::{Answers, Model, Pass, on_compute_threads};
+use sensorium_model::{Answers, Model, Pass, Writers, on_compute_threads};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,8 @@ pub struct ScoredRow {
     pub losses: BTreeMap<String, (f64, usize)>,
     /// The embeddings of the row's inputs, for each output that compares them.
     pub embeddings: BTreeMap<String, BTreeMap<String, Vec<f32>>>,
+    /// The texts of outputs as they were heard without a language model.
+    pub unaided: BTreeMap<String, String>,
 }
 
 /// All that a pass over a split gives.
@@ -37,6 +39,7 @@ pub struct Scores {
 /// How a pass over rows is made.
 pub struct Scoring<'a> {
     pub model: &'a Model,
+    pub writers: &'a Writers,
     pub dataset: &'a Arc<Dataset>,
     /// The weight of each output's loss; one where it is not named.
     pub weights: &'a BTreeMap<String, f64>,
@@ -79,12 +82,14 @@ impl Scoring<'_> {
                 .collect(),
             losses: BTreeMap::new(),
             embeddings: BTreeMap::new(),
+            unaided: BTreeMap::new(),
         };
         let mut rows: Vec<ScoredRow> = batch.rows.iter().enumerate().map(row).collect();
-        for (name, decoded) in self.model.decode_measured(&encoded, self.dataset.outputs()) {
+        for (name, decoded) in self.model.decode_measured(&encoded, self.writers) {
             for (row, one) in rows.iter_mut().zip(decoded) {
                 row.answers.insert(name.clone(), one.prediction);
                 row.embeddings.insert(name.clone(), one.embeddings);
+                row.unaided.extend(one.unaided.map(|text| (name.clone(), text)));
             }
         }
         for (name, losses) in self.model.losses(&encoded, &pass) {

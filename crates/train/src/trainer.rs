@@ -334,6 +334,7 @@ impl Trainer {
         let model = self.model.valid();
         let scoring = Scoring {
             model: &model,
+            writers: &self.plan.writers,
             dataset: &self.plan.dataset,
             weights: &weights.map(|(name, output)| (name.clone(), output.weight)).collect(),
             threads: self.plan.recipe.data.loader_threads,

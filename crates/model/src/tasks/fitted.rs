@@ -4,6 +4,7 @@ use super::classify;
 use super::regress::Scale;
 use super::{TaskConfig, tag};
 use crate::decoder::Vocabulary;
+use crate::decoding::ngram::NgramConfig;
 use crate::error::Result;
 use sensorium_data::processors::{FeatureShape, SpecialTokens, TextConfig};
 use sensorium_data::{Processor, Takes, Value};
@@ -64,11 +65,24 @@ impl TaskConfig {
                 column: None,
                 takes: Takes::One,
             }),
+            Self::Transcribe(config) => Some(TextTargets {
+                config: Some(config.text.clone()),
+                column: None,
+                takes: Takes::One,
+            }),
             Self::LanguageModel(_) => Some(TextTargets {
                 config: None,
                 column: None,
                 takes: Takes::Whole,
             }),
+        }
+    }
+
+    /// The n-gram model that the task wants of its training texts.
+    pub fn ngram(&self) -> Option<&NgramConfig> {
+        match self {
+            Self::Transcribe(config) => config.ngram.as_ref(),
+            _ => None,
         }
     }
 
@@ -88,7 +102,7 @@ impl TaskConfig {
             Self::Classify(_) => classify::labels(targets).map(Fitted::Labels),
             Self::Tag(config) => tag::labels(targets, config.minimum_count).map(Fitted::Labels),
             Self::Regress(_) => Scale::of(targets).map(Fitted::Scale),
-            Self::Generate(_) | Self::LanguageModel(_) => Ok(Fitted::Vocabulary(vocabulary(
+            Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) => Ok(Fitted::Vocabulary(vocabulary(
                 texts.expect("a task that reads texts is given them"),
             ))),
         }
@@ -110,6 +124,7 @@ impl TaskConfig {
                 "cer",
                 "perplexity",
             ],
+            Self::Transcribe(_) => &["wer", "cer", "wer_unaided", "cer_unaided", "accuracy"],
             Self::LanguageModel(_) => &["perplexity", "bits_per_byte"],
         }
     }

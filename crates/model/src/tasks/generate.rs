@@ -9,10 +9,11 @@ use crate::encoded::Reading;
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
+use crate::writer::Writer;
 use burn::module::Module;
 use schemars::JsonSchema;
+use sensorium_data::Targets;
 use sensorium_data::processors::TextConfig;
-use sensorium_data::{Processor, Targets};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,7 +78,7 @@ impl Generate {
     }
 
     /// The text that the decoder finds for each row.
-    pub fn decode(&self, reading: Reading, processor: &Processor) -> Vec<Decoded> {
+    pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
         let memory = reading.tokens();
         let device = memory.embeddings.device();
         let rows = &reading.encoded.batch.rows;
@@ -86,7 +87,7 @@ impl Generate {
             decoder: &self.decoder,
             vocabulary: self.vocabulary,
             decoding: &self.decoding,
-            processor,
+            writer,
         };
         let written = writing.write(&prompts, Some(memory), rows, &device);
         written.expect("the settings were checked when the task was made")

@@ -9,10 +9,11 @@ use crate::encoded::Reading;
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
+use crate::writer::Writer;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
-use sensorium_data::{Processor, Targets};
+use sensorium_data::Targets;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -102,7 +103,7 @@ impl LanguageModel {
     }
 
     /// Each row's text goes on as the decoder finds it.
-    pub fn decode(&self, reading: Reading, processor: &Processor) -> Vec<Decoded> {
+    pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
         let rows = &reading.encoded.batch.rows;
         let texts = reading.targets.and_then(|targets| targets.texts.as_ref());
         let prompt = |row: usize| {
@@ -122,20 +123,20 @@ impl LanguageModel {
         }
         let mut answers: BTreeMap<usize, Decoded> = BTreeMap::new();
         for places in by_length.into_values() {
-            let written = self.write(&places, &prompts, rows, processor);
+            let written = self.write(&places, &prompts, rows, writer);
             answers.extend(places.into_iter().zip(written));
         }
         answers.into_values().collect()
     }
 
-    fn write(&self, places: &[usize], prompts: &[Vec<u32>], rows: &[usize], processor: &Processor) -> Vec<Decoded> {
+    fn write(&self, places: &[usize], prompts: &[Vec<u32>], rows: &[usize], writer: &Writer) -> Vec<Decoded> {
         let prompts: Vec<Vec<u32>> = places.iter().map(|&place| prompts[place].clone()).collect();
         let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
         let writing = Writing {
             decoder: &self.decoder,
             vocabulary: self.vocabulary,
             decoding: &self.decoding,
-            processor,
+            writer,
         };
         let written = writing.write(&prompts, None, &rows, &self.decoder.device());
         written.expect("the settings were checked when the task was made")

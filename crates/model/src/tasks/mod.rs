@@ -9,12 +9,14 @@ mod prediction;
 mod regress;
 mod tag;
 mod texts;
+mod transcribe;
 mod writing;
 
 use crate::encoded::Reading;
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
+use crate::writer::Writer;
 use burn::module::Module;
 use burn::tensor::Tensor;
 pub use classify::{Classify, ClassifyConfig};
@@ -25,9 +27,10 @@ pub use language_model::{LanguageModel, LanguageModelConfig};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
 pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
 use schemars::JsonSchema;
-use sensorium_data::{Processor, Targets};
+use sensorium_data::Targets;
 use serde::{Deserialize, Serialize};
 pub use tag::{AsymmetricConfig, FocalConfig, Tag, TagConfig, TagLoss, tags};
+pub use transcribe::{Transcribe, TranscribeConfig};
 
 /// What an output answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +44,8 @@ pub enum TaskConfig {
     Regress(RegressConfig),
     /// A text, written token by token.
     Generate(GenerateConfig),
+    /// What is said in a sound.
+    Transcribe(TranscribeConfig),
     /// The next token of a text, of every one.
     LanguageModel(LanguageModelConfig),
 }
@@ -51,6 +56,7 @@ pub enum Task {
     Tag(Tag),
     Regress(Regress),
     Generate(Generate),
+    Transcribe(Transcribe),
     LanguageModel(LanguageModel),
 }
 
@@ -63,8 +69,8 @@ pub struct Losses {
     pub counts: Vec<usize>,
 }
 
-/// Why the processor of a task that writes is there.
-const PROCESSOR: &str = "a run has a processor for what it writes";
+/// Why the writer of a task that writes is there.
+const WRITER: &str = "a run has a writer for what it writes";
 
 impl Losses {
     /// Of rows of which none has a target: zeros that still hang on `summary` [rows, width], so that there is a gradient.
@@ -93,6 +99,9 @@ impl Task {
             TaskConfig::Tag(config) => Self::Tag(Tag::new(config, fitted.labels(), width, init)),
             TaskConfig::Regress(config) => Self::Regress(Regress::new(config, fitted.scale(), width, init)),
             TaskConfig::Generate(config) => Self::Generate(Generate::new(config, fitted.vocabulary(), width, init)?),
+            TaskConfig::Transcribe(config) => {
+                Self::Transcribe(Transcribe::new(config, fitted.vocabulary(), width, init)?)
+            }
             TaskConfig::LanguageModel(config) => {
                 Self::LanguageModel(LanguageModel::new(config, fitted.vocabulary(), init)?)
             }
@@ -106,18 +115,20 @@ impl Task {
             Self::Tag(task) => task.losses(reading.pooled(), &targets.values, pass),
             Self::Regress(task) => task.losses(reading.pooled(), &targets.values, pass),
             Self::Generate(task) => task.losses(reading, targets, pass),
+            Self::Transcribe(task) => task.losses(reading, targets, pass),
             Self::LanguageModel(task) => task.losses(targets, pass),
         }
     }
 
-    /// One answer for each row; `texts` reads and writes the texts of tasks that have any.
-    pub fn decode(&self, reading: Reading, texts: Option<&Processor>) -> Vec<Decoded> {
+    /// One answer for each row; `writer` reads and writes the texts of tasks that have any.
+    pub fn decode(&self, reading: Reading, writer: Option<&Writer>) -> Vec<Decoded> {
         match self {
             Self::Classify(task) => task.decode(reading.pooled()),
             Self::Tag(task) => task.decode(reading.pooled()),
             Self::Regress(task) => task.decode(reading.pooled()),
-            Self::Generate(task) => task.decode(reading, texts.expect(PROCESSOR)),
-            Self::LanguageModel(task) => task.decode(reading, texts.expect(PROCESSOR)),
+            Self::Generate(task) => task.decode(reading, writer.expect(WRITER)),
+            Self::Transcribe(task) => task.decode(reading, writer.expect(WRITER)),
+            Self::LanguageModel(task) => task.decode(reading, writer.expect(WRITER)),
         }
     }
 
@@ -133,6 +144,7 @@ impl Task {
             Self::Tag(_) => "tag",
             Self::Regress(_) => "regress",
             Self::Generate(_) => "generate",
+            Self::Transcribe(_) => "transcribe",
             Self::LanguageModel(_) => "language_model",
         }
     }
@@ -142,7 +154,7 @@ impl Task {
         match self {
             Self::Classify(task) => task.labels(),
             Self::Tag(task) => task.labels(),
-            Self::Regress(_) | Self::Generate(_) | Self::LanguageModel(_) => &[],
+            Self::Regress(_) | Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) => &[],
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct Decoded {
     pub prediction: Prediction,
     /// The embedding of each input that the row has, for tasks that compare inputs.
     pub embeddings: BTreeMap<String, Vec<f32>>,
+    /// The text as it was heard without a language model, for tasks that may have one.
+    pub unaided: Option<String>,
 }
 
 impl Prediction {
@@ -82,6 +84,7 @@ impl From<Prediction> for Decoded {
         Self {
             prediction,
             embeddings: BTreeMap::new(),
+            unaided: None,
         }
     }
 }

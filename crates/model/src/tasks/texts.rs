@@ -62,6 +62,15 @@ impl<'a> Texts<'a> {
         self.rows.is_empty()
     }
 
+    /// The rows that have a text.
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    pub fn tokens(&self) -> &[&'a [u32]] {
+        &self.tokens
+    }
+
     /// Their places among the rows of the batch, [texts].
     pub fn index(&self, device: &Device) -> Tensor<1, Int> {
         let rows: Vec<i64> = self.rows.iter().map(|&row| row as i64).collect();
@@ -130,7 +139,7 @@ impl<'a> Texts<'a> {
     }
 
     /// Tokens of each row, its end included.
-    fn counts(&self) -> Vec<usize> {
+    pub fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.batch];
         for (place, &row) in self.rows.iter().enumerate() {
             counts[row] = self.tokens[place].len() + usize::from(self.ends[place]);

@@ -6,8 +6,8 @@ use crate::decoder::{Decoder, DecoderState, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Hypothesis, Row, Search, Stepper, Symbols};
 use crate::error::Result;
 use crate::tokens::Tokens;
+use crate::writer::Writer;
 use burn::tensor::{Device, Tensor};
-use sensorium_data::Processor;
 use sensorium_data::random::Key;
 
 /// What a decoder writes with, beside its source.
@@ -15,7 +15,7 @@ pub struct Writing<'a> {
     pub decoder: &'a Decoder,
     pub vocabulary: Vocabulary,
     pub decoding: &'a DecodingConfig,
-    pub processor: &'a Processor,
+    pub writer: &'a Writer,
 }
 
 impl Writing<'_> {
@@ -53,7 +53,7 @@ impl Writing<'_> {
     }
 
     fn symbols(&self) -> Symbols {
-        let special = self.processor.special_tokens();
+        let special = self.writer.processor.special_tokens();
         let special = special.into_iter().flat_map(|special| {
             let others = [special.unknown, special.begin, special.end];
             others.into_iter().flatten().chain([special.padding])
@@ -79,7 +79,7 @@ impl Writing<'_> {
         };
         let parts = best.tokens.iter().zip(&best.log_probabilities);
         let alternative = |one: &Hypothesis| Alternative {
-            value: self.text(&one.tokens),
+            value: self.writer.text(&one.tokens),
             probability: one.log_probability.exp(),
         };
         Prediction {
@@ -89,18 +89,17 @@ impl Writing<'_> {
             },
             tokens: parts
                 .map(|(&token, &probability)| Part {
-                    text: self.text(&[token]),
+                    text: self.writer.processor.decode(&[token]).unwrap_or_default(),
                     probability: f64::from(probability).exp(),
                     frames: None,
                 })
                 .collect(),
-            ..Prediction::new(Answer::Text(self.text(&best.tokens)), Some(best.log_probability.exp()))
+            ..Prediction::new(
+                Answer::Text(self.writer.text(&best.tokens)),
+                Some(best.log_probability.exp()),
+            )
         }
         .into()
-    }
-
-    fn text(&self, tokens: &[u32]) -> String {
-        self.processor.decode(tokens).unwrap_or_default().trim().to_string()
     }
 }
 

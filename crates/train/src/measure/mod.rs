@@ -5,6 +5,7 @@ mod generate;
 mod language_model;
 mod regress;
 mod tag;
+mod transcribe;
 
 use crate::metrics::{Confusion, Intervals, Metrics, resample_weights};
 use crate::score::ScoredRow;
@@ -37,6 +38,7 @@ fn of(task: &Task, output: &str, rows: &[ScoredRow]) -> Box<dyn Measure> {
         Task::Tag(_) => Box::new(tag::Tagged::new(task.labels(), output, rows)),
         Task::Regress(_) => Box::new(regress::Numbers::new(output, rows)),
         Task::Generate(_) => Box::new(generate::Written::new(output, rows)),
+        Task::Transcribe(_) => Box::new(transcribe::Heard::new(output, rows)),
         Task::LanguageModel(_) => Box::new(language_model::Predicted::new(output, rows)),
     }
 }
