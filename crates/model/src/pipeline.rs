@@ -94,10 +94,14 @@ impl Pipeline {
         answers.into_iter().map(|answer| answer.expect(answered)).collect()
     }
 
-    /// The outputs that choose from texts of a row or go on with one: no other target is read when the answer is not known.
+    /// The outputs that choose from texts of a row or go on with one: no target is read when the answer is not known.
     fn choices(&self) -> Vec<OutputColumn> {
         let reads = |output: &&OutputColumn| output.texts.as_ref().is_some_and(|texts| texts.takes != Takes::One);
-        self.outputs.iter().filter(reads).cloned().collect()
+        let asked = |output: &OutputColumn| OutputColumn {
+            column: None,
+            ..output.clone()
+        };
+        self.outputs.iter().filter(reads).map(asked).collect()
     }
 
     /// Answers for the rows of a batch, in order.
@@ -149,7 +153,7 @@ fn load_outputs(run: &RunDirectory, description: &Description) -> Result<Vec<Out
         });
         Ok(OutputColumn {
             name: name.clone(),
-            column: description.outputs.get(name).cloned().unwrap_or_default(),
+            column: description.outputs.get(name).cloned(),
             texts: texts.transpose()?,
         })
     };

@@ -47,7 +47,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
 fn is_blended(task: &TaskConfig) -> bool {
     match task {
         TaskConfig::Classify(_) | TaskConfig::Tag(_) | TaskConfig::Regress(_) => true,
-        TaskConfig::Generate(_) | TaskConfig::LanguageModel(_) => false,
+        TaskConfig::Generate(_) | TaskConfig::LanguageModel(_) | TaskConfig::Align(_) | TaskConfig::Rank(_) => false,
     }
 }
 
