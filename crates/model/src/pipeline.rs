@@ -6,7 +6,9 @@ use crate::model::Model;
 use crate::run_directory::{Description, RunDirectory};
 use crate::tasks::{Decoded, Prediction};
 use burn::tensor::Device;
-use sensorium_data::{Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn};
+use sensorium_data::{
+    Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn, files,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -50,6 +52,21 @@ impl Pipeline {
             inputs: dataset.inputs().to_vec(),
             outputs: dataset.outputs().to_vec(),
         }
+    }
+
+    /// Writes all that [`load`](Self::load) reads to `run`, which is made where it is missing.
+    pub fn save(&self, run: &RunDirectory) -> Result<()> {
+        files::create_folder(&run.processors())?;
+        for input in &self.inputs {
+            input.processor.save(&run.processors(), &input.name)?;
+        }
+        for output in &self.outputs {
+            if let Some(texts) = &output.texts {
+                texts.processor.save(&run.output_processors(), &output.name)?;
+            }
+        }
+        checkpoint::save(&checkpoint::to_host(&self.model), &run.weights())?;
+        self.description.save(run)
     }
 
     pub fn model(&self) -> &Model {

@@ -110,6 +110,14 @@ impl Align {
         self.projections.iter().map(|(name, _)| name)
     }
 
+    /// The width of the common space.
+    pub fn width(&self) -> usize {
+        let mut projections = self.projections.iter();
+        projections
+            .next()
+            .map_or(0, |(_, projection)| projection.output_width())
+    }
+
     /// A row has one target for each pair of inputs that it has; `targets` are the values of the output's column.
     pub fn losses(&self, reading: Reading, targets: &[Value]) -> Losses {
         let compared = self.compared(reading);
