@@ -116,10 +116,11 @@ impl Rank {
         }
         let [rows, _] = summary.dims();
         let device = plain(&summary.device());
-        let scores = log_softmax(self.scores(summary, texts, pass), 1);
-        let shares_of = Tensor::<2>::from_data(TensorData::new(shares.values, [rows, texts.tokens.len()]), &device);
+        let found = log_softmax(self.scores(summary, texts, pass), 1);
+        let expected = TensorData::new(shares.values, [rows, texts.tokens.len()]);
+        let expected = Tensor::<2>::from_data(expected, &device);
         Losses {
-            rows: (scores * shares_of).sum_dim(1).reshape([rows]) * -1.0,
+            rows: (found * expected).sum_dim(1).reshape([rows]) * -1.0,
             counts: shares.counts,
         }
     }
@@ -204,14 +205,15 @@ impl Shares {
     }
 }
 
-/// The candidates at `places` by the softmax of their scores, in double precision so that no two become equal.
+/// The candidates at `places`, each once, by the softmax of their scores; in double precision, so that small
+/// probabilities are not all zero. Equal ones keep the order of the row.
 fn ranking(texts: &TargetTexts, places: &[usize], scores: &[f32]) -> Prediction {
-    let mut own = places.to_vec();
-    own.sort_unstable();
-    own.dedup();
-    // Equal scores leave the order of the row.
-    let place_in_row = |place: &usize| places.iter().position(|one| one == place);
-    own.sort_by_key(place_in_row);
+    let mut own: Vec<usize> = Vec::with_capacity(places.len());
+    for &place in places {
+        if !own.contains(&place) {
+            own.push(place);
+        }
+    }
     let best = own
         .iter()
         .map(|&place| f64::from(scores[place]))

@@ -51,8 +51,9 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let Some(Built { index, failed, empty }) = built else {
         return Err(Interrupted("interrupted; no index was written".into()).into());
     };
-    let bad = [broken, failed].concat();
-    name(&bad, total);
+    let mut bad = [broken, failed].concat();
+    bad.sort_by_key(|error| error.row);
+    tell(&bad, total);
     within_budget(&bad, total, arguments.failure_budget)?;
     index.save(&arguments.out)?;
     println!(
@@ -78,7 +79,8 @@ fn usage(arguments: &Arguments, error: &ModelError) -> anyhow::Error {
     Usage(format!("{place}: {message}")).into()
 }
 
-fn name(bad: &[DataError], total: usize) {
+/// The first bad rows, and how many there are.
+fn tell(bad: &[DataError], total: usize) {
     if bad.is_empty() {
         return;
     }
