@@ -4,6 +4,7 @@ use crate::exit::Usage;
 use crate::runs::device;
 use crate::sample::SampleArguments;
 use sensorium_data::{DataError, Manifest, Sample};
+use sensorium_model::tasks::{Answer, Task};
 use sensorium_model::{Answers, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let printer = Printer {
         json: arguments.json,
         top: arguments.top,
+        rankings: rankings(&pipeline),
     };
     match &arguments.data {
         Some(path) => file(&pipeline, path, &printer),
@@ -81,9 +83,18 @@ fn file(pipeline: &Pipeline, path: &Path, printer: &Printer) -> anyhow::Result<(
     Ok(())
 }
 
+/// The outputs that put candidates in order.
+fn rankings(pipeline: &Pipeline) -> Vec<String> {
+    let tasks = pipeline.model().tasks().iter();
+    let ranking = tasks.filter(|(_, task)| matches!(task, Task::Rank(_)));
+    ranking.map(|(name, _)| name.to_string()).collect()
+}
+
 struct Printer {
     json: bool,
     top: usize,
+    /// Outputs of whose list people are told the first.
+    rankings: Vec<String>,
 }
 
 impl Printer {
@@ -117,9 +128,13 @@ impl Printer {
 
     fn print_for_people(&self, answers: &Answers) {
         for (output, answer) in answers {
+            let value = match &answer.value {
+                Answer::List(order) if self.rankings.contains(output) => order.first().cloned().unwrap_or_default(),
+                value => value.to_string(),
+            };
             match answer.probability {
-                Some(probability) => println!("{output}: {} ({:.1}%)", answer.value, 100.0 * probability),
-                None => println!("{output}: {}", answer.value),
+                Some(probability) => println!("{output}: {value} ({:.1}%)", 100.0 * probability),
+                None => println!("{output}: {value}"),
             }
             for one in answer.top.iter().take(self.top) {
                 let length = (one.probability * 30.0).round() as usize;
