@@ -172,7 +172,7 @@ impl Dataset {
             (input.name.clone(), collate(&input.processor, media, draw))
         });
         let targets = self.outputs.iter().enumerate().map(|(place, output)| {
-            let values = rows.iter().map(|row| row.sample.get(&output.column).clone());
+            let values = rows.iter().map(|row| output.target(row.sample).clone());
             let texts = || TargetTexts::join(rows.iter().map(|row| &row.texts[place]));
             let targets = Targets {
                 values: values.collect(),
@@ -285,7 +285,7 @@ struct Medium {
 
 /// Equal values are one medium: a path or a text is its own name, bytes are named by their hash, and
 /// what is stored elsewhere by its place.
-pub(crate) fn identity(value: &Value) -> Arc<str> {
+pub fn identity(value: &Value) -> Arc<str> {
     match value {
         Value::Text(text) => text.as_str().into(),
         Value::Bytes(bytes) => blake3::hash(bytes).to_hex().as_str().into(),

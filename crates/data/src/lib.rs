@@ -30,7 +30,7 @@ mod targets;
 mod testing;
 
 pub use cache::FeatureCache;
-pub use dataset::{Batch, ClipControl, Dataset, Draw, InputBatch, InputColumn};
+pub use dataset::{Batch, ClipControl, Dataset, Draw, InputBatch, InputColumn, identity};
 pub use error::{DataError, ErrorKind, Result};
 pub use home::Home;
 pub use loader::{Loader, Prepared};
@@ -42,4 +42,4 @@ pub use sample::{Sample, Value};
 pub use sampler::Sampler;
 pub use shards::{ShardIndex, ShardSet, ShardStream, TrainingStream};
 pub use storage::Stored;
-pub use targets::{OutputColumn, Takes, TargetTexts, Targets, TextColumn};
+pub use targets::{OutputColumn, Takes, TargetTexts, Targets, TextColumn, relevances};

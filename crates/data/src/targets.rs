@@ -10,7 +10,8 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub struct OutputColumn {
     pub name: String,
-    pub column: String,
+    /// None for an output that is compared with nothing but the inputs themselves, or that is only asked.
+    pub column: Option<String>,
     pub texts: Option<TextColumn>,
 }
 
@@ -28,7 +29,7 @@ pub struct TextColumn {
 pub enum Takes {
     /// One reference: another one in each epoch of training, the first one otherwise.
     One,
-    /// Every candidate.
+    /// Every candidate, of which the output's column says which is right.
     All,
     /// One text, however long.
     Whole,
@@ -55,12 +56,47 @@ pub struct TargetTexts {
 /// The texts of one row, read.
 pub(crate) type RowTexts = Vec<(String, Vec<u32>)>;
 
+/// How right each of `candidates` is, by a target that is the right one's text, its index counted from zero, or a list of
+/// numbers, one for each; none where the target is absent.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a target that is none of the candidates, or does not give each of them a number.
+pub fn relevances(target: &Value, candidates: &[impl AsRef<str>]) -> Result<Option<Vec<f64>>> {
+    let count = candidates.len();
+    let marked = |right: &dyn Fn(usize) -> bool| (0..count).map(|place| f64::from(right(place))).collect();
+    let (found, values): (String, Vec<f64>) = match target {
+        Value::Absent => return Ok(None),
+        Value::Text(text) => (format!("`{text}`"), marked(&|place| candidates[place].as_ref() == text)),
+        Value::Number(index) => (format!("the index {index}"), marked(&|place| place as f64 == *index)),
+        Value::List(items) => {
+            let usable = |item: &Value| match item {
+                Value::Number(number) if *number >= 0.0 && number.is_finite() => Some(*number),
+                _ => None,
+            };
+            let numbers: Option<Vec<f64>> = items.iter().map(usable).collect();
+            let numbers = numbers.filter(|numbers| numbers.len() == count);
+            (format!("a list of {}", items.len()), numbers.unwrap_or_default())
+        }
+        _ => ("another value".into(), Vec::new()),
+    };
+    if values.iter().any(|value| *value > 0.0) {
+        return Ok(Some(values));
+    }
+    Err(DataError::new(
+        ErrorKind::Invalid,
+        format!(
+            "expected the text or the index of one of the {count} candidates, or {count} numbers of which one is above \
+             zero, found {found}; correct the row"
+        ),
+    ))
+}
+
 impl OutputColumn {
     /// An output whose targets are no texts to be read.
     pub fn plain(name: impl Into<String>, column: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            column: column.into(),
+            column: Some(column.into()),
             texts: None,
         }
     }
@@ -68,7 +104,8 @@ impl OutputColumn {
     /// The texts of a row as tokens.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a value that is neither a text nor a list of texts.
+    /// [`ErrorKind::Invalid`] for a value that is neither a text nor a list of texts, and for a target that is none of the
+    /// candidates.
     pub(crate) fn read(&self, sample: &Sample, draw: Option<&Draw>) -> Result<RowTexts> {
         let Some(texts) = &self.texts else {
             return Ok(Vec::new());
@@ -84,7 +121,15 @@ impl OutputColumn {
             };
             values = vec![values.swap_remove(chosen)];
         }
+        if texts.takes == Takes::All {
+            relevances(self.target(sample), &values)?;
+        }
         values.into_iter().map(|text| texts.read(text)).collect()
+    }
+
+    /// What the output should answer for a row.
+    pub(crate) fn target<'a>(&self, sample: &'a Sample) -> &'a Value {
+        self.column.as_ref().map_or(&Value::Absent, |column| sample.get(column))
     }
 }
 
@@ -165,16 +210,25 @@ mod tests {
     }
 
     fn read(takes: Takes, value: Value, epoch: Option<u64>) -> Result<Vec<String>> {
+        let target = Value::Absent;
+        read_against(takes, value, target, epoch)
+    }
+
+    fn read_against(takes: Takes, value: Value, target: Value, epoch: Option<u64>) -> Result<Vec<String>> {
         let sample = Sample {
             row: 3,
-            values: BTreeMap::from([("caption".into(), value)]),
+            values: BTreeMap::from([("caption".into(), value), ("target".into(), target)]),
         };
         let draw = epoch.map(|epoch| Draw {
             key: Key::new(1).at(epoch),
             modality_dropout: 0.0,
             mixing: None,
         });
-        let texts = output(takes).read(&sample, draw.as_ref())?;
+        let output = OutputColumn {
+            column: Some("target".into()),
+            ..output(takes)
+        };
+        let texts = output.read(&sample, draw.as_ref())?;
         Ok(texts.into_iter().map(|(text, _)| text).collect())
     }
 
@@ -198,6 +252,43 @@ mod tests {
         assert!(read(Takes::One, Value::Absent, None).unwrap().is_empty());
         let error = read(Takes::One, Value::Bytes([1].as_slice().into()), None).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid);
+    }
+
+    fn check_relevances(target: Value, expected: Option<&[f64]>) {
+        let candidates = || Value::List(["no", "yes", "1"].map(|text| Value::Text(text.into())).to_vec());
+        let texts = ["no", "yes", "1"];
+        match (relevances(&target, &texts), expected) {
+            (Ok(found), expected) => assert_eq!(found.as_deref(), expected),
+            (Err(error), expected) => assert!(expected.is_none() && error.kind == ErrorKind::Invalid, "{error}"),
+        }
+        let read = read_against(Takes::All, candidates(), target.clone(), None);
+        assert_eq!(
+            read.is_ok(),
+            expected.is_some() || target == Value::Absent,
+            "{target:?}"
+        );
+    }
+
+    #[test]
+    fn a_target_is_one_of_the_candidates_or_rates_them_all() {
+        let numbers = |values: &[f64]| Value::List(values.iter().map(|value| Value::Number(*value)).collect());
+        check_relevances(Value::Text("yes".into()), Some(&[0.0, 1.0, 0.0]));
+        check_relevances(Value::Number(1.0), Some(&[0.0, 1.0, 0.0]));
+        check_relevances(numbers(&[0.0, 0.5, 1.0]), Some(&[0.0, 0.5, 1.0]));
+        check_relevances(Value::Absent, None);
+        for wrong in [
+            Value::Text("maybe".into()),
+            Value::Number(3.0),
+            Value::Number(0.5),
+            Value::Number(-1.0),
+            numbers(&[1.0, 0.0]),
+            numbers(&[0.0; 3]),
+            numbers(&[1.0, -1.0, 0.0]),
+            numbers(&[1.0, f64::NAN, 0.0]),
+        ] {
+            assert!(relevances(&wrong, &["no", "yes", "1"]).is_err(), "{wrong:?}");
+            check_relevances(wrong, None);
+        }
     }
 
     #[test]

@@ -33,8 +33,16 @@ impl Encoded<'_> {
     pub fn tokens(&self, source: &Source) -> Tokens {
         match source {
             Source::Fusion => self.fused.clone().expect("a model with this source has a fusion"),
-            Source::Input(name) => self.inputs[name].clone().tokens(),
+            Source::Input(name) => self.input(name).clone().tokens(),
         }
+    }
+
+    /// One input by itself.
+    ///
+    /// # Panics
+    /// When no output of the model reads it alone.
+    pub(crate) fn input(&self, name: &str) -> &EncodedInput {
+        &self.inputs[name]
     }
 }
 
@@ -48,7 +56,7 @@ impl Reading<'_> {
     pub fn pooled(&self) -> Tensor<2> {
         match self.source {
             Source::Fusion => self.tokens().pooled(),
-            Source::Input(name) => self.encoded.inputs[name].pooled(),
+            Source::Input(name) => self.encoded.input(name).pooled(),
         }
     }
 }

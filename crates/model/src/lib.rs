@@ -17,6 +17,7 @@ mod model;
 mod parameters;
 mod pass;
 mod pipeline;
+pub mod retrieval;
 mod run_directory;
 mod source;
 pub mod stems;

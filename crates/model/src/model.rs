@@ -16,7 +16,7 @@ use sensorium_data::processors::FeatureShape;
 use sensorium_data::{Batch, Mixed, Targets};
 use sensorium_kernels::on_compute_threads;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a model is built from, beside the shapes of its inputs' features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ pub struct ModelConfig {
 pub struct OutputConfig {
     #[serde(flatten)]
     pub task: TaskConfig,
+    /// Not looked at where the task itself names the inputs that it reads.
     pub from: Source,
     pub fitted: Fitted,
 }
@@ -44,6 +45,9 @@ pub struct Model {
     outputs: Named<Task>,
     #[module(skip)]
     sources: BTreeMap<String, Source>,
+    /// Those inputs that an output reads by themselves.
+    #[module(skip)]
+    alone: BTreeSet<String>,
 }
 
 impl Model {
@@ -73,11 +77,11 @@ impl Model {
         let mut outputs = Vec::new();
         for (name, output) in &config.outputs {
             let width = match &output.from {
-                Source::Fusion => fusion.as_ref().expect("it is built where it is read").width(),
+                Source::Fusion => fusion.as_ref().map(Fusion::width).unwrap_or_default(),
                 Source::Input(input) => widths.get(input.as_str()).copied().unwrap_or_default(),
             };
             let init = init.at("outputs").at(name);
-            let task = Task::new(&output.task, &output.fitted, width, &init)
+            let task = Task::new(&output.task, &output.fitted, width, &widths, &init)
                 .map_err(|error| inside(error, &format!("outputs.{name}")))?;
             outputs.push((name.clone(), task));
         }
@@ -86,6 +90,7 @@ impl Model {
             sources: sources
                 .map(|(name, output)| (name.clone(), output.from.clone()))
                 .collect(),
+            alone: config.outputs.values().flat_map(OutputConfig::alone).cloned().collect(),
             inputs: inputs.into_iter().collect(),
             fusion,
             outputs: outputs.into_iter().collect(),
@@ -101,19 +106,13 @@ impl Model {
         let fused = self.fusion.as_ref().map(|fusion| {
             let kept: BTreeMap<_, _> = inputs
                 .iter()
-                .filter(|(name, _)| self.reads_alone(name))
+                .filter(|(name, _)| self.alone.contains(*name))
                 .map(|(name, input)| (name.clone(), input.clone()))
                 .collect();
             let joined = std::mem::replace(&mut inputs, kept);
             fusion.forward(joined.into_values().collect(), pass)
         });
         Encoded { batch, inputs, fused }
-    }
-
-    fn reads_alone(&self, input: &str) -> bool {
-        self.sources
-            .values()
-            .any(|source| matches!(source, Source::Input(name) if name == input))
     }
 
     /// The losses of each output against the batch's targets, of blended rows against those of both.
@@ -159,6 +158,33 @@ impl Model {
         on_compute_threads(|| self.decode(&self.encode(batch, &Pass::evaluation()), writers))
     }
 
+    /// The embeddings of the inputs that each row has, in the common space of `output`; in evaluation, from any thread. No
+    /// other output is asked, and no other input encoded.
+    ///
+    /// # Panics
+    /// When `output` aligns no inputs.
+    pub fn embed(&self, batch: &Batch, output: &str) -> Vec<BTreeMap<String, Vec<f32>>> {
+        let Task::Align(task) = self.task(output) else {
+            panic!("`{output}` aligns no inputs");
+        };
+        let encode = |name: &str| {
+            let encoder = self.inputs.get(name).expect("the sources were checked");
+            (
+                name.to_string(),
+                encoder.forward(&batch.inputs[name], &Pass::evaluation()),
+            )
+        };
+        on_compute_threads(|| {
+            let encoded = Encoded {
+                batch,
+                inputs: task.inputs().map(encode).collect(),
+                fused: None,
+            };
+            let decoded = task.decode(self.reading(&encoded, output)).into_iter();
+            decoded.map(|row| row.embeddings).collect()
+        })
+    }
+
     fn reading<'a>(&'a self, encoded: &'a Encoded, output: &str) -> Reading<'a> {
         Reading {
             encoded,
@@ -183,16 +209,25 @@ impl Model {
     }
 }
 
+impl OutputConfig {
+    /// The inputs that this output reads by themselves; none where it reads the fusion.
+    fn alone(&self) -> &[String] {
+        match (self.task.inputs(), &self.from) {
+            (Some(inputs), _) => inputs,
+            (None, Source::Input(input)) => std::slice::from_ref(input),
+            (None, Source::Fusion) => &[],
+        }
+    }
+}
+
 impl ModelConfig {
     fn reads_fusion(&self) -> bool {
-        self.outputs.values().any(|output| output.from == Source::Fusion)
+        self.outputs.values().any(|output| output.alone().is_empty())
     }
 
     /// Whether an input is encoded: nothing is built that no output reads.
     fn encodes(&self, input: &str) -> bool {
-        let reads = |output: &OutputConfig| {
-            !output.task.reads_raw() && matches!(&output.from, Source::Input(name) if name == input)
-        };
+        let reads = |output: &OutputConfig| !output.task.reads_raw() && output.alone().iter().any(|name| name == input);
         self.reads_fusion() || self.outputs.values().any(reads)
     }
 
@@ -201,10 +236,11 @@ impl ModelConfig {
         let known: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
         let mut read = Vec::new();
         for (name, output) in &self.outputs {
-            if let Source::Input(input) = &output.from {
+            for input in output.alone() {
                 if !self.inputs.contains_key(input) {
                     let message = format!("no input is called `{input}`; the inputs are {}", known.join(", "));
-                    return Err(ModelError::config(format!("outputs.{name}.from"), message));
+                    let key = output.task.inputs().map_or("from", |_| "inputs");
+                    return Err(ModelError::config(format!("outputs.{name}.{key}"), message));
                 }
                 read.push(input.as_str());
             }

@@ -7,7 +7,9 @@ use crate::run_directory::{Description, RunDirectory};
 use crate::tasks::{Decoded, Prediction};
 use crate::writer::{Writer, Writers};
 use burn::tensor::Device;
-use sensorium_data::{Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn};
+use sensorium_data::{
+    Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn, files,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -57,6 +59,21 @@ impl Pipeline {
         }
     }
 
+    /// Writes all that [`load`](Self::load) reads to `run`, which is made where it is missing.
+    pub fn save(&self, run: &RunDirectory) -> Result<()> {
+        files::create_folder(&run.processors())?;
+        for input in &self.inputs {
+            input.processor.save(&run.processors(), &input.name)?;
+        }
+        for output in &self.outputs {
+            if let Some(texts) = &output.texts {
+                texts.processor.save(&run.output_processors(), &output.name)?;
+            }
+        }
+        checkpoint::save(&checkpoint::to_host(&self.model), &run.weights())?;
+        self.description.save(run)
+    }
+
     pub fn model(&self) -> &Model {
         &self.model
     }
@@ -103,10 +120,14 @@ impl Pipeline {
         answers.into_iter().map(|answer| answer.expect(answered)).collect()
     }
 
-    /// The outputs that choose from texts of a row or go on with one: no other target is read when the answer is not known.
+    /// The outputs that choose from texts of a row or go on with one: no target is read when the answer is not known.
     fn choices(&self) -> Vec<OutputColumn> {
         let reads = |output: &&OutputColumn| output.texts.as_ref().is_some_and(|texts| texts.takes != Takes::One);
-        self.outputs.iter().filter(reads).cloned().collect()
+        let asked = |output: &OutputColumn| OutputColumn {
+            column: None,
+            ..output.clone()
+        };
+        self.outputs.iter().filter(reads).map(asked).collect()
     }
 
     /// Answers for the rows of a batch, in order.
@@ -158,7 +179,7 @@ fn load_outputs(run: &RunDirectory, description: &Description) -> Result<Vec<Out
         });
         Ok(OutputColumn {
             name: name.clone(),
-            column: description.outputs.get(name).cloned().unwrap_or_default(),
+            column: description.outputs.get(name).cloned(),
             texts: texts.transpose()?,
         })
     };

@@ -102,7 +102,7 @@ pub struct Description {
     pub model: ModelConfig,
     /// The column that each input reads.
     pub inputs: BTreeMap<String, String>,
-    /// The column that each output is compared with.
+    /// The column that each output is compared with, where it has one.
     pub outputs: BTreeMap<String, String>,
     /// The hash of each input's processor.
     pub processors: BTreeMap<String, String>,

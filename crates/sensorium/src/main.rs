@@ -5,6 +5,7 @@ mod exit;
 mod interrupt;
 mod progress;
 mod runs;
+mod sample;
 
 use clap::Parser;
 use commands::Command;

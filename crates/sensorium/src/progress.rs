@@ -119,7 +119,9 @@ impl TrainProgress {
         if self.quiet {
             return;
         }
+        // `validation.OUTPUT.METRIC` is told, and not its parts, such as the directions of a search.
         let metrics = evaluation.metrics.iter();
+        let metrics = metrics.filter(|(name, _)| name.matches('.').count() <= 2);
         let metrics: Vec<String> = metrics.map(|(name, value)| format!("{name} {value:.4}")).collect();
         let star = if evaluation.best { "  ← best" } else { "" };
         let (epoch, seconds) = (evaluation.epoch + 1, evaluation.seconds);

@@ -13,7 +13,7 @@ use crate::report::{
 use sensorium_data::split::Split;
 use sensorium_data::{Feature, Modality, Sample, Value, files};
 use sensorium_model::explain::{CELLS, occlusion};
-use sensorium_model::tasks::{Answer, Prediction};
+use sensorium_model::tasks::{Answer, Prediction, Task};
 use sensorium_model::{Answers, Pipeline, RunDirectory, parameters};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -85,12 +85,18 @@ impl ReportSource<'_> {
     fn examples(&self, split: &str) -> Result<Vec<Example>> {
         let text = std::fs::read_to_string(self.run.predictions(split)).unwrap_or_default();
         let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let lines: Vec<PredictionLine> = lines.collect();
+        let mut lines: Vec<PredictionLine> = lines.collect();
         let samples = self.rows.dataset.samples();
         let place: HashMap<usize, &Sample> = samples.iter().map(|sample| (sample.row, sample)).collect();
-        let Some(output) = self.recipe.outputs.keys().next() else {
+        let task = |output: &str| self.pipeline.model().task(output);
+        let mut outputs = self.recipe.outputs.keys();
+        // What lies close to each other is neither right nor wrong.
+        let Some(output) = outputs.find(|output| !matches!(task(output), Task::Align(_))) else {
             return Ok(Vec::new());
         };
+        if let Task::Rank(_) = task(output) {
+            lines.iter_mut().for_each(|line| line.keep_best(output));
+        }
         let mut examples = Vec::new();
         for line in choose(&lines, output) {
             if let Some(sample) = place.get(&line.row) {
@@ -159,6 +165,15 @@ struct PredictionLine {
 }
 
 impl PredictionLine {
+    /// Of a ranking only its best candidate.
+    fn keep_best(&mut self, output: &str) {
+        if let Some(answer) = self.outputs.get_mut(output)
+            && let Answer::List(order) = &answer.value
+        {
+            answer.value = Answer::Text(order.first().cloned().unwrap_or_default());
+        }
+    }
+
     fn is_right(&self, output: &str) -> bool {
         let expected = &self.expected[output];
         match &self.outputs[output].value {

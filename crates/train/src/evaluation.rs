@@ -3,10 +3,10 @@
 use crate::error::Result;
 use crate::metrics::{Confusion, Intervals, Metrics};
 use crate::quarantine::Quarantine;
-use crate::score::{Scores, Scoring};
+use crate::score::{ScoredRow, Scores, Scoring};
 use rand::seq::SliceRandom;
 use sensorium_data::random::Key;
-use sensorium_data::{ClipControl, Dataset, Modality, Value, files};
+use sensorium_data::{ClipControl, Dataset, Modality, Value, files, relevances};
 use sensorium_model::{Pipeline, RunDirectory};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -228,12 +228,24 @@ impl Control {
     }
 }
 
-/// The right answers that a value holds: a label, several references, or none.
-fn answers(value: &Value) -> Vec<String> {
-    match value {
-        Value::List(items) => items.iter().filter_map(Value::label).collect(),
-        value => value.label().into_iter().collect(),
+/// The right answers of a row: a label, several references, the most relevant candidates, or none.
+fn expected(row: &ScoredRow, output: &str) -> Vec<String> {
+    let value = &row.targets[output];
+    match (row.candidates.get(output), value) {
+        (Some(candidates), value) => best(candidates, value),
+        (None, Value::List(items)) => items.iter().filter_map(Value::label).collect(),
+        (None, value) => value.label().into_iter().collect(),
     }
+}
+
+fn best(candidates: &[String], target: &Value) -> Vec<String> {
+    let Ok(Some(relevances)) = relevances(target, candidates) else {
+        return Vec::new();
+    };
+    let most = relevances.iter().copied().fold(0.0, f64::max);
+    let rated = candidates.iter().zip(&relevances);
+    let best = rated.filter(|(_, relevance)| **relevance == most);
+    best.map(|(text, _)| text.clone()).collect()
 }
 
 /// Stores an evaluation and its predictions in the run directory.
@@ -246,7 +258,7 @@ pub fn store(run: &RunDirectory, evaluation: &Evaluation, scores: &Scores) -> Re
     files::create_folder(path.parent().unwrap_or(run.path()))?;
     let mut text = String::new();
     for row in &scores.rows {
-        let expected = row.targets.iter().map(|(name, value)| (name.clone(), answers(value)));
+        let expected = row.targets.keys().map(|name| (name.clone(), expected(row, name)));
         let expected: BTreeMap<String, Vec<String>> = expected.collect();
         let line = serde_json::json!({"row": row.row, "expected": expected, "outputs": row.answers});
         text += &line.to_string();

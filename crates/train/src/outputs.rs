@@ -18,13 +18,20 @@ pub struct FittedOutput {
     pub writer: Option<Writer>,
 }
 
-/// Fills in where each output reads: a language model its one text, a transcript its one sound, any other task the fusion.
+/// Fills in where each output reads: a language model its one text, a transcript its one sound, align all inputs by
+/// themselves, every other task the fusion.
 pub fn set_sources(recipe: &mut Recipe) -> Result<()> {
     let (texts, sounds) = (inputs_of(recipe, Modality::Text), inputs_of(recipe, Modality::Audio));
+    let all: Vec<String> = recipe.inputs.keys().cloned().collect();
     for (name, output) in &mut recipe.outputs {
-        let source = match &output.task {
+        let source = match &mut output.task {
             TaskConfig::LanguageModel(_) => only(name, &texts, "a text"),
             TaskConfig::Transcribe(_) => only(name, &sounds, "a sound"),
+            TaskConfig::Align(task) => {
+                task.inputs.get_or_insert_with(|| all.clone());
+                check_unsaid(name, output.from.as_ref())?;
+                continue;
+            }
             _ => Ok(Source::Fusion),
         };
         if output.from.is_none() {
@@ -32,6 +39,17 @@ pub fn set_sources(recipe: &mut Recipe) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A task that names its inputs has no other source.
+fn check_unsaid(output: &str, from: Option<&Source>) -> Result<()> {
+    match from {
+        None => Ok(()),
+        Some(from) => Err(TrainError::Recipe(format!(
+            "outputs.{output}.from: expected outputs.{output}.inputs, because this task compares several inputs, found \
+             `{from}`; leave `from` out"
+        ))),
+    }
 }
 
 fn inputs_of(recipe: &Recipe, modality: Modality) -> Vec<String> {
@@ -50,26 +68,32 @@ fn only(output: &str, inputs: &[String], what: &str) -> Result<Source> {
     }
 }
 
-/// The column of an output's targets: its own word, that of the input which it reads as it stands, or its name.
-pub fn target_column(name: &str, output: &OutputConfig, recipe: &Recipe) -> String {
+/// The column of an output's targets: its own word, that of the input which it reads as it stands, or its name; none where
+/// the recipe names none for a task that needs none.
+pub fn target_column(name: &str, output: &OutputConfig, recipe: &Recipe) -> Option<String> {
+    if output.task.needs_no_column() {
+        return output.column.clone();
+    }
     let input = match &output.from {
         Some(Source::Input(input)) if output.task.reads_raw() => recipe.inputs.get_key_value(input),
         _ => None,
     };
-    match (&output.column, input) {
+    Some(match (&output.column, input) {
         (None, Some((name, input))) => column(name, &input.column),
         (given, _) => column(name, given),
-    }
+    })
 }
 
 /// Fits every output to the training rows.
 pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: &[usize]) -> Result<Vec<FittedOutput>> {
     let fit_one = |(name, output): (&String, &OutputConfig)| {
         let column = target_column(name, output, recipe);
-        let problem = |error: String| TrainError::Recipe(format!("outputs.{name} (column `{column}`): {error}"));
+        let place = column.as_ref().map(|column| format!(" (column `{column}`)"));
+        let place = place.unwrap_or_default();
+        let problem = |error: String| TrainError::Recipe(format!("outputs.{name}{place}: {error}"));
         let values = |column: &str| values(manifest, train, column);
         let texts = output.task.texts().map(|texts| {
-            let column = texts.column.clone().unwrap_or_else(|| column.clone());
+            let column = texts.column.clone().or_else(|| column.clone()).unwrap_or_default();
             let processor = processor(texts.clone(), output, inputs, values(&column)).map_err(problem)?;
             let takes = texts.takes;
             Ok::<_, TrainError>(TextColumn {
@@ -83,14 +107,16 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
             .as_ref()
             .map(|texts| writer(&output.task, texts, values(&texts.column)));
         let writer = writer.transpose().map_err(problem)?;
+        let processor = texts.as_ref().map(|texts| &texts.processor);
         let fitted = output
             .task
-            .fit(values(&column), texts.as_ref().map(|texts| &texts.processor));
+            .fit(column.iter().flat_map(|column| values(column)), processor);
         let fitted = fitted.map_err(|error| problem(error.to_string()))?;
         Ok(FittedOutput {
             column: OutputColumn {
+                name: name.clone(),
+                column,
                 texts,
-                ..OutputColumn::plain(name, column)
             },
             config: ModelOutput {
                 task: output.task.clone(),

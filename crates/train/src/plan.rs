@@ -226,20 +226,25 @@ fn set_bucketing(recipe: &mut Recipe, dataset: &Dataset) -> Result<()> {
     )))
 }
 
-fn columns(recipe: &Recipe) -> Vec<(String, String)> {
+/// Every column that is read: whose it is, which it is, and the key that names another one.
+fn columns(recipe: &Recipe) -> Vec<(String, String, &'static str)> {
     let inputs = recipe.inputs.iter();
-    let inputs = inputs.map(|(name, input)| (format!("inputs.{name}"), column(name, &input.column)));
-    let outputs = recipe.outputs.iter();
-    let outputs = outputs.map(|(name, output)| (format!("outputs.{name}"), target_column(name, output, recipe)));
+    let inputs = inputs.map(|(name, input)| (format!("inputs.{name}"), column(name, &input.column), "column"));
+    let outputs = recipe.outputs.iter().flat_map(|(name, output)| {
+        let own = target_column(name, output, recipe).map(|column| (column, "column"));
+        let texts = output.task.texts().and_then(|texts| texts.column);
+        let all = own.into_iter().chain(texts.map(|column| (column, "candidates")));
+        all.map(move |(column, key)| (format!("outputs.{name}"), column, key))
+    });
     inputs.chain(outputs).collect()
 }
 
 fn check_columns(recipe: &Recipe, manifest: &Manifest) -> Result<()> {
-    for (place, column) in columns(recipe) {
+    for (place, column, key) in columns(recipe) {
         if !manifest.columns.contains(&column) {
             let (path, known) = (manifest.path.display(), manifest.columns.join(", "));
             return Err(TrainError::Recipe(format!(
-                "{place}: {path} has no column `{column}`; its columns are {known}; name one with {place}.column"
+                "{place}: {path} has no column `{column}`; its columns are {known}; name one with {place}.{key}"
             )));
         }
     }
@@ -318,7 +323,7 @@ fn describe(name: String, recipe: &Recipe, inputs: &[InputColumn], outputs: &[Fi
         },
         inputs: by_name(|input| input.column.clone()),
         outputs: columns
-            .map(|output| (output.name.clone(), output.column.clone()))
+            .filter_map(|output| Some((output.name.clone(), output.column.clone()?)))
             .collect(),
         processors: by_name(|input| input.processor.hash()),
         texts: texts.collect(),

@@ -94,7 +94,8 @@ pub struct InputConfig {
 /// One output: what it answers, and which column holds the right answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputConfig {
-    /// The column with the targets; the output's name by default.
+    /// The column with the targets; the output's name by default. Align needs none: rows with the same value in it belong
+    /// together.
     pub column: Option<String>,
     /// Where it reads: `fusion`, or `inputs.NAME` for one input alone; what fits the task by default.
     pub from: Option<Source>,
@@ -196,7 +197,7 @@ impl Default for StopConfig {
 }
 
 impl StopConfig {
-    /// Losses, error rates and perplexities are better when smaller; every other metric when larger.
+    /// Losses, error rates, perplexities and ranks are better when smaller; every other metric when larger.
     pub fn smaller_is_better(&self) -> bool {
         let name = self.metric.rsplit('.').next().unwrap_or_default();
         matches!(

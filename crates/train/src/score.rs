@@ -3,10 +3,11 @@
 use crate::measure::{self, Measured};
 use crate::metrics::Metrics;
 use sensorium_data::random::Key;
-use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sampler, Value};
+use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sample, Sampler, Takes, Value, identity};
 use sensorium_model::checkpoint::to_vec;
+use sensorium_model::tasks::Task;
 use sensorium_model::{Answers, Model, Pass, Writers, on_compute_threads};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +26,26 @@ pub struct ScoredRow {
     pub embeddings: BTreeMap<String, BTreeMap<String, Vec<f32>>>,
     /// The texts of outputs as they were heard without a language model.
     pub unaided: BTreeMap<String, String>,
+    /// The number of the row's medium of each input that is compared: rows with the same number share it.
+    pub media: BTreeMap<String, usize>,
+    /// The texts that each output chose from, in the order of the row.
+    pub candidates: BTreeMap<String, Vec<String>>,
+}
+
+impl ScoredRow {
+    /// A row of which nothing is known yet.
+    pub fn empty(row: usize) -> Self {
+        Self {
+            row,
+            answers: Answers::new(),
+            targets: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            embeddings: BTreeMap::new(),
+            media: BTreeMap::new(),
+            unaided: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+        }
+    }
 }
 
 /// All that a pass over a split gives.
@@ -65,6 +86,7 @@ impl Scoring<'_> {
             progress(scores.rows.len());
         }
         scores.rows.sort_by_key(|row| row.row);
+        self.number_media(indices, &mut scores.rows);
         scores.loss = self.loss(&scores.rows);
         Some(scores)
     }
@@ -73,16 +95,13 @@ impl Scoring<'_> {
         let pass = Pass::evaluation();
         let encoded = self.model.encode(batch, &pass);
         let row = |(place, &row): (usize, &usize)| ScoredRow {
-            row,
-            answers: Answers::new(),
             targets: batch
                 .targets
                 .iter()
                 .map(|(name, targets)| (name.clone(), targets.values[place].clone()))
                 .collect(),
-            losses: BTreeMap::new(),
-            embeddings: BTreeMap::new(),
-            unaided: BTreeMap::new(),
+            candidates: self.candidates(batch, place),
+            ..ScoredRow::empty(row)
         };
         let mut rows: Vec<ScoredRow> = batch.rows.iter().enumerate().map(row).collect();
         for (name, decoded) in self.model.decode_measured(&encoded, self.writers) {
@@ -99,6 +118,46 @@ impl Scoring<'_> {
             }
         }
         rows
+    }
+
+    /// What those outputs that choose among a row's texts chose from.
+    fn candidates(&self, batch: &Batch, place: usize) -> BTreeMap<String, Vec<String>> {
+        let outputs = self.dataset.outputs().iter();
+        let choosing = outputs.filter(|output| output.texts.as_ref().is_some_and(|texts| texts.takes == Takes::All));
+        let listed = choosing.filter_map(|output| {
+            let texts = batch.targets.get(&output.name)?.texts.as_ref()?;
+            let listed = texts.of_row[place].iter().map(|&text| texts.texts[text].clone());
+            Some((output.name.clone(), listed.collect()))
+        });
+        listed.collect()
+    }
+
+    /// Numbers the media of those inputs that an output compares.
+    fn number_media(&self, indices: &[usize], rows: &mut [ScoredRow]) {
+        let compared = self.model.tasks().iter().filter_map(|(_, task)| match task {
+            Task::Align(task) => Some(task.inputs()),
+            _ => None,
+        });
+        let compared: BTreeSet<&str> = compared.flatten().collect();
+        let samples = indices.iter().map(|&index| &self.dataset.samples()[index]);
+        let samples: HashMap<usize, &Sample> = match compared.is_empty() {
+            true => return,
+            false => samples.map(|sample| (sample.row, sample)).collect(),
+        };
+        for input in self
+            .dataset
+            .inputs()
+            .iter()
+            .filter(|input| compared.contains(input.name.as_str()))
+        {
+            let mut numbers = HashMap::new();
+            for row in rows.iter_mut() {
+                let value = samples[&row.row].get(&input.column);
+                let next = numbers.len();
+                let number = *numbers.entry(identity(value)).or_insert(next);
+                row.media.insert(input.name.clone(), number);
+            }
+        }
     }
 
     fn loss(&self, rows: &[ScoredRow]) -> f64 {

@@ -20,6 +20,8 @@ pub enum Fitted {
     Scale(Scale),
     /// The tokens of texts.
     Vocabulary(Vocabulary),
+    /// Of a task that needs to know nothing.
+    Nothing,
 }
 
 impl Fitted {
@@ -59,7 +61,7 @@ impl TaskConfig {
     /// The texts that the task reads as tokens, if it does.
     pub fn texts(&self) -> Option<TextTargets> {
         match self {
-            Self::Classify(_) | Self::Tag(_) | Self::Regress(_) => None,
+            Self::Classify(_) | Self::Tag(_) | Self::Regress(_) | Self::Align(_) => None,
             Self::Generate(config) => Some(TextTargets {
                 config: Some(config.text.clone()),
                 column: None,
@@ -75,6 +77,19 @@ impl TaskConfig {
                 column: None,
                 takes: Takes::Whole,
             }),
+            Self::Rank(config) => Some(TextTargets {
+                config: Some(config.text.clone()),
+                column: Some(config.candidates.clone()),
+                takes: Takes::All,
+            }),
+        }
+    }
+
+    /// The inputs that the task names itself and reads by themselves.
+    pub fn inputs(&self) -> Option<&[String]> {
+        match self {
+            Self::Align(config) => config.inputs.as_deref(),
+            _ => None,
         }
     }
 
@@ -91,6 +106,11 @@ impl TaskConfig {
         matches!(self, Self::LanguageModel(_))
     }
 
+    /// Whether the task can do without a column of targets.
+    pub fn needs_no_column(&self) -> bool {
+        matches!(self, Self::Align(_))
+    }
+
     /// Whether the targets are labels, of which every one should be seen before training.
     pub fn has_labels(&self) -> bool {
         matches!(self, Self::Classify(_) | Self::Tag(_))
@@ -102,9 +122,10 @@ impl TaskConfig {
             Self::Classify(_) => classify::labels(targets).map(Fitted::Labels),
             Self::Tag(config) => tag::labels(targets, config.minimum_count).map(Fitted::Labels),
             Self::Regress(_) => Scale::of(targets).map(Fitted::Scale),
-            Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) => Ok(Fitted::Vocabulary(vocabulary(
-                texts.expect("a task that reads texts is given them"),
-            ))),
+            Self::Align(_) => Ok(Fitted::Nothing),
+            Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) | Self::Rank(_) => Ok(Fitted::Vocabulary(
+                vocabulary(texts.expect("a task that reads texts is given them")),
+            )),
         }
     }
 
@@ -126,6 +147,16 @@ impl TaskConfig {
             ],
             Self::Transcribe(_) => &["wer", "cer", "wer_unaided", "cer_unaided", "accuracy"],
             Self::LanguageModel(_) => &["perplexity", "bits_per_byte"],
+            Self::Align(_) => &["recall@1", "recall@5", "recall@10", "mrr"],
+            Self::Rank(_) => &[
+                "accuracy",
+                "mrr",
+                "ndcg",
+                "recall@1",
+                "recall@5",
+                "recall@10",
+                "mean_rank",
+            ],
         }
     }
 }

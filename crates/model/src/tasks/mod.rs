@@ -1,11 +1,13 @@
 //! Tasks: each owns its head, its loss and its decoding.
 
+mod align;
 mod classify;
 mod fitted;
 mod generate;
 mod head;
 mod language_model;
 mod prediction;
+mod rank;
 mod regress;
 mod tag;
 mod texts;
@@ -16,19 +18,23 @@ use crate::encoded::Reading;
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
+use crate::tokens::plain;
 use crate::writer::Writer;
+pub use align::{Align, AlignConfig, AlignLoss};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 pub use classify::{Classify, ClassifyConfig};
 pub use fitted::{Fitted, TextTargets};
 pub use generate::{Generate, GenerateConfig};
 pub use head::{Head, HeadConfig};
 pub use language_model::{LanguageModel, LanguageModelConfig};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
+pub use rank::{CandidateEncoderConfig, CandidateWidth, Rank, RankConfig};
 pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
 use schemars::JsonSchema;
 use sensorium_data::Targets;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 pub use tag::{AsymmetricConfig, FocalConfig, Tag, TagConfig, TagLoss, tags};
 pub use transcribe::{Transcribe, TranscribeConfig};
 
@@ -48,6 +54,10 @@ pub enum TaskConfig {
     Transcribe(TranscribeConfig),
     /// The next token of a text, of every one.
     LanguageModel(LanguageModelConfig),
+    /// A common space of several inputs, in which what belongs together lies close.
+    Align(AlignConfig),
+    /// The right one among candidates that each row brings.
+    Rank(RankConfig),
 }
 
 #[derive(Module, Debug)]
@@ -58,6 +68,8 @@ pub enum Task {
     Generate(Generate),
     Transcribe(Transcribe),
     LanguageModel(LanguageModel),
+    Align(Align),
+    Rank(Rank),
 }
 
 /// The losses of a batch.
@@ -65,7 +77,7 @@ pub struct Losses {
     /// The summed loss of each row, [rows], in nats where the task has probabilities; zero where the row has no usable
     /// target.
     pub rows: Tensor<1>,
-    /// How many targets each row has: one, the tokens of its text, or none.
+    /// How many targets each row has: one, the tokens of its text, the pairs of its inputs, or none.
     pub counts: Vec<usize>,
 }
 
@@ -88,12 +100,30 @@ impl Losses {
     }
 }
 
+/// From values of some rows to values of all, zero where there is none.
+fn spread(values: Tensor<1>, rows: &[usize], all: usize) -> Tensor<1> {
+    let mut index = vec![0i64; all];
+    for (place, &row) in rows.iter().enumerate() {
+        index[row] = place as i64 + 1;
+    }
+    let device = plain(&values.device());
+    let zero = Tensor::<1>::zeros([1], &device);
+    let index = Tensor::<1, Int>::from_ints(index.as_slice(), &device);
+    Tensor::cat(vec![zero, values], 0).select(0, index)
+}
+
 impl Task {
-    /// `width` is that of the output's source.
+    /// `width` is that of the output's source, `inputs` are those of every encoded input.
     ///
     /// # Panics
     /// When `fitted` belongs to another task: a run's description has both.
-    pub fn new(config: &TaskConfig, fitted: &Fitted, width: usize, init: &Init) -> Result<Self> {
+    pub fn new(
+        config: &TaskConfig,
+        fitted: &Fitted,
+        width: usize,
+        inputs: &BTreeMap<&str, usize>,
+        init: &Init,
+    ) -> Result<Self> {
         Ok(match config {
             TaskConfig::Classify(config) => Self::Classify(Classify::new(config, fitted.labels(), width, init)),
             TaskConfig::Tag(config) => Self::Tag(Tag::new(config, fitted.labels(), width, init)),
@@ -105,6 +135,8 @@ impl Task {
             TaskConfig::LanguageModel(config) => {
                 Self::LanguageModel(LanguageModel::new(config, fitted.vocabulary(), init)?)
             }
+            TaskConfig::Align(config) => Self::Align(Align::new(config, inputs, init)?),
+            TaskConfig::Rank(config) => Self::Rank(Rank::new(config, fitted.vocabulary(), width, init)),
         })
     }
 
@@ -117,6 +149,8 @@ impl Task {
             Self::Generate(task) => task.losses(reading, targets, pass),
             Self::Transcribe(task) => task.losses(reading, targets, pass),
             Self::LanguageModel(task) => task.losses(targets, pass),
+            Self::Align(task) => task.losses(reading, &targets.values),
+            Self::Rank(task) => task.losses(reading.pooled(), targets, pass),
         }
     }
 
@@ -129,6 +163,8 @@ impl Task {
             Self::Generate(task) => task.decode(reading, writer.expect(WRITER)),
             Self::Transcribe(task) => task.decode(reading, writer.expect(WRITER)),
             Self::LanguageModel(task) => task.decode(reading, writer.expect(WRITER)),
+            Self::Align(task) => task.decode(reading),
+            Self::Rank(task) => task.decode(reading),
         }
     }
 
@@ -146,6 +182,8 @@ impl Task {
             Self::Generate(_) => "generate",
             Self::Transcribe(_) => "transcribe",
             Self::LanguageModel(_) => "language_model",
+            Self::Align(_) => "align",
+            Self::Rank(_) => "rank",
         }
     }
 
@@ -155,6 +193,7 @@ impl Task {
             Self::Classify(task) => task.labels(),
             Self::Tag(task) => task.labels(),
             Self::Regress(_) | Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) => &[],
+            Self::Align(_) | Self::Rank(_) => &[],
         }
     }
 }

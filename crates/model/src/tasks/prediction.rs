@@ -66,12 +66,12 @@ impl Prediction {
     }
 
     /// All labels, the most probable first; equal ones keep their order.
-    pub(crate) fn ranked(labels: &[String], probabilities: &[f32]) -> Vec<Alternative> {
+    pub(crate) fn ranked(labels: &[String], probabilities: &[impl Copy + Into<f64>]) -> Vec<Alternative> {
         let pairs = labels.iter().zip(probabilities);
         let mut top: Vec<Alternative> = pairs
             .map(|(label, p)| Alternative {
                 value: label.clone(),
-                probability: f64::from(*p),
+                probability: (*p).into(),
             })
             .collect();
         top.sort_by(|a, b| b.probability.total_cmp(&a.probability));

@@ -1,6 +1,6 @@
 //! Texts as a decoder learns them: each row's tokens with a begin before them, against the same with an end behind them.
 
-use super::Losses;
+use super::{Losses, spread};
 use crate::decoder::{Decoder, Vocabulary};
 use crate::pass::Pass;
 use crate::tokens::{Tokens, plain};
@@ -128,14 +128,7 @@ impl<'a> Texts<'a> {
 
     /// From values of the texts to values of the rows, zero where a row has none.
     pub fn spread(&self, values: Tensor<1>) -> Tensor<1> {
-        let mut index = vec![0i64; self.batch];
-        for (place, &row) in self.rows.iter().enumerate() {
-            index[row] = place as i64 + 1;
-        }
-        let device = plain(&values.device());
-        let zero = Tensor::<1>::zeros([1], &device);
-        let index = Tensor::<1, Int>::from_ints(index.as_slice(), &device);
-        Tensor::cat(vec![zero, values], 0).select(0, index)
+        spread(values, &self.rows, self.batch)
     }
 
     /// Tokens of each row, its end included.

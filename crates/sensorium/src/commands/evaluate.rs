@@ -63,7 +63,8 @@ pub fn table(evaluation: &Evaluation) -> String {
             text.push('\n');
         }
         for (control, outputs) in &evaluation.controls {
-            let values = outputs[output].iter();
+            // Of a control the metrics are told, and not their parts, such as the directions of a search.
+            let values = outputs[output].iter().filter(|(metric, _)| !metric.contains('.'));
             let values: Vec<String> = values.map(|(metric, value)| format!("{metric} {value:.4}")).collect();
             text += &format!("  {control:<24} {}\n", values.join("  "));
         }

@@ -6,8 +6,10 @@ mod data;
 mod demo;
 mod doctor;
 mod evaluate;
+mod index;
 mod predict;
 mod schema;
+mod search;
 mod serve;
 mod train;
 
@@ -26,6 +28,10 @@ pub enum Command {
     Evaluate(evaluate::Arguments),
     /// Answer for one sample or for a file of rows
     Predict(predict::Arguments),
+    /// Embed the rows of a set with a run that aligns inputs, to be searched
+    Index(index::Arguments),
+    /// Find the rows of an index that lie closest to a text, a picture, a sound or a video
+    Search(search::Arguments),
     /// Serve trained models over HTTP, with a page
     Serve(serve::Arguments),
     /// Say what is installed and what this machine offers
@@ -45,6 +51,8 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
         Command::Train(arguments) => train::run(arguments, global),
         Command::Evaluate(arguments) => evaluate::run(arguments, global),
         Command::Predict(arguments) => predict::run(arguments),
+        Command::Index(arguments) => index::run(arguments, global),
+        Command::Search(arguments) => search::run(arguments),
         Command::Serve(arguments) => serve::run(arguments, global),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Bench(arguments) => bench::run(arguments, global),

@@ -7,4 +7,5 @@ mod contract;
 mod fixture;
 mod kills;
 mod recipes;
+mod retrieval;
 mod tidy;

@@ -1,8 +1,10 @@
 //! How well the rows of an output were answered, by its task: metrics with bootstrap intervals.
 
+mod align;
 mod classify;
 mod generate;
 mod language_model;
+mod rank;
 mod regress;
 mod tag;
 mod transcribe;
@@ -40,6 +42,11 @@ fn of(task: &Task, output: &str, rows: &[ScoredRow]) -> Box<dyn Measure> {
         Task::Generate(_) => Box::new(generate::Written::new(output, rows)),
         Task::Transcribe(_) => Box::new(transcribe::Heard::new(output, rows)),
         Task::LanguageModel(_) => Box::new(language_model::Predicted::new(output, rows)),
+        Task::Align(task) => {
+            let inputs: Vec<&str> = task.inputs().collect();
+            Box::new(align::Retrieved::new(&inputs, output, rows))
+        }
+        Task::Rank(_) => Box::new(rank::Ordered::new(output, rows)),
     }
 }
 

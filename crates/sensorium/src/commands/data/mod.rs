@@ -42,7 +42,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
 }
 
 /// The manifest of a catalogue set, which is fetched where it is not on disk, or the path itself.
-fn locate(path: &str, global: &Global) -> anyhow::Result<PathBuf> {
+pub(super) fn locate(path: &str, global: &Global) -> anyhow::Result<PathBuf> {
     match catalogue::find(path) {
         Some(_) => fetch(path, global.quiet),
         None => Ok(PathBuf::from(path)),
