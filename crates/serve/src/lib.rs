@@ -13,6 +13,7 @@ mod pipeline;
 mod queue;
 mod routes;
 mod server;
+mod turns;
 mod wire;
 
 pub use engine::Engine;
@@ -21,5 +22,6 @@ pub use options::Options;
 pub use pipeline::PipelineEngine;
 pub use server::{Server, run, serve};
 pub use wire::{
-    Description, InputDescription, InputValue, Inputs, ItemError, Modality, Output, OutputDescription, Outputs, Ranked,
+    Description, InputDescription, InputValue, Inputs, ItemError, Modality, Output, OutputDescription, Outputs, Part,
+    Ranked, Turn,
 };

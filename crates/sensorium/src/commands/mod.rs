@@ -1,11 +1,14 @@
 //! One file per verb.
 
+mod answers;
 mod bench;
+mod chat;
 mod completions;
 mod data;
 mod demo;
 mod doctor;
 mod evaluate;
+mod inputs;
 mod predict;
 mod schema;
 mod serve;
@@ -26,6 +29,8 @@ pub enum Command {
     Evaluate(evaluate::Arguments),
     /// Answer for one sample or for a file of rows
     Predict(predict::Arguments),
+    /// Ask question after question about a picture, a sound, a video or a text
+    Chat(chat::Arguments),
     /// Serve trained models over HTTP, with a page
     Serve(serve::Arguments),
     /// Say what is installed and what this machine offers
@@ -45,6 +50,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
         Command::Train(arguments) => train::run(arguments, global),
         Command::Evaluate(arguments) => evaluate::run(arguments, global),
         Command::Predict(arguments) => predict::run(arguments),
+        Command::Chat(arguments) => chat::run(arguments, global),
         Command::Serve(arguments) => serve::run(arguments, global),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Bench(arguments) => bench::run(arguments, global),

@@ -1,8 +1,10 @@
 //! `sensorium predict RUN`: one sample from the command line, or a file of rows.
 
+use super::answers;
+use super::inputs::Inputs;
 use crate::exit::Usage;
 use crate::runs::device;
-use sensorium_data::{DataError, Manifest, Modality, Sample, Value};
+use sensorium_data::{DataError, Manifest, Sample};
 use sensorium_model::{Answers, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,28 +17,15 @@ pub struct Arguments {
     /// The run directory
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// The value of an input by its name: a text, or the path of a medium
-    #[arg(long = "input", value_name = "NAME=VALUE")]
-    inputs: Vec<String>,
-    /// A picture for the run's image input
-    #[arg(long, value_name = "PATH")]
-    image: Option<String>,
-    /// A sound for the run's audio input
-    #[arg(long, value_name = "FILE")]
-    audio: Option<String>,
-    /// A video for the run's video input
-    #[arg(long, value_name = "FILE")]
-    video: Option<String>,
-    /// A text for the run's text input
-    #[arg(long, value_name = "TEXT")]
-    text: Option<String>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// A manifest of rows, each of which is answered
     #[arg(long, value_name = "ROWS", conflicts_with_all = ["inputs", "image", "audio", "video", "text"])]
     data: Option<PathBuf>,
     /// One JSON object for each row
     #[arg(long)]
     json: bool,
-    /// How many alternatives to give
+    /// How many alternatives to give; people see none of them with --data
     #[arg(long, value_name = "K", default_value_t = 5)]
     top: usize,
 }
@@ -54,7 +43,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn single(pipeline: &Pipeline, arguments: &Arguments, printer: &Printer) -> anyhow::Result<()> {
-    let values = collect(pipeline, arguments)?;
+    let values = arguments.inputs.collect(pipeline, None)?;
+    if values.is_empty() {
+        let message = "nothing to answer: give --input NAME=VALUE, --image, --audio, --video, --text or --data ROWS";
+        return Err(Usage(message.into()).into());
+    }
     let sample = Sample { row: 0, values };
     let answer = pipeline.predict(vec![sample], Path::new("")).remove(0);
     if printer.json {
@@ -62,66 +55,9 @@ fn single(pipeline: &Pipeline, arguments: &Arguments, printer: &Printer) -> anyh
     }
     let answer = answer.map_err(|error| DataError { row: None, ..error })?;
     if !printer.json {
-        printer.print(0, &Ok(answer));
+        print!("{}", answers::sample(&answer, printer.top));
     }
     Ok(())
-}
-
-/// The sample's values by column.
-fn collect(pipeline: &Pipeline, arguments: &Arguments) -> anyhow::Result<BTreeMap<String, Value>> {
-    let mut values = BTreeMap::new();
-    let columns = &pipeline.description.inputs;
-    for given in &arguments.inputs {
-        let Some((name, value)) = given.split_once('=') else {
-            return Err(Usage(format!("--input {given}: expected NAME=VALUE")).into());
-        };
-        let Some(column) = columns.get(name) else {
-            let known: Vec<&str> = columns.keys().map(String::as_str).collect();
-            let message = format!(
-                "--input {given}: the run has no input `{name}`; it has {}",
-                known.join(", ")
-            );
-            return Err(Usage(message).into());
-        };
-        values.insert(column.clone(), Value::Text(value.to_string()));
-    }
-    let by_modality = [
-        ("--image", Modality::Image, &arguments.image),
-        ("--audio", Modality::Audio, &arguments.audio),
-        ("--video", Modality::Video, &arguments.video),
-        ("--text", Modality::Text, &arguments.text),
-    ];
-    for (flag, modality, value) in by_modality {
-        if let Some(value) = value {
-            values.insert(only(pipeline, flag, modality)?, Value::Text(value.clone()));
-        }
-    }
-    if values.is_empty() {
-        let message = "nothing to answer: give --input NAME=VALUE, --image, --audio, --video, --text or --data ROWS";
-        return Err(Usage(message.into()).into());
-    }
-    Ok(values)
-}
-
-/// The column of the run's one input of a modality.
-fn only(pipeline: &Pipeline, flag: &str, modality: Modality) -> anyhow::Result<String> {
-    let fitting = pipeline
-        .inputs()
-        .iter()
-        .filter(|input| input.processor.modality() == modality);
-    let fitting: Vec<_> = fitting.collect();
-    match fitting.as_slice() {
-        [input] => Ok(input.column.clone()),
-        [] => Err(Usage(format!("{flag}: the run has no {modality} input")).into()),
-        many => {
-            let names: Vec<&str> = many.iter().map(|input| input.name.as_str()).collect();
-            let message = format!(
-                "{flag}: the run has several {modality} inputs; use --input with one of {}",
-                names.join(", ")
-            );
-            Err(Usage(message).into())
-        }
-    }
 }
 
 /// Every row of a manifest in order, whether it can be answered or not.
@@ -168,7 +104,7 @@ impl Printer {
                 answers.values_mut().for_each(|answer| answer.top.truncate(self.top));
                 println!("{}", serde_json::json!({"row": row, "outputs": answers}));
             }
-            (Ok(answers), false) => self.print_for_people(answers),
+            (Ok(answers), false) => print!("{}", answers::row(row, answers)),
             (Err(error), true) => {
                 let path = error.path.as_ref().map(|path| path.display().to_string());
                 let error = serde_json::json!({
@@ -177,24 +113,6 @@ impl Printer {
                 println!("{}", serde_json::json!({"row": row, "error": error}));
             }
             (Err(error), false) => println!("row {row}: error: {error}"),
-        }
-    }
-
-    fn print_for_people(&self, answers: &Answers) {
-        for (output, answer) in answers {
-            match answer.probability {
-                Some(probability) => println!("{output}: {} ({:.1}%)", answer.value, 100.0 * probability),
-                None => println!("{output}: {}", answer.value),
-            }
-            for one in answer.top.iter().take(self.top) {
-                let length = (one.probability * 30.0).round() as usize;
-                println!(
-                    "  {:<16} {:>6.2}%  {}",
-                    one.value,
-                    100.0 * one.probability,
-                    "█".repeat(length)
-                );
-            }
         }
     }
 }
