@@ -9,6 +9,7 @@ export function showAnswer(section, { asked, outputs, milliseconds }, described)
   // One output below its question needs no name of its own.
   const named = Object.keys(outputs).length > 1 || !asked;
   const time = element("p", { class: "time" }, `Answered in ${duration(milliseconds)}`);
+  section.classList.toggle("many", described.length > 1);
   section.replaceChildren(...question, ...outputBlocks(outputs, described, named), time);
   section.dataset.state = "done";
 }

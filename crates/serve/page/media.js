@@ -76,7 +76,7 @@ export class MediaField {
 
   /** The button that opens the camera or microphone, or why there is none. */
   source() {
-    const { kind, first } = DEVICES[this.modality];
+    const { kind, first } = this.device();
     const reason = unavailable(kind);
     if (reason) return element("p", { class: "source note" }, reason);
     this.words = element("span", {}, first);
@@ -100,6 +100,8 @@ export class MediaField {
     this.live.root.classList.add(this.modality);
     this.zone.replaceWith(this.live.root);
     this.root.classList.add("capturing");
+    // The button that had the focus is hidden now, and Escape should still be heard.
+    this.live.root.querySelector(".pill").focus();
     this.live.start();
   }
 

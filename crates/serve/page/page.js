@@ -89,7 +89,7 @@ function words() {
   const isHeard = state.model.outputs.some(({ task }) => task === "transcribe");
   const single = isHeard ? "What is said here?" : `What is in this ${nouns[0]}?`;
   const title = nouns.length === 1 ? single : "What is in these files?";
-  const device = nouns.includes("recording") ? "or record one" : "or use the camera";
+  const device = nouns[0] !== "picture" ? "or record one" : "or use the camera";
   return [title, `Choose ${medium} ${device}, and the model answers.`];
 }
 
@@ -209,12 +209,12 @@ async function submit() {
   const request = new AbortController();
   running = request;
   busy(true);
-  if (input) values.set(input.name, talk.value(question));
+  if (input) values.set(input.name, talk.value(question, state.limits.text_bytes));
   const turn = input && say(input, question);
   try {
     const before = performance.now();
     const { outputs } = await predict(state.model.name, values, request.signal);
-    if (running !== request) return;
+    if (running !== request) return turn?.withdraw();
     if (turn) {
       notice();
       turn.answer(outputs);

@@ -22,15 +22,18 @@ export class Talk {
     this.section.hidden = true;
   }
 
-  /** The value of the input that takes turns: earlier pairs, and `question` last. */
-  value(question) {
-    return [...this.turns.slice(-KEPT), question];
+  /** The value of the input that takes turns: as many of the last pairs as `bytes` hold, and `question` behind them. */
+  value(question, bytes) {
+    const turns = this.turns.slice(-KEPT);
+    const length = () => new TextEncoder().encode(turns.flat().join("") + question).length;
+    while (turns.length > 0 && length() > bytes) turns.shift();
+    return [...turns, question];
   }
 
   /** Shows `question` as asked; gives what then shows the answer, or takes the question back. */
   ask(question) {
-    const asked = element("li", { class: "you" }, element("span", { class: "unseen" }, "You: "), question);
-    const waiting = element("li", { class: "model waiting", "aria-label": "The model is thinking" }, ...dots());
+    const asked = element("li", { class: "mine" }, element("span", { class: "unseen" }, "You: "), question);
+    const waiting = element("li", { class: "theirs waiting", "aria-label": "The model is thinking" }, ...dots());
     this.list.append(asked, waiting);
     this.section.hidden = false;
     waiting.scrollIntoView({ block: "nearest" });
@@ -39,14 +42,14 @@ export class Talk {
       withdraw: () => {
         asked.remove();
         waiting.remove();
-        this.section.hidden = this.turns.length === 0;
+        this.section.hidden = this.list.childElementCount === 0;
       },
     };
   }
 
   answer(question, outputs, waiting) {
     const blocks = outputBlocks(outputs, this.described, this.described.length > 1);
-    const item = element("li", { class: "model" }, element("span", { class: "unseen" }, "Model: "), ...blocks);
+    const item = element("li", { class: "theirs" }, element("span", { class: "unseen" }, "Model: "), ...blocks);
     waiting.replaceWith(item);
     const first = outputs[this.described[0]?.name]?.value;
     this.turns.push(first == null ? [question] : [question, line(first)]);

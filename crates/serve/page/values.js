@@ -30,7 +30,7 @@ export function outputBlock(name, output, task, named) {
 
 /** How sure the model is, in words; none where it does not say. */
 export function sureness({ value, probability, tokens = [] }) {
-  if (tokens.length > 1) return `${percent(mean(tokens))} sure of each token`;
+  if (tokens.length > 1) return `${percent(mean(tokens))} sure per token`;
   const single = typeof value === "string" || typeof value === "number";
   return single && probability != null ? `${percent(probability)} probability` : null;
 }
@@ -107,7 +107,7 @@ function word({ text, probability }) {
 }
 
 function doubts(words) {
-  const doubtful = words.filter(({ probability }) => probability < DOUBT);
+  const doubtful = words.filter(({ probability }) => probability != null && probability < DOUBT);
   const worst = doubtful.sort((a, b) => a.probability - b.probability).slice(0, NAMED);
   if (words.length < 2 || worst.length === 0) return [];
   const named = worst.map(({ text, probability }) => `“${text}” (${percent(probability)})`);
@@ -128,18 +128,19 @@ export function aligned(value, tokens) {
       pending *= probability;
       continue;
     }
-    if (found > at) pieces.push(...between(value.slice(at, found), pending));
-    join(pieces, { text, probability: probability * (found > at ? 1 : pending) });
+    const gap = value.slice(at, found);
+    if (gap) pieces.push(between(gap, pending));
+    join(pieces, { text, probability: gap.trim() ? probability : probability * pending });
     at = found + text.length;
     pending = 1;
   }
-  if (at < value.length) pieces.push(...between(value.slice(at), pending));
+  if (at < value.length) pieces.push(between(value.slice(at), pending));
   return pieces;
 }
 
 /** What stands between two tokens that were found: spaces, or what the tokens that were not found wrote. */
 function between(text, probability) {
-  return [{ text, probability: text.trim() && probability < 1 ? probability : null }];
+  return { text, probability: text.trim() && probability < 1 ? probability : null };
 }
 
 /** Appends a token, to the last word where no space is between. */
