@@ -49,6 +49,7 @@ export class MediaField {
     this.file = null;
     this.bytes = bytes;
     this.live = null;
+    this.opener = null;
     this.onChange = onChange;
     this.input = element("input", {
       type: "file",
@@ -74,7 +75,7 @@ export class MediaField {
     this.listen();
   }
 
-  /** The button that opens the camera or microphone, or why there is none. */
+  /** The button that opens the camera or microphone (`opener`), or why there is none. */
   source() {
     const { kind, first } = this.device();
     const reason = unavailable(kind);

@@ -40,6 +40,8 @@ export class Microphone {
   async start() {
     // What a model hears should be what was said: no filter of the browser comes between.
     const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: true };
+    // Some browsers let a sound begin only where a person has just clicked, which is before any waiting.
+    this.context = new AudioContext();
     try {
       const stream = await open("audio", { channelCount: { ideal: 1 }, ...plain });
       if (this.ended) return close(stream);
@@ -55,7 +57,6 @@ export class Microphone {
   }
 
   async listen() {
-    this.context = new AudioContext();
     await this.context.audioWorklet.addModule("/assets/recorder.js");
     if (this.ended) return;
     this.limit = Math.min(LONGEST * this.context.sampleRate, Math.floor((this.bytes - HEAD) / 2));

@@ -89,8 +89,9 @@ function words() {
   const isHeard = state.model.outputs.some(({ task }) => task === "transcribe");
   const single = isHeard ? "What is said here?" : `What is in this ${nouns[0]}?`;
   const title = nouns.length === 1 ? single : "What is in these files?";
-  const device = nouns[0] !== "picture" ? "or record one" : "or use the camera";
-  return [title, `Choose ${medium} ${device}, and the model answers.`];
+  const device = nouns[0] === "picture" ? " or use the camera" : " or record one";
+  const offered = state.media[0].opener ? device : "";
+  return [title, `Choose ${medium}${offered}, and the model answers.`];
 }
 
 function textField({ name, turns = false }) {

@@ -17,6 +17,9 @@ const DOUBT = 0.7;
 /** The most doubtful words that are named. */
 const NAMED = 3;
 
+/** The most ranks that are listed. */
+const RANKS = 10;
+
 const WRITTEN = ["generate", "transcribe", "language_model"];
 
 /** A script that sets no spaces between words, so that tokens are not joined to words. */
@@ -38,7 +41,8 @@ export function sureness({ value, probability, tokens = [] }) {
 function parts(output, task) {
   const { value, tokens = [] } = output;
   if (value == null) return [element("p", { class: "value prose none" }, "No answer")];
-  if (Array.isArray(value)) return task === "rank" ? ranking(output) : labels(output);
+  if (task === "rank" && (Array.isArray(value) || output.top?.length > 0)) return ranking(output);
+  if (Array.isArray(value)) return labels(output);
   if (typeof value === "string" && (WRITTEN.includes(task) || tokens.length > 0)) return text(output);
   return single(output);
 }
@@ -81,7 +85,8 @@ function chip(value, probability, kind) {
 /** Candidates in order, the best first. */
 function ranking({ value, top = [] }) {
   const share = (one) => top.find((other) => other.value === one)?.probability;
-  const rows = value.map((one) => {
+  const order = Array.isArray(value) ? value : top.map((one) => one.value);
+  const rows = order.slice(0, RANKS).map((one) => {
     const name = element("span", { class: "name" }, line(one));
     const probability = share(one);
     return element("li", {}, name, ...(probability == null ? [] : [element("span", { class: "share" }, percent(probability))]));

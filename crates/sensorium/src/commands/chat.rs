@@ -17,7 +17,7 @@ const LONGEST: usize = 1 << 20;
 /// The most turns that are kept; a model reads far fewer.
 const MOST_TURNS: usize = 1024;
 
-const COMMANDS: &str = "/image PATH, /audio FILE, /video FILE: ask about another one
+const COMMANDS: &str = "/image PATH, /audio FILE, /video FILE: ask about another one, from the beginning
 /reset: forget what was said
 /quit: leave";
 
@@ -190,6 +190,9 @@ impl<'a> Chat<'a> {
             "/video" => Modality::Video,
             _ => return COMMANDS.into(),
         };
+        if rest.trim().is_empty() {
+            return COMMANDS.into();
+        }
         match self.look_at(command, modality, rest.trim()) {
             Ok(()) => format!("asking about {}", rest.trim()),
             Err(error) => format!("error: {error}"),

@@ -79,6 +79,8 @@ fn a_dialogue_run_hears_what_was_said_before() {
     let rows = rows.replace(r#""how large?""#, r#"[["which color?","red"],"how large?"]"#);
     fixture.write("rows.jsonl", rows);
     fixture.expect(&["train", "recipe.toml", "--run", "run", "--quiet"], 0, &[]);
+    let examples: serde_json::Value = serde_json::from_slice(&fixture.read("run/examples/texts.json")).unwrap();
+    assert_eq!(examples, serde_json::json!([{"question": "which color?"}]));
     let lines = "which color?\nhow large?\n/reset\nhow large?\n";
     let found = check(&fixture, &["--image", "0.png"], lines, 0, 3, &["forgotten"]);
     assert!(!found.stderr.contains("by itself"), "{}", found.stderr);

@@ -1,5 +1,5 @@
 //! Serves the web page over engines that make up their answers, to work on the page without a trained model:
-//! `cargo run -p sensorium-serve --example page -- [PICTURE…]`. What is uploaded or recorded is really decoded.
+//! `PORT=7860 cargo run -p sensorium-serve --example page -- [PICTURE…]`. What is uploaded or recorded is really decoded.
 
 mod answers;
 
@@ -160,7 +160,11 @@ fn main() -> Result<(), ServeError> {
     let pictures = std::env::args_os().skip(1).filter_map(picture).collect();
     let engines = models(pictures).into_iter();
     let engines = engines.map(|engine| -> Arc<dyn Engine> { Arc::new(engine) });
-    run(engines.collect(), Options::default(), |address| {
+    let mut options = Options::default();
+    if let Some(port) = std::env::var("PORT").ok().and_then(|port| port.parse().ok()) {
+        options.addr.set_port(port);
+    }
+    run(engines.collect(), options, |address| {
         println!("http://{address}/")
     })
 }
