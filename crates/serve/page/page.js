@@ -77,7 +77,7 @@ function words() {
   const nouns = [...new Set(state.media.map(({ modality }) => NOUNS[modality]))];
   if (nouns.length === 0) {
     const title = isTalk() ? "Talk with the model" : "Ask the model";
-    return [title, "Type a text and press Enter."];
+    return [title, "Type a text and press Enter. Shift and Enter begin a new line."];
   }
   const medium = nouns.map((noun) => `a ${noun}`).join(" or ");
   if (isTalk()) {
@@ -105,6 +105,8 @@ function textField({ name, turns = false }) {
     placeholder: name === "question" ? "What shape is in the picture?" : "",
     onkeydown: (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      // A telephone's keyboard has no other way to begin a line of a long text; its button sends.
+      if (isAll && matchMedia("(pointer: coarse)").matches) return;
       event.preventDefault();
       at("form").requestSubmit();
     },

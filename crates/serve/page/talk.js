@@ -47,12 +47,13 @@ export class Talk {
     };
   }
 
+  /** What goes along with later questions is the output called `answer`, or the first one. */
   answer(question, outputs, waiting) {
     const blocks = outputBlocks(outputs, this.described, this.described.length > 1);
     const item = element("li", { class: "theirs" }, element("span", { class: "unseen" }, "Model: "), ...blocks);
     waiting.replaceWith(item);
-    const first = outputs[this.described[0]?.name]?.value;
-    this.turns.push(first == null ? [question] : [question, line(first)]);
+    const value = (outputs.answer ?? outputs[this.described[0]?.name])?.value;
+    this.turns.push(value == null ? [question] : [question, line(value)]);
   }
 }
 

@@ -55,8 +55,13 @@ pub fn confidence(answer: &Prediction) -> Option<String> {
     answer.probability.map(percent)
 }
 
+/// Never a rounded 0% or 100%.
 fn percent(probability: f64) -> String {
-    format!("{:.1}%", 100.0 * probability)
+    match 100.0 * probability {
+        sure if sure >= 99.95 => ">99.9%".into(),
+        unlikely if unlikely < 0.05 => "<0.1%".into(),
+        share => format!("{share:.1}%"),
+    }
 }
 
 /// The likeliest values as bars; a list shows the shares of its own values already, and what it left out follows here.
@@ -185,6 +190,13 @@ mod tests {
             ],
             "answer   circle  90.0%\ncaption  a cat   50.0% a token\ntags     (none)\n",
         );
+    }
+
+    #[test]
+    fn nothing_is_rounded_to_certainty() {
+        for (probability, expected) in [(1.0, ">99.9%"), (0.9994, "99.9%"), (0.0006, "0.1%"), (0.0, "<0.1%")] {
+            assert_eq!(percent(probability), expected);
+        }
     }
 
     #[test]

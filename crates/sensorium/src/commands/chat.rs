@@ -31,7 +31,7 @@ pub struct Arguments {
     /// The text input that questions go to, where there are several
     #[arg(long, value_name = "NAME")]
     ask: Option<String>,
-    /// The output that answers, where there are several; otherwise the first one
+    /// The output that answers, where there are several: `answer` or else the first one, unless named here
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
 }
@@ -135,7 +135,11 @@ impl<'a> Chat<'a> {
             .remove(0)
         {
             Ok(answers) => {
-                writeln!(out, "{}", self.line(&answers, out.is_terminal()))?;
+                writeln!(
+                    out,
+                    "{}",
+                    self.line(&answers, out.is_terminal() && std::env::var_os("NO_COLOR").is_none())
+                )?;
                 if self.remembers {
                     self.remember(asked, &answers);
                 }

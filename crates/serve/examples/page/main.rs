@@ -164,7 +164,5 @@ fn main() -> Result<(), ServeError> {
     if let Some(port) = std::env::var("PORT").ok().and_then(|port| port.parse().ok()) {
         options.addr.set_port(port);
     }
-    run(engines.collect(), options, |address| {
-        println!("http://{address}/")
-    })
+    run(engines.collect(), options, |address| println!("http://{address}/"))
 }
