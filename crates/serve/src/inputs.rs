@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::given::{Given, Item, Names};
 use crate::turns;
 use crate::wire::{Description, InputDescription, InputValue, Inputs, Modality};
 
@@ -29,7 +29,7 @@ enum Form {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    inputs: Map<String, Value>,
+    inputs: Names,
 }
 
 /// What `parse` needs to know of the model and the server.
@@ -87,7 +87,7 @@ impl Accepted<'_> {
             )
         })?;
         let mut inputs = Inputs::new();
-        for (name, value) in document.inputs {
+        for (name, value) in document.inputs.0 {
             let input = self.find(&name)?;
             if let Some(value) = self.json_value(input, value)? {
                 inputs.insert(name, value);
@@ -96,17 +96,14 @@ impl Accepted<'_> {
         Ok(inputs)
     }
 
-    fn json_value(&self, input: &InputDescription, value: Value) -> Result<Option<InputValue>, ApiError> {
+    fn json_value(&self, input: &InputDescription, value: Given) -> Result<Option<InputValue>, ApiError> {
         let is_text = input.modality == Modality::Text;
         match value {
-            Value::Null => Ok(None),
-            Value::String(text) if is_text => self.text(input, text),
-            Value::Array(items) if is_text => self.turns(input, items),
-            Value::String(url) => Ok(Some(data_url(&url).ok_or_else(|| not_media(input))?)),
-            Value::Object(object) if !is_text => match (object.len(), object.get("base64")) {
-                (1, Some(Value::String(base64))) => Ok(Some(decode(base64).ok_or_else(|| not_media(input))?)),
-                _ => Err(not_media(input)),
-            },
+            Given::Null => Ok(None),
+            Given::Text(text) if is_text => self.text(input, text),
+            Given::List(items) if is_text => self.turns(input, items),
+            Given::Text(url) => Ok(Some(data_url(&url).ok_or_else(|| not_media(input))?)),
+            Given::Base64(base64) if !is_text => Ok(Some(decode(&base64).ok_or_else(|| not_media(input))?)),
             _ if is_text => Err(not_text(input)),
             _ => Err(not_media(input)),
         }
@@ -165,7 +162,7 @@ impl Accepted<'_> {
     }
 
     /// A dialogue, whose texts together are bounded like one text.
-    fn turns(&self, input: &InputDescription, items: Vec<Value>) -> Result<Option<InputValue>, ApiError> {
+    fn turns(&self, input: &InputDescription, items: Vec<Item>) -> Result<Option<InputValue>, ApiError> {
         let turns = turns::parse(input, items)?;
         self.check_length(input, turns.iter().map(turns::length).sum())?;
         Ok(turns.iter().any(turns::is_filled).then_some(InputValue::Turns(turns)))
@@ -247,6 +244,7 @@ fn bad_multipart() -> ApiError {
 mod tests {
     use super::*;
     use axum::response::IntoResponse;
+    use serde_json::Value;
 
     fn description() -> Description {
         let talk = InputDescription {

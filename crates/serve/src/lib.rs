@@ -5,6 +5,7 @@
 mod body;
 mod engine;
 mod error;
+mod given;
 mod guard;
 mod inputs;
 mod options;

@@ -1,47 +1,30 @@
 //! The turns of a dialogue as they come in a request.
 
-use serde_json::Value;
-
 use crate::error::ApiError;
+use crate::given::Item;
 use crate::wire::{InputDescription, Turn};
 
 /// The most turns of one request; a model reads far fewer.
-const MOST_TURNS: usize = 1024;
+pub(crate) const MOST_TURNS: usize = 1024;
 
 /// The turns of an input that takes them: texts, `[question, answer]` and `[question]`.
-pub(crate) fn parse(input: &InputDescription, items: Vec<Value>) -> Result<Vec<Turn>, ApiError> {
+pub(crate) fn parse(input: &InputDescription, items: Vec<Item>) -> Result<Vec<Turn>, ApiError> {
     if !input.turns {
         let message = format!("the input {} takes one text, not a list of turns", input.name);
         return Err(ApiError::bad_request("not_turns", message).with_field(&input.name));
     }
     if items.len() > MOST_TURNS {
         let message = format!(
-            "the input {} has {} turns, over the limit of {MOST_TURNS}; leave out the oldest",
-            input.name,
-            items.len()
+            "the input {} has more turns than {MOST_TURNS}; leave out the oldest",
+            input.name
         );
         return Err(ApiError::bad_request("too_many_turns", message).with_field(&input.name));
     }
-    items
-        .into_iter()
-        .map(|item| turn(item).ok_or_else(|| refused(input)))
-        .collect()
-}
-
-fn turn(item: Value) -> Option<Turn> {
-    let mut texts = match item {
-        Value::String(text) => return Some(Turn::Text(text)),
-        Value::Array(texts) => texts.into_iter(),
-        _ => return None,
+    let turn = |item| match item {
+        Item::Turn(turn) => Ok(turn),
+        Item::Null | Item::Other => Err(refused(input)),
     };
-    match (texts.next()?, texts.next(), texts.next()) {
-        (Value::String(question), None | Some(Value::Null), None) => Some(Turn::Asked { question, answer: None }),
-        (Value::String(question), Some(Value::String(answer)), None) => Some(Turn::Asked {
-            question,
-            answer: Some(answer),
-        }),
-        _ => None,
-    }
+    items.into_iter().map(turn).collect()
 }
 
 /// The bytes of a turn's texts.
@@ -73,7 +56,8 @@ pub(crate) fn refused(input: &InputDescription) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::given::Given;
+    use serde_json::{Value, json};
 
     fn asked(question: &str, answer: Option<&str>) -> Turn {
         Turn::Asked {
@@ -87,7 +71,7 @@ mod tests {
             turns: true,
             ..InputDescription::new("question", crate::Modality::Text)
         };
-        let Value::Array(list) = items.clone() else {
+        let Ok(Given::List(list)) = serde_json::from_value(items.clone()) else {
             panic!("{items} is no list")
         };
         assert_eq!(parse(&input, list).ok().as_deref(), expected, "{items}");
