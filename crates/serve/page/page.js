@@ -222,6 +222,7 @@ async function submit() {
       notice();
       turn.answer(outputs);
       at("again").hidden = false;
+      reveal(at("composer"));
       return;
     }
     const asked = state.texts.map(({ name }) => values.get(name)).filter(Boolean).join(" · ");
@@ -249,8 +250,13 @@ function remember(entry) {
   state.history = [entry, ...others].slice(0, HISTORY + 1);
   show(entry);
   for (const { area } of state.texts) if (document.activeElement === area) area.select();
+  reveal(at("answer"));
+}
+
+/** Scrolls as little as shows `section`. */
+function reveal(section) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  at("answer").scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+  section.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
 }
 
 function show(entry) {
