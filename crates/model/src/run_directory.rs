@@ -4,7 +4,7 @@ use crate::error::{ModelError, Result};
 use crate::model::ModelConfig;
 use sensorium_data::{Takes, files};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The version of the layout that this program writes and reads.
@@ -109,6 +109,9 @@ pub struct Description {
     /// What each output that reads texts reads.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub texts: BTreeMap<String, TextDescription>,
+    /// The inputs that were trained on dialogues, `[[question, answer], …]`: they are asked with what was said before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub turns: BTreeSet<String>,
 }
 
 /// The texts of an output.

@@ -5,7 +5,6 @@ mod exit;
 mod interrupt;
 mod progress;
 mod runs;
-mod sample;
 
 use clap::Parser;
 use commands::Command;

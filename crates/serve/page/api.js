@@ -27,10 +27,10 @@ export function exampleAddress(model, index) {
   return `/v1/examples/${index}?model=${encodeURIComponent(model)}`;
 }
 
-/** Answers `inputs` (a Map of name → text or File); `signal` withdraws the request. */
+/** Answers `inputs` (a Map of name → text, File or list of turns); `signal` withdraws the request. */
 export async function predict(model, inputs, signal) {
   const body = new FormData();
-  for (const [name, value] of inputs) body.append(name, value);
+  for (const [name, value] of inputs) body.append(name, part(value));
   const address = `/v1/predict?model=${encodeURIComponent(model)}`;
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -40,6 +40,12 @@ export async function predict(model, inputs, signal) {
       await pause(error.retryAfter, signal);
     }
   }
+}
+
+/** A form's part: what is no text and no file goes as JSON. */
+function part(value) {
+  if (!Array.isArray(value)) return value;
+  return new Blob([JSON.stringify(value)], { type: "application/json" });
 }
 
 async function request(address, options) {

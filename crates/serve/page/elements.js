@@ -1,5 +1,8 @@
 // Small helpers that make elements and words.
 
+/** Numbers with as many digits as a measurement has. */
+const NUMBER = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 5 });
+
 /** An element with attributes and children; `on…` attributes are listeners, text stays text. */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -27,7 +30,31 @@ export function percent(probability) {
 
 /** A predicted value as one line: lists are joined. */
 export function line(value) {
-  if (Array.isArray(value)) return value.map(line).join(", ") || "none";
-  if (value !== null && typeof value === "object") return JSON.stringify(value);
+  if (value == null) return "No answer";
+  if (typeof value === "number") return NUMBER.format(value);
+  if (Array.isArray(value)) return value.map(line).join(", ") || "None";
+  if (typeof value === "object") return JSON.stringify(value);
   return String(value);
+}
+
+/** Seconds as `0:07`. */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** A drawing in strokes on `size` × `size`. */
+export function icon(strokes, size) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  made.setAttribute("viewBox", `0 0 ${size} ${size}`);
+  made.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", strokes);
+  made.append(path);
+  return made;
+}
+
+/** Has a screen reader say `text`. */
+export function announce(text) {
+  document.getElementById("spoken").textContent = text;
 }

@@ -1,6 +1,9 @@
-// The field for a media file: drop zone, file picker and preview.
+// The field for a medium: drop zone, file picker, camera or microphone, and preview.
 
-import { element, label } from "./elements.js";
+import { Camera } from "./camera.js";
+import { unavailable } from "./devices.js";
+import { element, icon, label } from "./elements.js";
+import { Microphone } from "./microphone.js";
 
 const ACCEPT = {
   image: "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,image/svg+xml",
@@ -23,15 +26,30 @@ const ICONS = {
     "A4.5 4.5 0 0 1 8 33.5zM20.5 18v12l10-6z",
 };
 
+/** What takes or records a medium: the device's kind, and the button's words before and after. */
+const DEVICES = {
+  image: { kind: "video", first: "Use the camera", again: "Take another" },
+  audio: { kind: "audio", first: "Record", again: "Record again" },
+  video: { kind: "video", first: "Record a clip", again: "Record again" },
+};
+
+const DEVICE_ICONS = {
+  video: "M2.5 6.5h3L7 4.5h6l1.5 2h3v9h-15zM13 10.75a3 3 0 1 1-6 0 3 3 0 0 1 6 0",
+  audio: "M10 2.5a2.5 2.5 0 0 1 2.5 2.5v4a2.5 2.5 0 0 1-5 0V5A2.5 2.5 0 0 1 10 2.5M5 9a5 5 0 0 0 10 0M10 14v3.5",
+};
+
 /** Pictures at most this wide show their pixels rather than a blur. */
 const SMALL = 160;
 
-/** A field for input `name`; `onChange(byHand)` runs when its file changes. */
+/** A field for input `name`, of at most `bytes`; `onChange(byHand)` runs when its file changes. */
 export class MediaField {
-  constructor({ name, modality }, onChange) {
+  constructor({ name, modality }, bytes, onChange) {
     this.name = name;
     this.modality = modality;
     this.file = null;
+    this.bytes = bytes;
+    this.live = null;
+    this.opener = null;
     this.onChange = onChange;
     this.input = element("input", {
       type: "file",
@@ -52,8 +70,59 @@ export class MediaField {
       "Remove",
     );
     const below = element("div", { class: "caption" }, this.caption, this.remove);
-    this.root = element("div", { class: "field medium" }, this.zone, below);
+    this.problem = element("p", { class: "problem", role: "alert", hidden: true });
+    this.root = element("div", { class: "field medium" }, this.zone, below, this.source(), this.problem);
     this.listen();
+  }
+
+  /** The button that opens the camera or microphone (`opener`), or why there is none. */
+  source() {
+    const { kind, first } = this.device();
+    const reason = unavailable(kind);
+    if (reason) return element("p", { class: "source note" }, reason);
+    this.words = element("span", {}, first);
+    const attributes = { type: "button", class: "pill source", onclick: () => this.capture() };
+    this.opener = element("button", attributes, icon(DEVICE_ICONS[kind], 20), this.words);
+    return this.opener;
+  }
+
+  /** Opens the camera or microphone in the place of the drop zone. */
+  capture() {
+    this.complain(null);
+    const onFile = (file) => {
+      this.captured = true;
+      this.set(file, true);
+    };
+    const onClose = (problem) => this.closed(problem);
+    this.live =
+      this.modality === "audio"
+        ? new Microphone(this.bytes, onFile, onClose)
+        : new Camera(this.modality, onFile, onClose);
+    this.live.root.classList.add(this.modality);
+    this.zone.replaceWith(this.live.root);
+    this.root.classList.add("capturing");
+    // The button that had the focus is hidden now, and Escape should still be heard.
+    this.live.root.querySelector(".pill").focus();
+    this.live.start();
+  }
+
+  closed(problem) {
+    this.live.root.replaceWith(this.zone);
+    this.live = null;
+    this.root.classList.remove("capturing");
+    this.complain(problem);
+    this.opener.focus();
+  }
+
+  /** Says what is wrong with the device; nothing for null. */
+  complain(problem) {
+    this.problem.textContent = problem ?? "";
+    this.problem.hidden = !problem;
+  }
+
+  /** Gives the camera or microphone back. */
+  close() {
+    this.live?.end();
   }
 
   listen() {
@@ -74,7 +143,9 @@ export class MediaField {
     const [file] = this.input.files;
     // An emptied field lets the same file be chosen again.
     this.input.value = "";
-    if (file) this.set(file, true);
+    if (!file) return;
+    this.captured = false;
+    this.set(file, true);
   }
 
   removed() {
@@ -84,13 +155,19 @@ export class MediaField {
 
   /** Takes `file`, or none for null; `byHand` tells a person's own file from an example. */
   set(file, byHand) {
+    this.close();
     this.file = file;
     this.show(file ? this.shown(file) : null);
     this.caption.textContent = file ? file.name : "";
     this.remove.hidden = !file;
     this.root.classList.toggle("filled", Boolean(file));
+    if (this.words) this.words.textContent = this.device()[file && this.captured ? "again" : "first"];
     this.mark(false);
     this.onChange(byHand);
+  }
+
+  device() {
+    return DEVICES[this.modality];
   }
 
   /** An element that shows or plays `file`; what it is decides, not the modality: a video may be an animated picture. */
@@ -140,16 +217,10 @@ export class MediaField {
 }
 
 function prompt(modality) {
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  icon.setAttribute("viewBox", "0 0 48 48");
-  icon.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", ICONS[modality]);
-  icon.append(path);
   return element(
     "span",
     { class: "prompt" },
-    icon,
+    icon(ICONS[modality], 48),
     element("strong", {}, `Drop a ${NOUNS[modality]} here`),
     element("span", {}, "or ", element("u", {}, "choose a file"), ", or paste one"),
   );

@@ -4,9 +4,13 @@ import { showAnswer, showEmpty, showHistory } from "./answer.js";
 import { describe, exampleAddress, examplePicture, predict } from "./api.js";
 import { element, label } from "./elements.js";
 import { MediaField, NOUNS } from "./media.js";
+import { Talk } from "./talk.js";
 
 /** The most earlier answers that stay listed. */
 const HISTORY = 8;
+
+/** Rows of a text that is all the model takes. */
+const ROWS = 4;
 
 /** The most example pictures in the strip. */
 const THUMBNAILS = 12;
@@ -15,6 +19,7 @@ const at = (id) => document.getElementById(id);
 const state = { models: [], limits: {}, model: null, media: [], texts: [], history: [] };
 let running = null;
 let wantedExample = null;
+const talk = new Talk(at("talk"), at("talk-list"));
 
 async function start() {
   try {
@@ -43,13 +48,15 @@ function build(model) {
   state.history = [];
   const isText = ({ modality }) => modality === "text";
   const media = model.inputs.filter((input) => !isText(input));
-  state.media = media.map((input) => new MediaField(input, mediumChanged));
+  state.media.forEach((field) => field.close());
+  state.media = media.map((input) => new MediaField(input, state.limits.body_bytes, mediumChanged));
   state.texts = model.inputs.filter(isText).map(textField);
   at("media").replaceChildren(...state.media.map(({ root }) => root), ...thumbnails(model));
   at("media").hidden = state.media.length === 0;
   at("texts").replaceChildren(...state.texts.map(({ root }) => root));
   at("composer").hidden = state.texts.length === 0;
   at("form").classList.toggle("single", state.media.length === 0);
+  at("form").classList.toggle("talking", isTalk());
   at("chips").replaceChildren(...(model.examples ?? []).map(chip));
   at("chips").hidden = !model.examples?.length;
   const [title, lead] = words();
@@ -60,34 +67,52 @@ function build(model) {
   reset();
 }
 
-/** The heading and the sentence below it, by what the model takes. */
+/** Whether the model is asked with what was said before. */
+function isTalk() {
+  return state.texts.some(({ turns }) => turns);
+}
+
+/** The heading and the sentence below it, by what the model takes and gives. */
 function words() {
   const nouns = [...new Set(state.media.map(({ modality }) => NOUNS[modality]))];
-  if (nouns.length === 0) return ["Ask the model", "Type a text and press Enter."];
+  if (nouns.length === 0) {
+    const title = isTalk() ? "Talk with the model" : "Ask the model";
+    return [title, "Type a text and press Enter. Shift and Enter begin a new line."];
+  }
   const medium = nouns.map((noun) => `a ${noun}`).join(" or ");
+  if (isTalk()) {
+    return [`Talk about ${medium}`, `Choose ${medium} and ask: each question may lean on the ones before it.`];
+  }
   if (state.texts.length) {
     return [`Ask about ${medium}`, `Choose ${medium}, type a question, press Enter.`];
   }
-  const title = nouns.length === 1 ? `What is in this ${nouns[0]}?` : "What is in these files?";
-  return [title, `Choose ${medium} and the model answers.`];
+  const isHeard = state.model.outputs.some(({ task }) => task === "transcribe");
+  const single = isHeard ? "What is said here?" : `What is in this ${nouns[0]}?`;
+  const title = nouns.length === 1 ? single : "What is in these files?";
+  const device = nouns[0] === "picture" ? " or use the camera" : " or record one";
+  const offered = state.media[0].opener ? device : "";
+  return [title, `Choose ${medium}${offered}, and the model answers.`];
 }
 
-function textField({ name }) {
+function textField({ name, turns = false }) {
+  const isAll = state.media.length === 0 && !turns;
   const area = element("textarea", {
     id: `input-${name}`,
     name,
-    rows: 1,
+    rows: isAll ? ROWS : 1,
     autocomplete: "off",
     maxlength: state.limits.text_bytes,
     placeholder: name === "question" ? "What shape is in the picture?" : "",
     onkeydown: (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      // A telephone's keyboard has no other way to begin a line of a long text; its button sends.
+      if (isAll && matchMedia("(pointer: coarse)").matches) return;
       event.preventDefault();
       at("form").requestSubmit();
     },
   });
   const caption = element("label", { for: area.id }, label(name));
-  return { name, area, root: element("div", { class: "field text" }, caption, area) };
+  return { name, turns, area, root: element("div", { class: "field text" }, caption, area) };
 }
 
 /** A button that asks an example. */
@@ -144,48 +169,78 @@ function mediumChanged(byHand) {
   wantedExample = null;
   notice();
   markExample(-1);
-  state.history = [];
-  reset();
-  if (inputs().size === 0) return;
+  startOver();
+  if (filled().size === 0) return;
   if (state.texts.length === 0) at("form").requestSubmit();
   // On a telephone the focus would bring up the keyboard over the picture.
   else if (byHand && matchMedia("(pointer: fine)").matches) state.texts[0].area.focus();
 }
 
+/** Forgets what was said. */
+function startOver() {
+  running?.abort();
+  state.history = [];
+  reset();
+}
+
 function reset() {
+  talk.clear(state.model.outputs);
+  at("again").hidden = true;
   showEmpty(at("answer"), "The answer appears here.");
   listHistory(null);
 }
 
 /** What is filled in, name → text or file. */
-function inputs() {
-  const filled = new Map();
-  for (const { name, file } of state.media) if (file) filled.set(name, file);
+function filled() {
+  const values = new Map();
+  for (const { name, file } of state.media) if (file) values.set(name, file);
   for (const { name, area } of state.texts) {
-    if (area.value.trim()) filled.set(name, area.value.trim());
+    if (area.value.trim()) values.set(name, area.value.trim());
   }
-  return filled;
+  return values;
 }
 
 async function submit() {
-  const filled = inputs();
-  const size = [...filled.values()].reduce((sum, value) => sum + (value.size ?? 0), 0);
-  if (filled.size === 0) return notice({ title: "Nothing to answer yet", text: words()[1] });
+  const values = filled();
+  const size = [...values.values()].reduce((sum, value) => sum + (value.size ?? 0), 0);
+  const input = state.texts.find(({ turns }) => turns);
+  const question = input && values.get(input.name);
+  if (values.size === 0) return notice({ title: "Nothing to answer yet", text: words()[1] });
+  if (input && !question) return notice({ title: "What would you like to know?", text: "Type a question." });
   if (size > state.limits.body_bytes) return fail({ code: "body_too_large" });
   running?.abort();
   const request = new AbortController();
   running = request;
   busy(true);
+  if (input) values.set(input.name, talk.value(question, state.limits.text_bytes));
+  const turn = input && say(input, question);
   try {
     const before = performance.now();
-    const { outputs } = await predict(state.model.name, filled, request.signal);
-    const asked = state.texts.map(({ name }) => filled.get(name)).filter(Boolean).join(" · ");
+    const { outputs } = await predict(state.model.name, values, request.signal);
+    if (running !== request) return turn?.withdraw();
+    if (turn) {
+      notice();
+      turn.answer(outputs);
+      at("again").hidden = false;
+      reveal(at("composer"));
+      return;
+    }
+    const asked = state.texts.map(({ name }) => values.get(name)).filter(Boolean).join(" · ");
     remember({ asked, outputs, milliseconds: performance.now() - before });
   } catch (error) {
-    if (running === request && error.name !== "AbortError") fail(error, submit);
+    turn?.withdraw();
+    if (running !== request || error.name === "AbortError") return;
+    if (input && !input.area.value) input.area.value = question;
+    fail(error, submit);
   } finally {
     if (running === request) busy(false);
   }
+}
+
+/** Moves a question from the field into the conversation. */
+function say({ area }, question) {
+  area.value = "";
+  return talk.ask(question);
 }
 
 /** Shows an answer and puts it before the earlier ones. */
@@ -195,12 +250,17 @@ function remember(entry) {
   state.history = [entry, ...others].slice(0, HISTORY + 1);
   show(entry);
   for (const { area } of state.texts) if (document.activeElement === area) area.select();
+  reveal(at("answer"));
+}
+
+/** Scrolls as little as shows `section`. */
+function reveal(section) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  at("answer").scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+  section.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
 }
 
 function show(entry) {
-  showAnswer(at("answer"), entry);
+  showAnswer(at("answer"), entry, state.model.outputs);
   listHistory(entry);
 }
 
@@ -264,6 +324,10 @@ function receive(transfer, target) {
 at("form").addEventListener("submit", (event) => {
   event.preventDefault();
   submit();
+});
+at("again").addEventListener("click", () => {
+  startOver();
+  state.texts.find(({ turns }) => turns)?.area.focus();
 });
 at("model").addEventListener("change", (event) => {
   build(state.models.find(({ name }) => name === event.target.value));

@@ -14,9 +14,10 @@ pub trait Engine: Send + Sync + 'static {
     /// Answers each sample, in order: the result has exactly `samples.len()` entries.
     ///
     /// A sample holds one input or more, under names that [`Engine::describe`] lists; any of the
-    /// others may be absent. A text comes as [`InputValue::Text`](crate::InputValue::Text), every
-    /// other modality as the bytes of a media file that nobody has looked into yet. A sample that
-    /// cannot be used is an [`ItemError`] in its own place and leaves its neighbours alone.
+    /// others may be absent. A text comes as [`InputValue::Text`](crate::InputValue::Text), or as
+    /// [`InputValue::Turns`](crate::InputValue::Turns) where the input takes turns; every other
+    /// modality as the bytes of a media file that nobody has looked into yet. A sample that cannot be
+    /// used is an [`ItemError`] in its own place and leaves its neighbours alone.
     fn predict(&self, samples: Vec<Inputs>) -> Vec<Result<Outputs, ItemError>>;
 
     /// The example picture `index`, below [`Description::example_images`]: its bytes and media type

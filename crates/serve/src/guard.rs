@@ -135,6 +135,10 @@ fn secure(headers: &mut HeaderMap) {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (
+            header::HeaderName::from_static("permissions-policy"),
+            "camera=(self), microphone=(self)",
+        ),
+        (
             header::HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
         ),

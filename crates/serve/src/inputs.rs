@@ -7,9 +7,10 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::given::{Given, Item, Names};
+use crate::turns;
 use crate::wire::{Description, InputDescription, InputValue, Inputs, Modality};
 
 /// Standard base64, with or without its padding.
@@ -28,7 +29,7 @@ enum Form {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    inputs: Map<String, Value>,
+    inputs: Names,
 }
 
 /// What `parse` needs to know of the model and the server.
@@ -86,7 +87,7 @@ impl Accepted<'_> {
             )
         })?;
         let mut inputs = Inputs::new();
-        for (name, value) in document.inputs {
+        for (name, value) in document.inputs.0 {
             let input = self.find(&name)?;
             if let Some(value) = self.json_value(input, value)? {
                 inputs.insert(name, value);
@@ -95,16 +96,14 @@ impl Accepted<'_> {
         Ok(inputs)
     }
 
-    fn json_value(&self, input: &InputDescription, value: Value) -> Result<Option<InputValue>, ApiError> {
+    fn json_value(&self, input: &InputDescription, value: Given) -> Result<Option<InputValue>, ApiError> {
         let is_text = input.modality == Modality::Text;
         match value {
-            Value::Null => Ok(None),
-            Value::String(text) if is_text => self.text(input, text),
-            Value::String(url) => Ok(Some(data_url(&url).ok_or_else(|| not_media(input))?)),
-            Value::Object(object) if !is_text => match (object.len(), object.get("base64")) {
-                (1, Some(Value::String(base64))) => Ok(Some(decode(base64).ok_or_else(|| not_media(input))?)),
-                _ => Err(not_media(input)),
-            },
+            Given::Null => Ok(None),
+            Given::Text(text) if is_text => self.text(input, text),
+            Given::List(items) if is_text => self.turns(input, items),
+            Given::Text(url) => Ok(Some(data_url(&url).ok_or_else(|| not_media(input))?)),
+            Given::Base64(base64) if !is_text => Ok(Some(decode(&base64).ok_or_else(|| not_media(input))?)),
             _ if is_text => Err(not_text(input)),
             _ => Err(not_media(input)),
         }
@@ -116,8 +115,16 @@ impl Accepted<'_> {
         while let Some(part) = parts.next_field().await.map_err(|_| bad_multipart())? {
             let input = self.find(part.name().ok_or_else(bad_multipart)?)?;
             let is_file = part.file_name().is_some_and(|name| !name.is_empty());
+            let is_json = part.content_type() == Some("application/json");
             let bytes = part.bytes().await.map_err(|_| bad_multipart())?.to_vec();
-            let Some(value) = self.part_value(input, is_file, bytes)? else {
+            let value = match is_json && input.turns {
+                true => self.json_value(
+                    input,
+                    serde_json::from_slice(&bytes).map_err(|_| turns::refused(input))?,
+                )?,
+                false => self.part_value(input, is_file, bytes)?,
+            };
+            let Some(value) = value else {
                 continue;
             };
             if inputs.insert(input.name.clone(), value).is_some() {
@@ -150,17 +157,27 @@ impl Accepted<'_> {
     }
 
     fn text(&self, input: &InputDescription, text: String) -> Result<Option<InputValue>, ApiError> {
-        if text.len() > self.text_limit {
-            let message = format!(
-                "the text of {} has {} bytes, over the limit of {}; shorten it",
-                input.name,
-                text.len(),
-                self.text_limit
-            );
-            let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "text_too_long", message);
-            return Err(error.with_field(&input.name));
-        }
+        self.check_length(input, text.len())?;
         Ok((!text.trim().is_empty()).then_some(InputValue::Text(text)))
+    }
+
+    /// A dialogue, whose texts together are bounded like one text.
+    fn turns(&self, input: &InputDescription, items: Vec<Item>) -> Result<Option<InputValue>, ApiError> {
+        let turns = turns::parse(input, items)?;
+        self.check_length(input, turns.iter().map(turns::length).sum())?;
+        Ok(turns.iter().any(turns::is_filled).then_some(InputValue::Turns(turns)))
+    }
+
+    fn check_length(&self, input: &InputDescription, length: usize) -> Result<(), ApiError> {
+        if length <= self.text_limit {
+            return Ok(());
+        }
+        let message = format!(
+            "the text of {} has {length} bytes, over the limit of {}; shorten it",
+            input.name, self.text_limit
+        );
+        let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "text_too_long", message);
+        Err(error.with_field(&input.name))
     }
 
     fn find(&self, name: &str) -> Result<&InputDescription, ApiError> {
@@ -227,14 +244,19 @@ fn bad_multipart() -> ApiError {
 mod tests {
     use super::*;
     use axum::response::IntoResponse;
+    use serde_json::Value;
 
     fn description() -> Description {
-        let input = |name: &str, modality| InputDescription {
-            name: name.to_owned(),
-            modality,
+        let talk = InputDescription {
+            turns: true,
+            ..InputDescription::new("talk", Modality::Text)
         };
         Description {
-            inputs: vec![input("image", Modality::Image), input("question", Modality::Text)],
+            inputs: vec![
+                InputDescription::new("image", Modality::Image),
+                InputDescription::new("question", Modality::Text),
+                talk,
+            ],
             ..Description::default()
         }
     }
@@ -254,6 +276,7 @@ mod tests {
             Ok(inputs) => {
                 let show = |(name, value)| match value {
                     InputValue::Text(text) => format!("{name}={text}"),
+                    InputValue::Turns(turns) => format!("{name}={turns:?}"),
                     InputValue::Bytes(bytes) => format!("{name}={bytes:?}"),
                 };
                 inputs.into_iter().map(show).collect::<Vec<String>>().join(" ")
@@ -302,6 +325,33 @@ mod tests {
         ] {
             check("application/json; charset=utf-8", body.as_bytes(), expected).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_dialogue_is_a_list_of_turns() {
+        let turns = r#"[["hi", "ho"], "so?"]"#;
+        let shown = r#"talk=[Asked { question: "hi", answer: Some("ho") }, Text("so?")]"#;
+        for (turns, expected) in [
+            (turns, shown),
+            (r#""so?""#, "talk=so?"),
+            ("[]", "400 no_inputs"),
+            (r#"[["", " "], ""]"#, "400 no_inputs"),
+            (r#"[["a", "b", "c"]]"#, "400 not_turns"),
+            (r#"[["seven b", "seven b"], "seven b"]"#, "422 text_too_long"),
+        ] {
+            let document = format!(r#"{{"inputs": {{"talk": {turns}}}}}"#);
+            check("application/json", document.as_bytes(), expected).await;
+            let part = "--B\r\nContent-Disposition: form-data; name=\"talk\"; filename=\"blob\"\r\n\
+                        Content-Type: application/json\r\n\r\n";
+            let form = format!("{part}{turns}\r\n--B--\r\n");
+            check("multipart/form-data; boundary=B", form.as_bytes(), expected).await;
+        }
+        check(
+            "application/json",
+            br#"{"inputs": {"question": [["hi", "ho"], "so?"]}}"#,
+            "400 not_turns",
+        )
+        .await;
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 mod body;
 mod engine;
 mod error;
+mod given;
 mod guard;
 mod inputs;
 mod options;
@@ -13,6 +14,7 @@ mod pipeline;
 mod queue;
 mod routes;
 mod server;
+mod turns;
 mod wire;
 
 pub use engine::Engine;
@@ -21,5 +23,6 @@ pub use options::Options;
 pub use pipeline::PipelineEngine;
 pub use server::{Server, run, serve};
 pub use wire::{
-    Description, InputDescription, InputValue, Inputs, ItemError, Modality, Output, OutputDescription, Outputs, Ranked,
+    Description, InputDescription, InputValue, Inputs, ItemError, Modality, Output, OutputDescription, Outputs, Part,
+    Ranked, Turn,
 };

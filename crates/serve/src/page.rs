@@ -5,38 +5,26 @@ use axum::response::{IntoResponse, Response};
 
 const INDEX: &str = include_str!("../page/index.html");
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const STYLE: &str = "text/css; charset=utf-8";
+
 /// The assets: name, media type, content.
-const ASSETS: [(&str, &str, &str); 7] = [
-    (
-        "page.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../page/page.js"),
-    ),
-    (
-        "api.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../page/api.js"),
-    ),
-    (
-        "answer.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../page/answer.js"),
-    ),
-    (
-        "elements.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../page/elements.js"),
-    ),
-    (
-        "media.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../page/media.js"),
-    ),
-    (
-        "style.css",
-        "text/css; charset=utf-8",
-        include_str!("../page/style.css"),
-    ),
+const ASSETS: [(&str, &str, &str); 15] = [
+    ("page.js", SCRIPT, include_str!("../page/page.js")),
+    ("api.js", SCRIPT, include_str!("../page/api.js")),
+    ("answer.js", SCRIPT, include_str!("../page/answer.js")),
+    ("values.js", SCRIPT, include_str!("../page/values.js")),
+    ("talk.js", SCRIPT, include_str!("../page/talk.js")),
+    ("elements.js", SCRIPT, include_str!("../page/elements.js")),
+    ("media.js", SCRIPT, include_str!("../page/media.js")),
+    ("devices.js", SCRIPT, include_str!("../page/devices.js")),
+    ("camera.js", SCRIPT, include_str!("../page/camera.js")),
+    ("microphone.js", SCRIPT, include_str!("../page/microphone.js")),
+    ("recorder.js", SCRIPT, include_str!("../page/recorder.js")),
+    ("style.css", STYLE, include_str!("../page/style.css")),
+    ("capture.css", STYLE, include_str!("../page/capture.css")),
+    ("answer.css", STYLE, include_str!("../page/answer.css")),
     ("icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
 ];
 

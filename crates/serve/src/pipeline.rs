@@ -2,14 +2,15 @@
 
 use crate::engine::Engine;
 use crate::wire::{
-    Description, InputDescription, InputValue, Inputs, ItemError, Modality, Output, OutputDescription, Outputs, Ranked,
+    Description, InputDescription, InputValue, Inputs, ItemError, Modality, Output, OutputDescription, Outputs, Part,
+    Ranked, Turn,
 };
 use sensorium_data::{DataError, Modality as DataModality, Sample, Value};
-use sensorium_model::tasks::Prediction;
+use sensorium_model::tasks::{self, Alternative, Answer, Prediction};
 use sensorium_model::{Answers, Examples, Pipeline, RunDirectory};
 use std::path::Path;
 
-/// Alternatives that an answer lists.
+/// Alternatives that an answer lists; of several labels and of a ranking there are as many as it has.
 const TOP: usize = 5;
 
 /// A pipeline with what the page shows of it.
@@ -35,6 +36,7 @@ impl PipelineEngine {
         let columns = &self.pipeline.description.inputs;
         let value = |value| match value {
             InputValue::Text(text) => Value::Text(text),
+            InputValue::Turns(turns) => Value::List(turns.into_iter().map(turn).collect()),
             InputValue::Bytes(bytes) => Value::Bytes(bytes.into()),
         };
         let values = inputs
@@ -66,6 +68,16 @@ impl Engine for PipelineEngine {
     }
 }
 
+fn turn(turn: Turn) -> Value {
+    match turn {
+        Turn::Text(text) => Value::Text(text),
+        Turn::Asked { question, answer } => {
+            let answer = answer.map(Value::Text);
+            Value::List([Some(Value::Text(question)), answer].into_iter().flatten().collect())
+        }
+    }
+}
+
 fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Description {
     let input = |column: &sensorium_data::InputColumn| InputDescription {
         name: column.name.clone(),
@@ -75,6 +87,7 @@ fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Des
             DataModality::Audio => Modality::Audio,
             DataModality::Video => Modality::Video,
         },
+        turns: pipeline.description.turns.contains(&column.name),
     };
     let outputs = pipeline.model().tasks().iter().map(|(name, task)| OutputDescription {
         name: name.to_string(),
@@ -92,23 +105,32 @@ fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Des
 }
 
 fn outputs(answers: Answers) -> Outputs {
-    let output = |prediction: Prediction| Output {
-        value: serde_json::to_value(prediction.value).unwrap_or_default(),
-        probability: prediction.probability,
-        top: prediction
-            .top
-            .into_iter()
-            .take(TOP)
-            .map(|one| Ranked {
-                value: one.value.into(),
-                probability: one.probability,
-            })
-            .collect(),
-    };
     answers
         .into_iter()
         .map(|(name, prediction)| (name, output(prediction)))
         .collect()
+}
+
+fn output(prediction: Prediction) -> Output {
+    let listed = match &prediction.value {
+        Answer::List(items) => items.len(),
+        _ => 0,
+    };
+    let ranked = |one: Alternative| Ranked {
+        value: one.value.into(),
+        probability: one.probability,
+    };
+    let part = |part: tasks::Part| Part {
+        text: part.text,
+        probability: part.probability,
+        frames: part.frames,
+    };
+    Output {
+        value: serde_json::to_value(prediction.value).unwrap_or_default(),
+        probability: prediction.probability,
+        top: prediction.top.into_iter().take(TOP.max(listed)).map(ranked).collect(),
+        tokens: prediction.tokens.into_iter().map(part).collect(),
+    }
 }
 
 /// Says what is wrong with an input and nothing of this machine: no path reaches a client.

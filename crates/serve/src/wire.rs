@@ -16,8 +16,20 @@ pub type Outputs = BTreeMap<String, Output>;
 pub enum InputValue {
     /// The value of an input whose modality is text: never empty.
     Text(String),
+    /// The value of an input that takes turns: what was said so far, the oldest turn first and the question to be answered
+    /// last; never empty.
+    Turns(Vec<Turn>),
     /// The undecoded bytes of a media file.
     Bytes(Vec<u8>),
+}
+
+/// One turn of a dialogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A text that stands for itself, such as the question to be answered: in JSON a text.
+    Text(String),
+    /// A question and its answer, where it has one yet: in JSON `[question, answer]` or `[question]`.
+    Asked { question: String, answer: Option<String> },
 }
 
 /// What a model takes and gives, as `GET /v1/models` shows it.
@@ -43,6 +55,24 @@ pub struct Description {
 pub struct InputDescription {
     pub name: String,
     pub modality: Modality,
+    /// Whether it was trained on dialogues, so that a question may come with the turns before it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub turns: bool,
+}
+
+impl InputDescription {
+    /// An input that takes one value.
+    pub fn new(name: impl Into<String>, modality: Modality) -> Self {
+        Self {
+            name: name.into(),
+            modality,
+            turns: false,
+        }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The kind of an input.
@@ -77,6 +107,9 @@ pub struct Output {
     /// The likeliest values, best first, where the task ranks values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<Ranked>,
+    /// The parts of a written text in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<Part>,
 }
 
 /// One candidate answer and its probability.
@@ -84,6 +117,16 @@ pub struct Output {
 pub struct Ranked {
     pub value: Value,
     pub probability: f64,
+}
+
+/// A token of a written text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    pub text: String,
+    pub probability: f64,
+    /// In a recording, the first and the last encoded frame where it was heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<[usize; 2]>,
 }
 
 /// Why one sample could not be answered. Clients see all of it: no paths, no addresses.
@@ -144,6 +187,7 @@ mod tests {
             value: "red".into(),
             probability: Some(0.75),
             top: vec![ranked],
+            ..Output::default()
         };
         check(
             full,
@@ -156,6 +200,34 @@ mod tests {
             ..Output::default()
         };
         check(number, serde_json::json!({"value": 3}));
+        let part = Part {
+            text: "a".into(),
+            probability: 0.5,
+            frames: Some([2, 4]),
+        };
+        let written = Output {
+            value: "a".into(),
+            tokens: vec![part],
+            ..Output::default()
+        };
+        check(
+            written,
+            serde_json::json!({"value": "a", "tokens": [{"text": "a", "probability": 0.5, "frames": [2, 4]}]}),
+        );
+    }
+
+    #[test]
+    fn an_input_says_that_it_takes_turns() {
+        let plain = InputDescription::new("image", Modality::Image);
+        check(&plain, serde_json::json!({"name": "image", "modality": "image"}));
+        let asked = InputDescription {
+            turns: true,
+            ..InputDescription::new("question", Modality::Text)
+        };
+        check(
+            &asked,
+            serde_json::json!({"name": "question", "modality": "text", "turns": true}),
+        );
     }
 
     #[test]

@@ -2,9 +2,11 @@
 """Drives the web page in a real browser: a file through the file input, question, Enter, answer.
 
     python3 browser.py http://127.0.0.1:7860/ FILE QUESTION [--screenshot answer.png]
+    python3 browser.py http://127.0.0.1:7860/?model=NAME "" "" --record
 
-Prints the answer as one JSON line {"answer", "probability", "top"} and exits 0; prints
-what went wrong on stderr and exits 1. Needs Python 3 alone and Debian's chromium and
+Prints the answer as one JSON line {"answer", "probability", "top", "outputs"} and exits 0; prints
+what went wrong on stderr and exits 1. With --record the page's own camera or microphone takes the
+place of the file: the browser has made-up ones. Needs Python 3 alone and Debian's chromium and
 chromium-driver; speaks the WebDriver protocol over loopback.
 """
 
@@ -54,8 +56,10 @@ class Browser:
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--disable-dev-shm-usage", f"--user-data-dir={self.profile.name}",
-            f"--window-size={options.size}",
+            f"--window-size={options.size}", "--use-fake-device-for-media-stream",
         ]
+        # A made-up person who allows the camera and the microphone, or one who never does.
+        flags.append("--deny-permission-prompts" if options.blocked else "--use-fake-ui-for-media-stream")
         if options.dark:
             flags.append("--force-dark-mode")
         wanted = {
@@ -104,6 +108,9 @@ class Browser:
     def type(self, selector, text):
         self.call("POST", f"/element/{self.find(selector)}/value", {"text": text})
 
+    def click(self, selector):
+        self.call("POST", f"/element/{self.find(selector)}/click", {})
+
     def wait(self, condition, complaint, seconds=20):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -134,51 +141,124 @@ class Browser:
 
 # What the page shows: the answer once it is there, a notice if there is one.
 READ = """
-const text = (selector) => document.querySelector(selector)?.textContent.trim() ?? "";
-const state = document.querySelector("#answer")?.dataset.state;
+const answer = [...document.querySelectorAll("#talk .theirs:not(.waiting)")].at(-1) ?? document.querySelector("#answer");
+const text = (node) => node?.textContent.trim() ?? "";
+const value = (node) => node?.matches("ul, ol") ? [...node.querySelectorAll(".name")].map(text) : text(node);
+const isTalk = answer?.matches("li");
 return {
-  state,
-  notice: text("#notice"),
-  answer: text("#answer .value"),
-  probability: text("#answer .sure"),
-  top: [...document.querySelectorAll("#answer .bars li")].map((row) => ({
+  state: isTalk ? "done" : answer?.dataset.state,
+  turns: document.querySelectorAll("#talk .theirs:not(.waiting)").length,
+  notice: text(document.querySelector("#notice")),
+  problem: text(document.querySelector(".problem:not([hidden])")),
+  answer: value(answer?.querySelector(".value")),
+  probability: text(answer?.querySelector(".sure")),
+  top: [...(answer?.querySelectorAll(".bars li") ?? [])].map((row) => ({
     value: row.querySelector(".name").textContent,
     probability: row.querySelector(".share").textContent,
   })),
-  mediumShown: [...document.querySelectorAll(".medium img, .medium video, .medium audio")].some(
+  outputs: Object.fromEntries([...(answer?.querySelectorAll(".output") ?? [])].map(
+    (output) => [output.dataset.output, value(output.querySelector(".value"))],
+  )),
+  mediumShown: [...document.querySelectorAll(".medium img, .medium .drop video, .medium audio")].some(
     (one) => one.naturalWidth || one.readyState >= 1,
   ),
 };
 """
 
 
+# What the page's modules compute, beside what they show.
+MODULES = """
+const done = arguments[arguments.length - 1];
+Promise.all([import("/assets/values.js"), import("/assets/microphone.js")]).then(([values, microphone]) => {
+  const aligned = (value, ...tokens) => values
+    .aligned(value, tokens.map(([text, probability]) => ({ text, probability })))
+    .map(({ text, probability }) => (probability == null ? text : `${text}:${probability}`)).join("|");
+  const view = new DataView(microphone.wav(new Float32Array([0, 1, -2]), 16000));
+  done({
+    words: aligned("a circle.", ["a", 0.5], ["circ", 0.5], ["le", 0.5], [".", 1]),
+    repeated: aligned("the the", ["the", 0.25], ["the", 0.75]),
+    unspaced: aligned("\u7ea2\u5706", ["\u7ea2", 0.5], ["\u5706", 0.25]),
+    halves: aligned("x \u00e9", ["x", 1], ["\ufffd", 0.5], ["\ufffd", 0.5]),
+    marks: aligned("a b", ["a", 1], ["", 0.5], ["b", 1]),
+    alone: aligned("no tokens"),
+    sound: [view.byteLength, view.getUint32(4, true), view.getUint32(24, true), view.getUint32(40, true),
+      view.getInt16(44, true), view.getInt16(46, true), view.getInt16(48, true)].join(" "),
+  });
+}, (error) => done({ error: String(error) }));
+"""
+COMPUTED = {
+    "words": "a:0.5| |circle.:0.25", "repeated": "the:0.25| |the:0.75", "unspaced": "\u7ea2:0.5|\u5706:0.25",
+    "halves": "x:1| \u00e9:0.25", "marks": "a:1| |b:0.5", "alone": "no tokens",
+    "sound": "50 42 16000 6 0 32767 -32767",
+}
+
+
+def compute(browser):
+    """Has the page's modules compute what can be known."""
+    found = browser.call("POST", "/execute/async", {"script": MODULES, "args": []})
+    if found != COMPUTED:
+        raise Failure(f"expected of the page's modules {COMPUTED}, found {found}")
+
+
+def record(browser, options):
+    """Takes a picture, a clip or a sound with the page's own camera or microphone."""
+    browser.click(".pill.source")
+    if options.blocked:
+        return browser.wait(lambda: browser.run(READ)["problem"], "the page did not say that the device is blocked")
+    shutter = "!document.querySelector('.live .shutter').disabled"
+    browser.wait(lambda: browser.run(f"return {shutter}"), "the camera or microphone did not open")
+    if browser.run("return Boolean(document.querySelector('.live.video .shutter'))"):
+        browser.click(".live .shutter")
+    if not browser.run("return Boolean(document.querySelector('.live.image'))"):
+        seconds = "document.querySelector('.live .timer').textContent"
+        browser.wait(lambda: browser.run(f"return {seconds}")[:4] == "0:02", "the timer did not run")
+    if options.live:
+        browser.screenshot(options.live)
+    browser.click(".live .shutter")
+    return None
+
+
 def ask(browser, options):
-    """Uploads, asks, and returns what the page shows."""
+    """Uploads or records, asks, and returns what the page shows."""
     browser.call("POST", "/url", {"url": options.address})
     browser.wait(
         lambda: browser.run("return document.querySelectorAll('#form textarea, #form input').length > 0"),
         "the form did not appear",
     )
+    compute(browser)
+    if options.record:
+        problem = record(browser, options)
+        if problem:
+            return {"problem": problem}
     if options.file:
         browser.type("input[type=file]", os.path.abspath(options.file))
+    if options.record or options.file:
         browser.wait(lambda: browser.run(READ)["mediumShown"], "the preview did not appear")
-    if options.question:
-        browser.type("#form textarea", options.question + ENTER)
-
-    def shown():
-        page = browser.run(READ)
-        if page["notice"]:
-            raise Failure(f"the page says: {page['notice']}")
-        return page["answer"] and page["state"] == "done" and page
-
-    page = browser.wait(shown, "no answer appeared", options.patience)
+    questions = [options.question, *options.then] if options.question else [None]
+    for turn, question in enumerate(questions, 1):
+        page = answered(browser, options, question, turn)
     console = browser.call("POST", "/se/log", {"type": "browser"})
     problems = [entry["message"] for entry in console if entry["level"] == "SEVERE"]
     if problems:
         raise Failure(f"the browser's console has errors: {problems}")
     if browser.run("return document.documentElement.scrollWidth > innerWidth"):
         raise Failure("the page is wider than the window")
-    return {name: page[name] for name in ("answer", "probability", "top")}
+    return {name: page[name] for name in ("answer", "probability", "top", "outputs")}
+
+
+def answered(browser, options, question, turn):
+    """Asks, where there is a question, and waits for what the page then shows."""
+    if question:
+        browser.type("#form textarea", question + ENTER)
+
+    def shown():
+        page = browser.run(READ)
+        if page["notice"]:
+            raise Failure(f"the page says: {page['notice']}")
+        is_new = page["turns"] in (0, turn)
+        return page["answer"] and page["state"] == "done" and is_new and page
+
+    return browser.wait(shown, "no answer appeared", options.patience)
 
 
 def main():
@@ -186,6 +266,10 @@ def main():
     parser.add_argument("address", help="the server's address, such as http://127.0.0.1:7860/")
     parser.add_argument("file", help="the picture, recording or video to upload; empty for none")
     parser.add_argument("question", help="what to ask; empty where the model takes no text")
+    parser.add_argument("--record", action="store_true", help="use the page's camera or microphone, not a file")
+    parser.add_argument("--blocked", action="store_true", help="refuse the camera and the microphone")
+    parser.add_argument("--then", action="append", default=[], help="another question, in a conversation")
+    parser.add_argument("--live", help="where to save a PNG of the page while it records")
     parser.add_argument("--expect", help="fail unless this is the answer")
     parser.add_argument("--screenshot", help="where to save a PNG of the page")
     parser.add_argument("--size", default="1200,900", help="the window's WIDTH,HEIGHT")

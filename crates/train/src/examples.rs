@@ -47,8 +47,18 @@ fn distinct<'a>(samples: &[&'a Sample], column: &str) -> Vec<&'a Value> {
 }
 
 fn texts(input: &InputColumn, values: &[&Value]) -> Vec<BTreeMap<String, String>> {
-    let texts = values.iter().filter_map(|value| value.label());
+    let mut seen = BTreeSet::new();
+    let texts = values.iter().filter_map(|value| question(value));
+    let texts = texts.filter(|text| seen.insert(text.clone()));
     texts.map(|text| BTreeMap::from([(input.name.clone(), text)])).collect()
+}
+
+/// The text that a value is; of a dialogue its first question, which needs nothing that was said before.
+fn question(value: &Value) -> Option<String> {
+    match value {
+        Value::List(turns) => turns.first().and_then(question),
+        value => value.label(),
+    }
 }
 
 fn pictures(dataset: &Dataset, input: &InputColumn, values: &[&Value]) -> Result<Vec<Vec<u8>>> {

@@ -9,9 +9,10 @@ use sensorium_data::catalogue::Progress;
 use sensorium_data::manifest::Mix;
 use sensorium_data::split::Splits;
 use sensorium_data::{
-    DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, files,
+    DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, Value, files,
 };
 use sensorium_model::{Description, Device, Model, ModelConfig, Pipeline, RunDirectory, TextDescription, Writers};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ impl Plan {
         mixing::check(&recipe)?;
         let inputs = fit_inputs(&recipe, &manifest, &splits.train)?;
         let outputs = outputs::fit(&recipe, &inputs, &manifest, &splits.train)?;
-        let description = describe(name, &recipe, &inputs, &outputs);
+        let turns = dialogues(&inputs, &manifest, &splits.train);
+        let description = describe(name, &recipe, &inputs, turns, &outputs);
         check_model(&description, &inputs, recipe.seed)?;
         let writers = outputs.iter();
         let writers = writers.filter_map(|output| Some((output.column.name.clone(), output.writer.clone()?)));
@@ -294,7 +296,13 @@ fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<V
     recipe.inputs.iter().map(fit).collect()
 }
 
-fn describe(name: String, recipe: &Recipe, inputs: &[InputColumn], outputs: &[FittedOutput]) -> Description {
+fn describe(
+    name: String,
+    recipe: &Recipe,
+    inputs: &[InputColumn],
+    turns: BTreeSet<String>,
+    outputs: &[FittedOutput],
+) -> Description {
     let encoders = recipe.inputs.iter();
     let encoders = encoders
         .map(|(name, input)| (name.clone(), input.encoder.clone()))
@@ -327,5 +335,21 @@ fn describe(name: String, recipe: &Recipe, inputs: &[InputColumn], outputs: &[Fi
             .collect(),
         processors: by_name(|input| input.processor.hash()),
         texts: texts.collect(),
+        turns,
     }
+}
+
+/// The text inputs of which a training row holds turns, each a question with its answer.
+fn dialogues(inputs: &[InputColumn], manifest: &Manifest, train: &[usize]) -> BTreeSet<String> {
+    let holds_turns = |input: &&InputColumn| {
+        let values = || train.iter().map(|&index| manifest.samples[index].get(&input.column));
+        input.processor.modality() == Modality::Text && values().any(is_dialogue)
+    };
+    let names = inputs.iter().filter(holds_turns).map(|input| input.name.clone());
+    names.collect()
+}
+
+fn is_dialogue(value: &Value) -> bool {
+    let is_list = |item: &Value| matches!(item, Value::List(_));
+    matches!(value, Value::List(items) if items.iter().any(is_list))
 }

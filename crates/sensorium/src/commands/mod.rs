@@ -1,12 +1,15 @@
 //! One file per verb.
 
+mod answers;
 mod bench;
+mod chat;
 mod completions;
 mod data;
 mod demo;
 mod doctor;
 mod evaluate;
 mod index;
+mod inputs;
 mod predict;
 mod schema;
 mod search;
@@ -32,6 +35,8 @@ pub enum Command {
     Index(index::Arguments),
     /// Find the rows of an index that lie closest to a text, a picture, a sound or a video
     Search(search::Arguments),
+    /// Ask question after question about a picture, a sound, a video or a text
+    Chat(chat::Arguments),
     /// Serve trained models over HTTP, with a page
     Serve(serve::Arguments),
     /// Say what is installed and what this machine offers
@@ -53,6 +58,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Index(arguments) => index::run(arguments, global),
         Command::Search(arguments) => search::run(arguments),
+        Command::Chat(arguments) => chat::run(arguments, global),
         Command::Serve(arguments) => serve::run(arguments, global),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Bench(arguments) => bench::run(arguments, global),

@@ -1,10 +1,10 @@
 //! `sensorium predict RUN`: one sample from the command line, or a file of rows.
 
+use super::answers;
+use super::inputs::Inputs;
 use crate::exit::Usage;
 use crate::runs::device;
-use crate::sample::SampleArguments;
 use sensorium_data::{DataError, Manifest, Sample};
-use sensorium_model::tasks::{Answer, Task};
 use sensorium_model::{Answers, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ pub struct Arguments {
     #[arg(value_name = "RUN")]
     run: PathBuf,
     #[command(flatten)]
-    sample: SampleArguments,
+    inputs: Inputs,
     /// A manifest of rows, each of which is answered
     #[arg(long, value_name = "ROWS", conflicts_with_all = ["inputs", "image", "audio", "video", "text"])]
     data: Option<PathBuf>,
     /// One JSON object for each row
     #[arg(long)]
     json: bool,
-    /// How many alternatives to give
+    /// How many alternatives to give; people see none of them with --data
     #[arg(long, value_name = "K", default_value_t = 5)]
     top: usize,
 }
@@ -35,7 +35,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let printer = Printer {
         json: arguments.json,
         top: arguments.top,
-        rankings: rankings(&pipeline),
     };
     match &arguments.data {
         Some(path) => file(&pipeline, path, &printer),
@@ -44,7 +43,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn single(pipeline: &Pipeline, arguments: &Arguments, printer: &Printer) -> anyhow::Result<()> {
-    let values = arguments.sample.values(pipeline.inputs())?;
+    let values = arguments.inputs.collect(pipeline.inputs(), None)?;
     if values.is_empty() {
         let message = "nothing to answer: give --input NAME=VALUE, --image, --audio, --video, --text or --data ROWS";
         return Err(Usage(message.into()).into());
@@ -56,7 +55,7 @@ fn single(pipeline: &Pipeline, arguments: &Arguments, printer: &Printer) -> anyh
     }
     let answer = answer.map_err(|error| DataError { row: None, ..error })?;
     if !printer.json {
-        printer.print(0, &Ok(answer));
+        print!("{}", answers::sample(&answer, printer.top));
     }
     Ok(())
 }
@@ -83,18 +82,9 @@ fn file(pipeline: &Pipeline, path: &Path, printer: &Printer) -> anyhow::Result<(
     Ok(())
 }
 
-/// The outputs that put candidates in order.
-fn rankings(pipeline: &Pipeline) -> Vec<String> {
-    let tasks = pipeline.model().tasks().iter();
-    let ranking = tasks.filter(|(_, task)| matches!(task, Task::Rank(_)));
-    ranking.map(|(name, _)| name.to_string()).collect()
-}
-
 struct Printer {
     json: bool,
     top: usize,
-    /// Outputs of whose list people are told the first.
-    rankings: Vec<String>,
 }
 
 impl Printer {
@@ -114,7 +104,7 @@ impl Printer {
                 answers.values_mut().for_each(|answer| answer.top.truncate(self.top));
                 println!("{}", serde_json::json!({"row": row, "outputs": answers}));
             }
-            (Ok(answers), false) => self.print_for_people(answers),
+            (Ok(answers), false) => print!("{}", answers::row(row, answers)),
             (Err(error), true) => {
                 let path = error.path.as_ref().map(|path| path.display().to_string());
                 let error = serde_json::json!({
@@ -123,28 +113,6 @@ impl Printer {
                 println!("{}", serde_json::json!({"row": row, "error": error}));
             }
             (Err(error), false) => println!("row {row}: error: {error}"),
-        }
-    }
-
-    fn print_for_people(&self, answers: &Answers) {
-        for (output, answer) in answers {
-            let value = match &answer.value {
-                Answer::List(order) if self.rankings.contains(output) => order.first().cloned().unwrap_or_default(),
-                value => value.to_string(),
-            };
-            match answer.probability {
-                Some(probability) => println!("{output}: {value} ({:.1}%)", 100.0 * probability),
-                None => println!("{output}: {value}"),
-            }
-            for one in answer.top.iter().take(self.top) {
-                let length = (one.probability * 30.0).round() as usize;
-                println!(
-                    "  {:<16} {:>6.2}%  {}",
-                    one.value,
-                    100.0 * one.probability,
-                    "█".repeat(length)
-                );
-            }
         }
     }
 }

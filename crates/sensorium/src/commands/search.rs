@@ -1,8 +1,8 @@
 //! `sensorium search DIR`: the rows of an index that lie closest to a query.
 
+use super::inputs::Inputs;
 use crate::exit::Usage;
 use crate::runs::device;
-use crate::sample::SampleArguments;
 use sensorium_model::retrieval::{Hit, Index};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub struct Arguments {
     #[arg(value_name = "DIR")]
     index: PathBuf,
     #[command(flatten)]
-    query: SampleArguments,
+    query: Inputs,
     /// Look only at the media of this input; it may be given several times
     #[arg(long, value_name = "INPUT")]
     among: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let index = Index::load(&arguments.index, &device())?;
     let inputs = index.inputs();
-    let query = arguments.query.values(&inputs)?;
+    let query = arguments.query.collect(&inputs, None)?;
     if query.is_empty() {
         let message = "nothing to search for: give --text, --image, --audio, --video or --input NAME=VALUE";
         return Err(Usage(message.into()).into());

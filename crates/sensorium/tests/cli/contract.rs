@@ -88,7 +88,12 @@ fn predict_answers_one_sample_with_any_subset_of_inputs() {
         let sum: f64 = top.iter().map(|one| one["probability"].as_f64().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-5, "the five labels have a probability of {sum}");
     }
-    fixture.expect(&["predict", "run", "--image", "0.png"], 0, &[]);
+    let people = fixture.expect(&["predict", "run", "--image", "0.png", "--top", "1"], 0, &[]);
+    let lines: Vec<&str> = people.stdout.lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0].starts_with("answer: ") && lines[0].ends_with("%)"),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -111,6 +116,13 @@ fn predict_gives_one_line_for_each_row_in_order() {
     assert_eq!(failed, [false, true, true, false, false]);
     assert_eq!(lines[1]["error"]["code"], "missing");
     assert!(lines[1]["error"]["path"].as_str().unwrap().ends_with("none.png"));
+    let people = fixture.expect(&["predict", "run", "--data", "ask.jsonl"], 0, &[]);
+    let lines: Vec<&str> = people.stdout.lines().collect();
+    assert!(
+        lines[0].starts_with("row 0: answer: ") && lines[1].starts_with("row 1: error: "),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 5, "{lines:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_runs;
+mod chat;
 mod checks;
 mod contract;
 mod fixture;

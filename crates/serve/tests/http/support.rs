@@ -60,7 +60,7 @@ impl Echo {
         let output = Output {
             value,
             probability: Some(0.5),
-            top: Vec::new(),
+            ..Output::default()
         };
         Ok(BTreeMap::from([("answer".to_owned(), output)]))
     }
@@ -75,14 +75,13 @@ fn question(sample: &Inputs) -> String {
 
 impl Engine for Echo {
     fn describe(&self) -> Description {
-        let input = |name: &str, modality| InputDescription {
-            name: name.to_owned(),
-            modality,
-        };
         Description {
             run: self.name.clone(),
             name: self.name.clone(),
-            inputs: vec![input("image", Modality::Image), input("question", Modality::Text)],
+            inputs: vec![
+                InputDescription::new("image", Modality::Image),
+                InputDescription::new("question", Modality::Text),
+            ],
             example_images: 1,
             ..Description::default()
         }

@@ -187,6 +187,7 @@ mod tests {
             row,
             expected: "yes".into(),
             predicted: predicted.into(),
+            right: predicted == "yes",
             ..Example::default()
         };
         let examples = [example(1, "yes"), example(2, "no"), example(3, "yes"), example(4, "no")];
