@@ -1,5 +1,8 @@
 //! Every pair of image and text trunks learns a small set by heart, through the recipe and the trainer.
 
+mod bars;
+
+use bars::Bar;
 use sensorium_data::random::Key;
 use sensorium_data::{Draw, Home, Mixing};
 use sensorium_model::checkpoint::to_vec;
@@ -8,32 +11,15 @@ use sensorium_train::{Event, Outcome, Plan, Recipe, Trainer, config};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-const COLORS: [(&str, [u8; 3]); 3] = [
-    ("red", [220, 30, 30]),
-    ("green", [30, 180, 40]),
-    ("blue", [40, 60, 220]),
-];
-
-/// Pictures of a coloured bar, lying or standing, and two questions about each: neither input alone is enough.
+/// Two questions about each picture: neither input alone is enough.
 fn write_data(folder: &Path) {
     let mut rows = String::new();
-    for (color, rgb) in COLORS {
-        for (shape, lying) in [("lying", true), ("standing", false)] {
-            let name = format!("{color}-{shape}.png");
-            let pixel = |x: u32, y: u32| {
-                let (along, across) = if lying { (x, y) } else { (y, x) };
-                let inside = (2..14).contains(&along) && (6..10).contains(&across);
-                image::Rgb(if inside { rgb } else { [240, 240, 240] })
-            };
-            image::RgbImage::from_fn(16, 16, pixel)
-                .save(folder.join(&name))
-                .unwrap();
-            for (question, answer) in [("which color is it", color), ("how does it lie", shape)] {
-                let row = serde_json::json!({
-                    "image": name, "question": question, "answer": answer, "split": "train"
-                });
-                rows += &format!("{row}\n");
-            }
+    for Bar { name, color, shape } in bars::draw(folder) {
+        for (question, answer) in [("which color is it", color), ("how does it lie", shape)] {
+            let row = serde_json::json!({
+                "image": name, "question": question, "answer": answer, "split": "train"
+            });
+            rows += &format!("{row}\n");
         }
     }
     std::fs::write(folder.join("rows.jsonl"), rows).unwrap();
@@ -104,6 +90,20 @@ fn rnn_pictures_with_each_text_trunk() {
 #[test]
 fn transformer_pictures_with_each_text_trunk() {
     TRUNKS.iter().for_each(|text| check(TRUNKS[2], text, "cross_attention"));
+}
+
+#[test]
+fn every_other_fusion_joins_pictures_and_texts() {
+    check(TRUNKS[0], TRUNKS[1], "bottleneck");
+    check(TRUNKS[2], TRUNKS[2], "late");
+}
+
+#[test]
+fn conformers_and_rotary_positions_read_texts() {
+    let conformer = r#"{ kind = "conformer", width = 32, layers = 2, heads = 2, kernel = 5, dropout = 0.0 }"#;
+    let rotary = r#"{ kind = "transformer", width = 32, layers = 1, heads = 2, positions = "rotary" }"#;
+    check(TRUNKS[0], conformer, "gated");
+    check(rotary, rotary, "concat");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Every task learns a small set by heart, through the recipe and the trainer, and answers it.
 
+mod bars;
+
+use bars::Bar;
 use sensorium_data::Home;
 use sensorium_model::tasks::Answer;
 use sensorium_model::{Device, Pipeline, RunDirectory};
@@ -8,34 +11,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-const COLORS: [(&str, [u8; 3]); 3] = [
-    ("red", [220, 30, 30]),
-    ("green", [30, 180, 40]),
-    ("blue", [40, 60, 220]),
-];
-
-/// Pictures of a coloured bar, lying or standing, with everything that could be said of them.
+/// Pictures and sounds of bars with everything that could be said of them.
 fn write_data(folder: &Path) {
     let mut rows = String::new();
-    for (index, (color, rgb)) in COLORS.into_iter().enumerate() {
-        for (shape, lying) in [("lying", true), ("standing", false)] {
-            let name = format!("{color}-{shape}.png");
-            let pixel = |x: u32, y: u32| {
-                let (along, across) = if lying { (x, y) } else { (y, x) };
-                let inside = (2..14).contains(&along) && (6..10).contains(&across);
-                image::Rgb(if inside { rgb } else { [240, 240, 240] })
-            };
-            image::RgbImage::from_fn(16, 16, pixel)
-                .save(folder.join(&name))
-                .unwrap();
-            let sound = format!("{color}-{shape}.wav");
-            std::fs::write(folder.join(&sound), tones(index, lying)).unwrap();
-            let row = serde_json::json!({
-                "sound": sound, "image": name, "caption": format!("a {color} bar is {shape}"), "tags": [color, shape],
-                "number": index as f64 * 10.0 + f64::from(lying), "split": "train"
-            });
-            rows += &format!("{row}\n");
-        }
+    for (index, Bar { name, color, shape }) in bars::draw(folder).into_iter().enumerate() {
+        let (sound, lying) = (format!("{color}-{shape}.wav"), shape == "lying");
+        std::fs::write(folder.join(&sound), tones(index / 2, lying)).unwrap();
+        let row = serde_json::json!({
+            "sound": sound, "image": name, "caption": format!("a {color} bar is {shape}"), "tags": [color, shape],
+            "number": (index / 2) as f64 * 10.0 + f64::from(lying), "split": "train"
+        });
+        rows += &format!("{row}\n");
     }
     std::fs::write(folder.join("rows.jsonl"), rows).unwrap();
 }
