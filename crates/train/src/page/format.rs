@@ -88,7 +88,7 @@ pub fn tick(value: f64, step: f64) -> String {
 pub fn is_share(metric: &str) -> bool {
     matches!(
         last(metric),
-        "accuracy" | "wer" | "cer" | "map" | "precision" | "recall"
+        "accuracy" | "wer" | "cer" | "wer_unaided" | "cer_unaided" | "map" | "precision" | "recall"
     ) || last(metric).ends_with("f1")
         || last(metric).starts_with("recall@")
 }
@@ -108,6 +108,8 @@ pub fn words(name: &str) -> String {
     let spaced = name.replace(['_', ':'], " ");
     match spaced.as_str() {
         "wer" | "cer" | "auroc" | "map" | "mrr" | "ndcg" => spaced.to_uppercase(),
+        "wer unaided" => "WER unaided".into(),
+        "cer unaided" => "CER unaided".into(),
         _ => spaced.replace(" f1", " F1"),
     }
 }

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 /// The metric that speaks for an output, the first of these that it has.
 const HEADLINES: [&str; 11] = [
+    "cider",
+    "cer",
     "accuracy",
     "map",
     "macro_f1",
     "wer",
-    "cer",
-    "cider",
     "mrr",
     "recall@1",
     "auroc",
