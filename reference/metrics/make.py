@@ -342,6 +342,7 @@ def tags():
                 "drawn": drawn.tolist(),
                 "all": tag_measures(truths, scores, np.ones(30, dtype=int)),
                 "resampled": tag_measures(truths, scores, drawn),
+                "accuracy": metrics.accuracy_score(truths, scores >= 0.5),
                 "micro_f1": f1("micro"),
                 "macro_f1": f1("macro"),
             }

@@ -191,8 +191,10 @@ fn load_writers(run: &RunDirectory, description: &Description, outputs: &[Output
         .iter()
         .filter_map(|output| Some((&output.name, output.texts.as_ref()?)));
     let load = |(name, texts): (&String, &TextColumn)| {
-        let unit = description.model.outputs[name].task.ngram().map(|ngram| ngram.unit);
-        let writer = Writer::load(run, name, texts.processor.clone(), unit)?;
+        let task = &description.model.outputs[name].task;
+        let unit = task.ngram().map(|ngram| ngram.unit);
+        let constraint = task.decoding().and_then(|decoding| decoding.constraint.as_ref());
+        let writer = Writer::load(run, name, texts.processor.clone(), unit)?.constrained(constraint)?;
         Ok((name.clone(), writer))
     };
     with_texts.map(load).collect()

@@ -160,7 +160,8 @@ fn fit_texts<'a>(config: &ProcessorConfig, values: impl Iterator<Item = &'a Valu
     Processor::fit(config, &texts)
 }
 
-/// The processor with the n-gram model that the task wants, learnt from the texts as the processor writes them.
+/// The processor with the n-gram model that the task wants, learnt from the texts as the processor writes them, and with the
+/// form that its answers must have.
 fn writer<'a>(
     task: &TaskConfig,
     column: &TextColumn,
@@ -172,7 +173,9 @@ fn writer<'a>(
         NgramModel::train(config, written.iter().map(String::as_str)).map_err(|error| format!("ngram: {error}"))
     };
     let model = task.ngram().map(train).transpose()?;
-    Ok(Writer::new(column.processor.clone(), model))
+    let constraint = task.decoding().and_then(|decoding| decoding.constraint.as_ref());
+    let writer = Writer::new(column.processor.clone(), model).constrained(constraint);
+    writer.map_err(|error| format!("decoding.constraint: {error}"))
 }
 
 /// All texts of some values, every reference of a list among them.

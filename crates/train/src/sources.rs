@@ -5,10 +5,11 @@ use crate::recipe::Recipe;
 use schemars::JsonSchema;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::manifest::{Mix, MixSource};
-use sensorium_data::split::{SplitConfig, Splits, split};
+use sensorium_data::split::{Split, SplitConfig, Splits, split};
 use sensorium_data::{Home, Manifest, TrainingStream, storage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// One set, or several of which an epoch has rows in proportion to their weights.
@@ -38,6 +39,16 @@ pub struct Source {
     /// Columns of this set by the names that they have in the others, such as `{ caption = "label" }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
+    /// The one split that this set has rows for, such as `train` for a set that only helps: its rows in the other splits
+    /// are left out. All by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Split>,
+}
+
+/// Rows of a joined manifest that are there for one split alone.
+struct Only {
+    samples: Range<usize>,
+    split: Split,
 }
 
 fn default_weight() -> f64 {
@@ -57,22 +68,36 @@ impl Sources {
     }
 
     /// Reads all rows (fetching catalogue sets that are not on disk), with the way to mix them where there are several.
-    fn open(&self, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<(Manifest, Option<Mix>)> {
-        match self {
-            Self::One(name) => Ok((Manifest::open(&locate(name, folder, home, progress)?)?, None)),
-            Self::Several(sources) => {
-                let mut opened = Vec::new();
-                for source in sources {
-                    let path = locate(&source.manifest, folder, home, progress)?;
-                    opened.push(MixSource {
-                        manifest: source.rename(Manifest::open(&path)?)?,
-                        weight: source.weight,
-                    });
-                }
-                let (manifest, mix) = Mix::join(opened)?;
-                Ok((manifest, Some(mix)))
+    fn open(&self, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Opened> {
+        let sources = match self {
+            Self::One(name) => {
+                let manifest = Manifest::open(&locate(name, folder, home, progress)?)?;
+                return Ok(Opened {
+                    manifest,
+                    mix: None,
+                    only: Vec::new(),
+                });
             }
+            Self::Several(sources) => sources,
+        };
+        let (mut opened, mut only, mut rows) = (Vec::new(), Vec::new(), 0);
+        for source in sources {
+            let path = locate(&source.manifest, folder, home, progress)?;
+            let manifest = source.rename(Manifest::open(&path)?)?;
+            let samples = rows..rows + manifest.samples.len();
+            rows = samples.end;
+            only.extend(source.only.map(|split| Only { samples, split }));
+            opened.push(MixSource {
+                manifest,
+                weight: source.weight,
+            });
         }
+        let (manifest, mix) = Mix::join(opened)?;
+        Ok(Opened {
+            manifest,
+            mix: Some(mix),
+            only,
+        })
     }
 
     /// Makes paths whole, so that the recipe may move.
@@ -113,6 +138,29 @@ impl Source {
     }
 }
 
+/// The rows of all sets before they are divided.
+struct Opened {
+    manifest: Manifest,
+    mix: Option<Mix>,
+    only: Vec<Only>,
+}
+
+impl Only {
+    /// Takes these rows out of all other splits.
+    fn restrict(&self, splits: &mut Splits) {
+        let all = [
+            (Split::Train, &mut splits.train),
+            (Split::Validation, &mut splits.validation),
+            (Split::Test, &mut splits.test),
+        ];
+        for (_, rows) in all.into_iter().filter(|(split, _)| *split != self.split) {
+            let taken = rows.extract_if(.., |row| self.samples.contains(row));
+            splits.other.extend(taken);
+        }
+        splits.other.sort_unstable();
+    }
+}
+
 /// A recipe's rows, divided.
 pub struct Rows {
     /// All rows; of a stream those for validation and test, and some of those for training.
@@ -129,18 +177,21 @@ impl Rows {
     /// Reads and divides the rows; `folder` is what the recipe's paths are relative to.
     pub fn open(recipe: &Recipe, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
         let data = &recipe.data;
-        let (manifest, mix, stream) = match data.streaming {
+        let (Opened { manifest, mix, only }, stream) = match data.streaming {
             true => {
                 let (manifest, stream) = open_stream(recipe, folder, home, progress)?;
-                (manifest, None, Some(stream))
+                let opened = Opened {
+                    manifest,
+                    mix: None,
+                    only: Vec::new(),
+                };
+                (opened, Some(stream))
             }
-            false => {
-                let (manifest, mix) = data.manifest.open(folder, home, progress)?;
-                (manifest, mix, None)
-            }
+            false => (data.manifest.open(folder, home, progress)?, None),
         };
         let config = split_config(recipe, &manifest);
-        let splits = split(&manifest.samples, &config, recipe.seed)?;
+        let mut splits = split(&manifest.samples, &config, recipe.seed)?;
+        only.iter().for_each(|only| only.restrict(&mut splits));
         Ok(Self {
             mix: mix.map(|mix| mix.of(&splits.train)),
             manifest,
@@ -209,15 +260,15 @@ mod tests {
         std::fs::write(folder.join(name), "{\"a\":1}\n".repeat(count)).unwrap();
     }
 
-    fn open(json: &str, folder: &Path) -> (Manifest, Option<Mix>) {
+    fn open(json: &str, folder: &Path) -> Opened {
         let sources: Sources = serde_json::from_str(json).unwrap();
         let mut resolved = sources.clone();
         resolved.resolve(folder);
         let home = Home::new(folder);
-        let (found, _) = resolved.open(Path::new("elsewhere"), &home, &mut |_| ()).unwrap();
-        let (manifest, mix) = sources.open(folder, &home, &mut |_| ()).unwrap();
-        assert_eq!(found.rows(), manifest.rows());
-        (manifest, mix)
+        let found = resolved.open(Path::new("elsewhere"), &home, &mut |_| ()).unwrap();
+        let opened = sources.open(folder, &home, &mut |_| ()).unwrap();
+        assert_eq!(found.manifest.rows(), opened.manifest.rows());
+        opened
     }
 
     #[test]
@@ -225,10 +276,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         rows(folder.path(), "a.jsonl", 3);
         rows(folder.path(), "b.jsonl", 2);
-        let (one, mix) = open("\"a.jsonl\"", folder.path());
-        assert_eq!((one.rows(), mix.is_none()), (3, true));
+        let one = open("\"a.jsonl\"", folder.path());
+        assert_eq!((one.manifest.rows(), one.mix.is_none()), (3, true));
         let json = r#"[{"manifest":"a.jsonl"},{"manifest":"b.jsonl","weight":3}]"#;
-        let (joined, mix) = open(json, folder.path());
-        assert_eq!((joined.rows(), mix.unwrap().counts(8)), (5, vec![2, 6]));
+        let joined = open(json, folder.path());
+        assert_eq!((joined.manifest.rows(), joined.mix.unwrap().counts(8)), (5, vec![2, 6]));
+    }
+
+    #[test]
+    fn a_set_that_only_trains_has_no_row_in_the_other_splits() {
+        let folder = tempfile::tempdir().unwrap();
+        rows(folder.path(), "a.jsonl", 2);
+        rows(folder.path(), "b.jsonl", 2);
+        let opened = open(
+            r#"[{"manifest":"a.jsonl"},{"manifest":"b.jsonl","only":"train"}]"#,
+            folder.path(),
+        );
+        let mut splits = Splits {
+            train: vec![0, 2],
+            validation: vec![3],
+            test: vec![1],
+            other: vec![],
+        };
+        opened.only.iter().for_each(|only| only.restrict(&mut splits));
+        assert_eq!((splits.train, splits.validation), (vec![0, 2], vec![]));
+        assert_eq!((splits.test, splits.other), (vec![1], vec![3]));
     }
 }

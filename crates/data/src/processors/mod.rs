@@ -225,7 +225,7 @@ impl Processor {
 
     /// The tokens of a text without those that its vocabulary sets around every text, and cut to `max_length` unless
     /// `whole`.
-    pub(crate) fn text_tokens(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
+    pub fn text_tokens(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
         match &self.fitted {
             Fitted::Text(processor) => processor.encode_alone(text, whole),
             _ => Err(invalid("expected a processor of texts, found another")),

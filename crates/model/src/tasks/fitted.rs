@@ -5,6 +5,7 @@ use super::regress::Scale;
 use super::{TaskConfig, tag};
 use crate::decoder::Vocabulary;
 use crate::decoding::ngram::NgramConfig;
+use crate::decoding::search::DecodingConfig;
 use crate::error::Result;
 use sensorium_data::processors::{FeatureShape, SpecialTokens, TextConfig};
 use sensorium_data::{Processor, Takes, Value};
@@ -101,6 +102,15 @@ impl TaskConfig {
         }
     }
 
+    /// How the task finds its texts token by token, if it does.
+    pub fn decoding(&self) -> Option<&DecodingConfig> {
+        match self {
+            Self::Generate(config) => Some(&config.decoding),
+            Self::LanguageModel(config) => Some(&config.decoding),
+            _ => None,
+        }
+    }
+
     /// Whether the task reads an input as it stands, before any encoder.
     pub fn reads_raw(&self) -> bool {
         matches!(self, Self::LanguageModel(_))
@@ -133,7 +143,7 @@ impl TaskConfig {
     pub fn metric_names(&self) -> &'static [&'static str] {
         match self {
             Self::Classify(_) => &["accuracy", "macro_f1"],
-            Self::Tag(_) => &["map", "micro_ap", "auroc", "micro_f1", "macro_f1"],
+            Self::Tag(_) => &["map", "micro_ap", "auroc", "accuracy", "micro_f1", "macro_f1"],
             Self::Regress(_) => &["mae", "rmse", "r2", "pearson", "spearman"],
             Self::Generate(_) => &[
                 "cider",

@@ -37,7 +37,7 @@ impl Writing<'_> {
         let rows = prepared.iter().map(|(prompt, key)| Row {
             prompt,
             key: key.clone(),
-            constraint: None,
+            constraint: self.writer.constraint.as_deref(),
         });
         let search = Search::new(self.decoding, &symbols, rows.collect())?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);

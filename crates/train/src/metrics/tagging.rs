@@ -124,11 +124,15 @@ impl Ranking {
     }
 }
 
-/// How often each label was given rightly, given wrongly and missed. Sums of rows give a corpus.
+/// How often each label was given rightly, given wrongly and missed, and how many rows have no mistake. Sums of rows give a
+/// corpus.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagCounts {
     /// [label]: true positives, false positives, false negatives.
     counts: Vec<[u32; 3]>,
+    rows: u32,
+    /// Rows whose labels are all given, and no other.
+    exact: u32,
 }
 
 impl TagCounts {
@@ -138,15 +142,27 @@ impl TagCounts {
             let given = score >= threshold;
             [given && truth, given && !truth, !given && truth].map(u32::from)
         };
+        let counts: Vec<[u32; 3]> = scores.iter().zip(truths).map(count).collect();
         Self {
-            counts: scores.iter().zip(truths).map(count).collect(),
+            exact: u32::from(counts.iter().all(|[_, wrong, missed]| wrong + missed == 0)),
+            rows: 1,
+            counts,
         }
     }
 
-    /// `micro_f1` and `macro_f1`.
+    /// `accuracy`, `micro_f1` and `macro_f1`.
     pub fn metrics(&self) -> Metrics {
-        let values = [("micro_f1", self.micro_f1()), ("macro_f1", self.macro_f1())];
+        let values = [
+            ("accuracy", self.accuracy()),
+            ("micro_f1", self.micro_f1()),
+            ("macro_f1", self.macro_f1()),
+        ];
         values.map(|(name, value)| (name.to_string(), value)).into()
+    }
+
+    /// The share of rows without any mistake, in 0..=1; zero without rows. scikit-learn's `accuracy_score` of label sets.
+    pub fn accuracy(&self) -> f64 {
+        f64::from(self.exact) / f64::from(self.rows.max(1))
     }
 
     /// The F1 of all labels together, in 0..=1; zero where nothing is given or true.
@@ -172,6 +188,8 @@ impl AddAssign<&Self> for TagCounts {
         for (own, counts) in self.counts.iter_mut().zip(&other.counts) {
             (0..3).for_each(|place| own[place] += counts[place]);
         }
+        self.rows += other.rows;
+        self.exact += other.exact;
     }
 }
 

@@ -33,6 +33,19 @@ pub struct DecodingConfig {
     /// No run of this many tokens stands twice in an answer; 0 allows any.
     #[schemars(range(min = 0, max = 64))]
     pub no_repeat_ngram: usize,
+    /// What an answer may be; any text by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub constraint: Option<ConstraintConfig>,
+}
+
+/// The form of an answer, which the search keeps to whatever the model finds probable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConstraintConfig {
+    /// One of these texts.
+    List(#[schemars(length(min = 1))] Vec<String>),
+    /// A text that this regular expression matches as a whole, such as `[0-9]+ (cats|dogs)`.
+    Pattern(String),
 }
 
 /// How the next token is chosen.
@@ -97,6 +110,7 @@ impl Default for DecodingConfig {
             max_length: 64,
             repetition_penalty: 1.0,
             no_repeat_ngram: 0,
+            constraint: None,
         }
     }
 }

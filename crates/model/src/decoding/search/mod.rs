@@ -12,7 +12,7 @@ mod tests;
 
 use crate::error::Result;
 use beam::Beam;
-pub use config::{BeamConfig, DecodingConfig, MethodConfig, SampleConfig};
+pub use config::{BeamConfig, ConstraintConfig, DecodingConfig, MethodConfig, SampleConfig};
 pub use constraint::Constraint;
 use hypothesis::Lane;
 pub use hypothesis::{Ending, Hypothesis};
