@@ -119,7 +119,11 @@ fn token_texts(processor: &Processor) -> Vec<String> {
     let decode = |tokens: &[u32]| processor.decode(tokens).unwrap_or_default();
     let tokens = 0..vocabulary as u32;
     let whole = |text: &String| !text.trim().is_empty() && !text.contains(char::REPLACEMENT_CHARACTER);
-    let Some((before, start)) = tokens.clone().map(|token| (token, decode(&[token]))).find(|(_, text)| whole(text)) else {
+    let Some((before, start)) = tokens
+        .clone()
+        .map(|token| (token, decode(&[token])))
+        .find(|(_, text)| whole(text))
+    else {
         return vec![String::new(); vocabulary];
     };
     let behind = |token| {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::manifest::{Mix, MixSource};
 use sensorium_data::split::{Split, SplitConfig, Splits, split};
-use sensorium_data::{Home, Manifest, TrainingStream, storage};
+use sensorium_data::{Home, Manifest, Sample, TrainingStream, storage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -43,12 +43,15 @@ pub struct Source {
     /// are left out. All by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Split>,
+    /// The rows to take by what their columns say, such as `{ language = "cs" }`: others are left out. All by default.
+    #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub filter: BTreeMap<String, String>,
 }
 
-/// Rows of a joined manifest that are there for one split alone.
-struct Only {
+/// What is taken of a set in a joined manifest.
+struct Taken<'a> {
     samples: Range<usize>,
-    split: Split,
+    source: &'a Source,
 }
 
 fn default_weight() -> f64 {
@@ -68,25 +71,22 @@ impl Sources {
     }
 
     /// Reads all rows (fetching catalogue sets that are not on disk), with the way to mix them where there are several.
-    fn open(&self, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Opened> {
+    fn open(&self, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Opened<'_>> {
         let sources = match self {
             Self::One(name) => {
                 let manifest = Manifest::open(&locate(name, folder, home, progress)?)?;
-                return Ok(Opened {
-                    manifest,
-                    mix: None,
-                    only: Vec::new(),
-                });
+                return Ok(Opened::whole(manifest));
             }
             Self::Several(sources) => sources,
         };
-        let (mut opened, mut only, mut rows) = (Vec::new(), Vec::new(), 0);
+        let (mut opened, mut taken, mut rows) = (Vec::new(), Vec::new(), 0);
         for source in sources {
             let path = locate(&source.manifest, folder, home, progress)?;
             let manifest = source.rename(Manifest::open(&path)?)?;
+            source.check_filter(&manifest)?;
             let samples = rows..rows + manifest.samples.len();
             rows = samples.end;
-            only.extend(source.only.map(|split| Only { samples, split }));
+            taken.push(Taken { samples, source });
             opened.push(MixSource {
                 manifest,
                 weight: source.weight,
@@ -96,7 +96,7 @@ impl Sources {
         Ok(Opened {
             manifest,
             mix: Some(mix),
-            only,
+            taken,
         })
     }
 
@@ -136,26 +136,65 @@ impl Source {
         }
         Ok(manifest)
     }
+
+    /// A filter that no row passes is a mistake.
+    fn check_filter(&self, manifest: &Manifest) -> Result<()> {
+        if manifest.samples.iter().any(|sample| self.passes(sample)) {
+            return Ok(());
+        }
+        let filter: Vec<String> = self
+            .filter
+            .iter()
+            .map(|(column, value)| format!("{column} = {value:?}"))
+            .collect();
+        Err(TrainError::Recipe(format!(
+            "data.manifest: no row of `{}` has {}; its columns are {}",
+            self.manifest,
+            filter.join(" and "),
+            manifest.columns.join(", ")
+        )))
+    }
+
+    fn passes(&self, sample: &Sample) -> bool {
+        let mut filter = self.filter.iter();
+        filter.all(|(column, value)| sample.get(column).label().as_ref() == Some(value))
+    }
+
+    fn takes(&self, sample: &Sample, split: Split) -> bool {
+        self.only.is_none_or(|only| only == split) && self.passes(sample)
+    }
 }
 
 /// The rows of all sets before they are divided.
-struct Opened {
+struct Opened<'a> {
     manifest: Manifest,
     mix: Option<Mix>,
-    only: Vec<Only>,
+    taken: Vec<Taken<'a>>,
 }
 
-impl Only {
-    /// Takes these rows out of all other splits.
+impl Opened<'_> {
+    /// All rows of one set.
+    fn whole(manifest: Manifest) -> Self {
+        Self {
+            manifest,
+            mix: None,
+            taken: Vec::new(),
+        }
+    }
+
+    /// Takes out of the splits what the sets are not there for.
     fn restrict(&self, splits: &mut Splits) {
-        let all = [
+        let mut all = [
             (Split::Train, &mut splits.train),
             (Split::Validation, &mut splits.validation),
             (Split::Test, &mut splits.test),
         ];
-        for (_, rows) in all.into_iter().filter(|(split, _)| *split != self.split) {
-            let taken = rows.extract_if(.., |row| self.samples.contains(row));
-            splits.other.extend(taken);
+        let samples = &self.manifest.samples;
+        for Taken { samples: range, source } in &self.taken {
+            let unwanted = |split, row: &mut usize| range.contains(row) && !source.takes(&samples[*row], split);
+            for (split, rows) in &mut all {
+                splits.other.extend(rows.extract_if(.., |row| unwanted(*split, row)));
+            }
         }
         splits.other.sort_unstable();
     }
@@ -177,21 +216,17 @@ impl Rows {
     /// Reads and divides the rows; `folder` is what the recipe's paths are relative to.
     pub fn open(recipe: &Recipe, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
         let data = &recipe.data;
-        let (Opened { manifest, mix, only }, stream) = match data.streaming {
+        let (opened, stream) = match data.streaming {
             true => {
                 let (manifest, stream) = open_stream(recipe, folder, home, progress)?;
-                let opened = Opened {
-                    manifest,
-                    mix: None,
-                    only: Vec::new(),
-                };
-                (opened, Some(stream))
+                (Opened::whole(manifest), Some(stream))
             }
             false => (data.manifest.open(folder, home, progress)?, None),
         };
-        let config = split_config(recipe, &manifest);
-        let mut splits = split(&manifest.samples, &config, recipe.seed)?;
-        only.iter().for_each(|only| only.restrict(&mut splits));
+        let config = split_config(recipe, &opened.manifest);
+        let mut splits = split(&opened.manifest.samples, &config, recipe.seed)?;
+        opened.restrict(&mut splits);
+        let Opened { manifest, mix, .. } = opened;
         Ok(Self {
             mix: mix.map(|mix| mix.of(&splits.train)),
             manifest,
@@ -260,7 +295,7 @@ mod tests {
         std::fs::write(folder.join(name), "{\"a\":1}\n".repeat(count)).unwrap();
     }
 
-    fn open(json: &str, folder: &Path) -> Opened {
+    fn check(json: &str, folder: &Path, look: impl Fn(&Opened)) {
         let sources: Sources = serde_json::from_str(json).unwrap();
         let mut resolved = sources.clone();
         resolved.resolve(folder);
@@ -268,7 +303,7 @@ mod tests {
         let found = resolved.open(Path::new("elsewhere"), &home, &mut |_| ()).unwrap();
         let opened = sources.open(folder, &home, &mut |_| ()).unwrap();
         assert_eq!(found.manifest.rows(), opened.manifest.rows());
-        opened
+        look(&opened);
     }
 
     #[test]
@@ -276,30 +311,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         rows(folder.path(), "a.jsonl", 3);
         rows(folder.path(), "b.jsonl", 2);
-        let one = open("\"a.jsonl\"", folder.path());
-        assert_eq!((one.manifest.rows(), one.mix.is_none()), (3, true));
+        check("\"a.jsonl\"", folder.path(), |one| {
+            assert_eq!((one.manifest.rows(), one.mix.is_none()), (3, true));
+        });
         let json = r#"[{"manifest":"a.jsonl"},{"manifest":"b.jsonl","weight":3}]"#;
-        let joined = open(json, folder.path());
-        assert_eq!((joined.manifest.rows(), joined.mix.unwrap().counts(8)), (5, vec![2, 6]));
+        check(json, folder.path(), |joined| {
+            let counts = joined.mix.as_ref().unwrap().counts(8);
+            assert_eq!((joined.manifest.rows(), counts), (5, vec![2, 6]));
+        });
     }
 
     #[test]
-    fn a_set_that_only_trains_has_no_row_in_the_other_splits() {
+    fn a_set_gives_the_rows_that_it_is_there_for() {
         let folder = tempfile::tempdir().unwrap();
         rows(folder.path(), "a.jsonl", 2);
-        rows(folder.path(), "b.jsonl", 2);
-        let opened = open(
-            r#"[{"manifest":"a.jsonl"},{"manifest":"b.jsonl","only":"train"}]"#,
-            folder.path(),
-        );
-        let mut splits = Splits {
-            train: vec![0, 2],
-            validation: vec![3],
-            test: vec![1],
-            other: vec![],
-        };
-        opened.only.iter().for_each(|only| only.restrict(&mut splits));
-        assert_eq!((splits.train, splits.validation), (vec![0, 2], vec![]));
-        assert_eq!((splits.test, splits.other), (vec![1], vec![3]));
+        let other = "{\"a\":1,\"kind\":\"x\"}\n{\"a\":1,\"kind\":\"y\"}\n{\"a\":1,\"kind\":\"x\"}\n";
+        std::fs::write(folder.path().join("b.jsonl"), other).unwrap();
+        let json = r#"[{"manifest":"a.jsonl"},{"manifest":"b.jsonl","only":"train","where":{"kind":"x"}}]"#;
+        check(json, folder.path(), |opened| {
+            let mut splits = Splits {
+                train: vec![0, 2, 3],
+                validation: vec![4],
+                test: vec![1],
+                other: vec![],
+            };
+            opened.restrict(&mut splits);
+            assert_eq!((splits.train, splits.validation), (vec![0, 2], vec![]));
+            assert_eq!((splits.test, splits.other), (vec![1], vec![3, 4]));
+        });
+        let nothing: Sources = serde_json::from_str(r#"[{"manifest":"b.jsonl","where":{"kind":"z"}}]"#).unwrap();
+        let refused = nothing.open(folder.path(), &Home::new(folder.path()), &mut |_| ());
+        let message = refused.map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("no row of `b.jsonl` has kind = \"z\""), "{message}");
     }
 }
