@@ -16,7 +16,9 @@ pub use audio::{
 };
 pub use feature::{Collated, Feature, FeatureShape};
 pub use image::{Augment, Decode, ImageConfig, Picture, Resize, Size};
-pub use text::{DialogueConfig, Normalization, Segment, SpecialTokens, TextConfig, TokenizerConfig, Truncate};
+pub use text::{
+    DialogueConfig, Normalization, Segment, SpecialTokens, TextAugment, TextConfig, TokenizerConfig, Truncate,
+};
 pub use video::{Clip, VideoConfig};
 
 use crate::random::Key;
@@ -210,6 +212,10 @@ impl Processor {
             (Fitted::Video(config), Feature::Video(clip)) => match video::augment(config, clip, key) {
                 Cow::Borrowed(_) => Cow::Borrowed(feature),
                 Cow::Owned(clip) => Cow::Owned(Feature::Video(clip)),
+            },
+            (Fitted::Text(text), Feature::Text(tokens)) => match text.augment(tokens, key) {
+                Cow::Borrowed(_) => Cow::Borrowed(feature),
+                Cow::Owned(tokens) => Cow::Owned(Feature::Text(tokens)),
             },
             _ => Cow::Borrowed(feature),
         }
