@@ -387,6 +387,10 @@ mod tests {
             (r#"{"modality":"image","augment":[{"rotate":400}]}"#, "augment.rotate"),
             (r#"{"modality":"image","augment":[{"crop":0}]}"#, "augment.crop"),
             (r#"{"modality":"image","augment":[{"color":2}]}"#, "augment.color"),
+            (
+                r#"{"modality":"image","augment":[{"grayscale":1.5}]}"#,
+                "augment.grayscale",
+            ),
             (r#"{"modality":"image","augment":["flip","flip"]}"#, "augment"),
             (
                 r#"{"modality":"image","augment":[{"rand_augment":{"operations":0,"magnitude":9}}]}"#,
