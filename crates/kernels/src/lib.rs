@@ -10,6 +10,7 @@
 mod activation;
 mod attention;
 mod autograd;
+mod average;
 mod buffer;
 mod columns;
 mod convolution;
@@ -35,6 +36,7 @@ mod turns;
 
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
 pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueCache, attention};
+pub use average::moving_average;
 pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};
 pub use embedding::embedding;
 pub use linear::{Epilogue, linear, linear_with};

@@ -201,13 +201,13 @@ fn in_one_pass(slots: Vec<AdamWSlot>, step: u64, options: &AdamWOptions) -> Vec<
     slots.into_iter().map(Owned::finish).collect()
 }
 
-fn primitive(tensor: Tensor<1>) -> FlexTensor {
+pub(crate) fn primitive(tensor: Tensor<1>) -> FlexTensor {
     let primitive = tensor.without_autodiff().try_into_primitive::<Flex>();
     primitive.expect("the backend was checked before")
 }
 
 /// The tensor as the only user of a storage that holds its elements and no more, copied if it is not.
-fn owned(values: Tensor<1>) -> FlexTensor {
+pub(crate) fn owned(values: Tensor<1>) -> FlexTensor {
     let [length] = values.dims();
     let values = primitive(values);
     if values.is_unique() && values.is_contiguous() && values.storage::<f32>().len() == length {

@@ -1,5 +1,6 @@
 //! The whole state of training in a folder that is valid once its manifest is written.
 
+use crate::average::Average;
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use burn::tensor::Device;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 const KEPT: usize = 2;
 
 const FILES: [&str; 3] = ["model.safetensors", "optimizer.safetensors", "trainer.json"];
+/// Beside them where the recipe asks for an average.
+const AVERAGE: &str = "average.safetensors";
 
 /// Where training stands, beside the tensors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,7 +59,13 @@ fn folder(run: &RunDirectory, step: u64) -> PathBuf {
 }
 
 /// Writes a checkpoint, its manifest last, and removes those that are no longer needed.
-pub fn save(run: &RunDirectory, state: &TrainerState, model: &Model, optimizer: &Optimizer) -> Result<()> {
+pub fn save(
+    run: &RunDirectory,
+    state: &TrainerState,
+    model: &Model,
+    optimizer: &Optimizer,
+    average: Option<&Average>,
+) -> Result<()> {
     let folder = folder(run, state.step);
     remove(&folder)?;
     files::create_folder(&folder)?;
@@ -65,12 +74,13 @@ pub fn save(run: &RunDirectory, state: &TrainerState, model: &Model, optimizer: 
         checkpoint::serialize(&optimizer.to_host()),
         serde_json::to_vec_pretty(state).expect("the trainer's state is plain data"),
     ];
+    let average = average.map(|average| (AVERAGE, checkpoint::serialize(&checkpoint::to_host(average.model()))));
     let mut manifest = Manifest { files: BTreeMap::new() };
-    for (name, bytes) in FILES.iter().zip(&contents) {
-        files::write_atomically(&folder.join(name), bytes)?;
+    for (name, bytes) in FILES.into_iter().zip(contents).chain(average) {
+        files::write_atomically(&folder.join(name), &bytes)?;
         manifest
             .files
-            .insert(name.to_string(), blake3::hash(bytes).to_hex().to_string());
+            .insert(name.to_string(), blake3::hash(&bytes).to_hex().to_string());
     }
     let manifest = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
     files::write_atomically(&folder.join("manifest.json"), &manifest)?;
@@ -107,6 +117,12 @@ pub fn restore(folder: &Path, model: Model, optimizer: &mut Optimizer, device: &
     Ok(model)
 }
 
+/// Puts a checkpoint's average into one of the same recipe.
+pub fn restore_average(folder: &Path, average: &mut Average) -> Result<()> {
+    let path = folder.join(AVERAGE);
+    Ok(average.load(&checkpoint::load(&path)?, &path)?)
+}
+
 fn is_valid(folder: &Path) -> bool {
     let read = |name: &str| std::fs::read(folder.join(name)).ok();
     let Some(manifest) = read("manifest.json") else {
@@ -115,10 +131,12 @@ fn is_valid(folder: &Path) -> bool {
     let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) else {
         return false;
     };
-    FILES.iter().all(|name| {
-        let hash = read(name).map(|bytes| blake3::hash(&bytes).to_hex().to_string());
-        hash.is_some() && hash.as_ref() == manifest.files.get(*name)
-    })
+    let whole = FILES.iter().all(|name| manifest.files.contains_key(*name));
+    whole
+        && manifest.files.iter().all(|(name, expected)| {
+            let hash = read(name).map(|bytes| blake3::hash(&bytes).to_hex().to_string());
+            hash.as_ref() == Some(expected)
+        })
 }
 
 /// The checkpoints by step, the oldest first.

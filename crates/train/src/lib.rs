@@ -1,5 +1,6 @@
 //! Training: from a recipe to a run directory, with evaluation and report.
 
+mod average;
 mod checkpoint;
 mod collect;
 pub mod config;

@@ -142,6 +142,9 @@ fn processor<'a>(
     values: impl Iterator<Item = &'a Value>,
 ) -> Result<Processor, String> {
     match (texts.config, &output.from) {
+        (Some(config), _) if !config.augment.is_empty() => {
+            Err("augment: expected none, because targets and candidates are never changed; take it out".into())
+        }
         (Some(config), _) => fit_texts(&ProcessorConfig::Text(config), values).map_err(|error| error.to_string()),
         (None, Some(Source::Input(name))) => {
             let input = inputs.iter().find(|input| input.name == *name);

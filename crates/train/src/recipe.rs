@@ -129,6 +129,11 @@ pub struct TrainingConfig {
     /// The largest norm of the gradient of all parameters together; longer ones are scaled down.
     #[schemars(range(min = 0.0))]
     pub clip_norm: Option<f64>,
+    /// Measures and keeps an exponential moving average of the weights instead of the weights themselves, which training
+    /// goes on with (Polyak and Juditsky 1992): after every step the average moves towards them by 1 minus this, and in
+    /// the first steps by more. 0.999 is usual.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub average: Option<f64>,
     /// The probability with which each input of a row is withheld, so that any input may be missing later.
     #[schemars(range(min = 0.0, max = 0.9))]
     pub modality_dropout: f64,
@@ -161,6 +166,7 @@ impl Default for TrainingConfig {
             bucket_by_length: None,
             accumulate: 1,
             clip_norm: Some(1.0),
+            average: None,
             modality_dropout: 0.1,
             mixup: None,
             cutmix: None,

@@ -1,5 +1,6 @@
 //! The training loop: epochs of steps, an evaluation after each, and a checkpoint that resumes bit for bit.
 
+use crate::average::Average;
 use crate::checkpoint::{self, Best, TrainerState};
 use crate::error::{Result, TrainError};
 use crate::events::{EvaluationEvent, Event, EventLog, StepEvent};
@@ -35,6 +36,7 @@ pub struct Trainer {
     run: RunDirectory,
     model: Model,
     optimizer: Optimizer,
+    average: Option<Average>,
     state: TrainerState,
     sampler: Sampler,
     quarantine: Quarantine,
@@ -54,10 +56,14 @@ impl Trainer {
         let mut model = Model::new(&plan.description.model, &shapes, plan.recipe.seed, &device)?;
         let training = &plan.recipe.training;
         let mut optimizer = Optimizer::new(training.optimizer.clone(), &model);
+        let mut average = training.average.map(|decay| Average::new(decay, &model));
         let mut state = TrainerState::default();
         if let Some(folder) = checkpoint::newest(&run)? {
             state = checkpoint::read_state(&folder)?;
             model = checkpoint::restore(&folder, model, &mut optimizer, &device)?;
+            if let Some(average) = &mut average {
+                checkpoint::restore_average(&folder, average)?;
+            }
         }
         let sampler = Sampler::new(&plan.dataset, &plan.splits.train, training.batch_size).mixed(plan.mix.clone());
         let sampler = match training.bucket_by_length {
@@ -75,6 +81,7 @@ impl Trainer {
             run,
             model,
             optimizer,
+            average,
             state,
             sampler,
             quarantine,
@@ -128,7 +135,8 @@ impl Trainer {
 
     fn save(&mut self) -> Result<()> {
         self.state.seconds = self.seconds();
-        checkpoint::save(&self.run, &self.state, &self.model, &self.optimizer)
+        let average = self.average.as_ref();
+        checkpoint::save(&self.run, &self.state, &self.model, &self.optimizer, average)
     }
 
     fn seconds(&self) -> f64 {
@@ -226,6 +234,9 @@ impl Trainer {
         let event = self.apply(&sum, share, loss_sum / rows.len().max(1) as f64, &rows)?;
         let model = self.model.clone();
         self.model = absorb_statistics(model, &statistics);
+        if let Some(average) = &mut self.average {
+            average.absorb(&self.model, self.state.step);
+        }
         self.state.batch += group;
         self.state.loss_sum += loss_sum;
         self.state.loss_rows += rows.len();
@@ -331,7 +342,7 @@ impl Trainer {
         let train_loss = self.state.loss_sum / self.state.loss_rows.max(1) as f64;
         let mut metrics = BTreeMap::from([("train.loss".to_string(), train_loss)]);
         let weights = self.plan.recipe.outputs.iter();
-        let model = self.model.valid();
+        let model = self.answering();
         let scoring = Scoring {
             model: &model,
             writers: &self.plan.writers,
@@ -356,6 +367,14 @@ impl Trainer {
         Ok(Some(metrics))
     }
 
+    /// The model that is measured and kept: the average where the recipe asks for one.
+    fn answering(&self) -> Model {
+        match &self.average {
+            Some(average) => average.model().clone(),
+            None => self.model.valid(),
+        }
+    }
+
     /// Whether `metrics` are the best so far; if so the weights become the run's model.
     fn compare(&mut self, metrics: &BTreeMap<String, f64>) -> Result<bool> {
         let stop = &self.plan.recipe.training.stop;
@@ -368,7 +387,7 @@ impl Trainer {
             .is_none_or(|best| stop.is_better(value, best.value));
         let better = better && value.is_finite();
         if better {
-            save(&to_host(&self.model), &self.run.weights())?;
+            save(&to_host(&self.answering()), &self.run.weights())?;
             let (step, epoch) = (self.state.step, self.state.epoch);
             self.state.best = Some(Best { step, epoch, value });
             self.state.evaluations_since_best = 0;

@@ -203,6 +203,10 @@ fn mistakes_are_told_before_training() {
             "task = \"rank\"\ncandidates = \"options\"\n",
             "name one with outputs.answer.candidates",
         ),
+        (
+            "task = \"rank\"\ncolumn = \"answer\"\naugment = [{ drop = 0.1 }]\n",
+            "targets and candidates are never changed",
+        ),
     ] {
         let error = plan(folder.path(), output, "").map(|_| ()).unwrap_err();
         assert!(error.contains(words), "{output}: {error}");

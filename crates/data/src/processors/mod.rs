@@ -16,7 +16,9 @@ pub use audio::{
 };
 pub use feature::{Collated, Feature, FeatureShape};
 pub use image::{Augment, Decode, ImageConfig, Picture, Resize, Size};
-pub use text::{DialogueConfig, Normalization, Segment, SpecialTokens, TextConfig, TokenizerConfig, Truncate};
+pub use text::{
+    DialogueConfig, Normalization, Segment, SpecialTokens, TextAugment, TextConfig, TokenizerConfig, Truncate,
+};
 pub use video::{Clip, VideoConfig};
 
 use crate::random::Key;
@@ -211,6 +213,10 @@ impl Processor {
                 Cow::Borrowed(_) => Cow::Borrowed(feature),
                 Cow::Owned(clip) => Cow::Owned(Feature::Video(clip)),
             },
+            (Fitted::Text(text), Feature::Text(tokens)) => match text.augment(tokens, key) {
+                Cow::Borrowed(_) => Cow::Borrowed(feature),
+                Cow::Owned(tokens) => Cow::Owned(Feature::Text(tokens)),
+            },
             _ => Cow::Borrowed(feature),
         }
     }
@@ -381,6 +387,10 @@ mod tests {
             (r#"{"modality":"image","augment":[{"rotate":400}]}"#, "augment.rotate"),
             (r#"{"modality":"image","augment":[{"crop":0}]}"#, "augment.crop"),
             (r#"{"modality":"image","augment":[{"color":2}]}"#, "augment.color"),
+            (
+                r#"{"modality":"image","augment":[{"grayscale":1.5}]}"#,
+                "augment.grayscale",
+            ),
             (r#"{"modality":"image","augment":["flip","flip"]}"#, "augment"),
             (
                 r#"{"modality":"image","augment":[{"rand_augment":{"operations":0,"magnitude":9}}]}"#,

@@ -110,6 +110,16 @@ impl Fixture {
         fixture
     }
 
+    /// A recipe that keeps an average of the weights.
+    pub fn averaged() -> Self {
+        let fixture = Self::new();
+        fixture.write(
+            "recipe.toml",
+            RECIPE.replace("[training]\n", "[training]\naverage = 0.9\n"),
+        );
+        fixture
+    }
+
     /// A trained run in `run`.
     pub fn trained() -> Self {
         let fixture = Self::new();

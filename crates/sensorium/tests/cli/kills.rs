@@ -95,6 +95,35 @@ fn a_killed_stream_goes_on_at_the_row_where_it_was() {
     }
 }
 
+#[test]
+fn neither_kills_nor_threads_change_a_byte_of_an_average() {
+    let whole = Fixture::averaged();
+    assert!(start(&whole).wait().unwrap().success());
+    let expected = whole.read("run/model.safetensors");
+    assert!(expected != reference());
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(22);
+    let mut kills = 0;
+    while kills < KILLS_IN_A_SAVE {
+        let fixture = Fixture::averaged();
+        let run = fixture.path("run");
+        for _ in 0..KILLS_A_RUN {
+            let delay = Duration::from_millis(random.random_range(50..400));
+            if kill(start(&fixture), &run, delay, false).is_none() {
+                break;
+            }
+            kills += 1;
+        }
+        assert!(start(&fixture).wait().unwrap().success());
+        assert!(fixture.read("run/model.safetensors") == expected, "after {kills} kills");
+    }
+    for threads in ["2", "3"] {
+        let fixture = Fixture::averaged();
+        let arguments = ["train", "recipe.toml", "--run", "run", "-q", "--threads", threads];
+        fixture.expect(&arguments, 0, &[]);
+        assert!(fixture.read("run/model.safetensors") == expected, "{threads} threads");
+    }
+}
+
 /// Whether the newest checkpoint was taken inside an epoch of a stream.
 fn has_a_position(run: &Path) -> bool {
     let folders = std::fs::read_dir(run.join("checkpoints"))

@@ -1,7 +1,7 @@
 //! Random changes of training pictures. Every draw comes from the key and the operation's name
 //! alone.
 
-use super::rand_augment::rand_augment;
+use super::rand_augment::{self, rand_augment};
 use super::resize::{Area, sample};
 use super::{Augment, CHANNELS, ImageConfig, Picture};
 use crate::random::Key;
@@ -35,6 +35,7 @@ fn apply(operation: Augment, picture: &Picture, key: &Key) -> Option<Picture> {
             let factors = std::array::from_fn(|_| generator.random_range(1.0 - strength..=1.0 + strength));
             Some(coloured(picture, factors))
         }
+        Augment::Grayscale(probability) => generator.random_bool(probability).then(|| colourless(picture)),
         Augment::RandAugment { operations, magnitude } => {
             Some(rand_augment(picture, operations, magnitude, &mut generator))
         }
@@ -134,6 +135,18 @@ fn coloured(picture: &Picture, [brightness, contrast, saturation]: [f32; 3]) -> 
     }
 }
 
+/// Every channel becomes the luma in whole numbers, as Pillow's `convert("L")` gives it.
+fn colourless(picture: &Picture) -> Picture {
+    let (pixels, _) = picture.pixels.as_chunks::<CHANNELS>();
+    Picture {
+        pixels: pixels
+            .iter()
+            .flat_map(|pixel| [rand_augment::grey(*pixel); CHANNELS])
+            .collect(),
+        ..*picture
+    }
+}
+
 /// Luma (ITU-R BT.601).
 fn grey([red, green, blue]: [f32; CHANNELS]) -> f32 {
     0.299 * red + 0.587 * green + 0.114 * blue
@@ -145,12 +158,13 @@ mod tests {
     use super::super::samples::{assert_close, pattern};
     use super::*;
 
-    const OPERATIONS: [Augment; 6] = [
+    const OPERATIONS: [Augment; 7] = [
         Augment::Flip,
         Augment::VerticalFlip,
         Augment::Rotate(30.0),
         Augment::Crop(0.5),
         Augment::Color(0.4),
+        Augment::Grayscale(0.5),
         Augment::RandAugment {
             operations: 2,
             magnitude: 9,
@@ -235,6 +249,37 @@ mod tests {
             pixels: vec![255, 0, 0],
         };
         assert_eq!(coloured(&red, [1.0, 1.0, 0.0]).pixels, [76, 76, 76]);
+    }
+
+    /// Against Pillow: `Image.new("RGB", (1, 1), colour).convert("L")`.
+    #[test]
+    fn a_picture_without_colours_is_as_bright_as_pillow_says() {
+        for (colour, expected) in [
+            ([255, 0, 0], 76),
+            ([0, 255, 0], 150),
+            ([0, 0, 255], 29),
+            ([255, 255, 255], 255),
+            ([10, 200, 90], 131),
+            ([7, 7, 7], 7),
+        ] {
+            let picture = Picture {
+                height: 1,
+                width: 1,
+                pixels: colour.to_vec(),
+            };
+            assert_eq!(colourless(&picture).pixels, [expected; 3], "{colour:?}");
+        }
+    }
+
+    #[test]
+    fn colours_go_with_their_probability() {
+        let picture = pattern(12, 10);
+        for (probability, expected) in [(0.0, 0..=0), (0.2, 60..=100), (1.0, 400..=400)] {
+            let augments = [Augment::Grayscale(probability)];
+            let results = (0..400).map(|index| run(&augments, &Key::new(3).at(index)));
+            let grey = results.filter(|result| *result != picture).count();
+            assert!(expected.contains(&grey), "{probability}: {grey} of 400");
+        }
     }
 
     #[test]

@@ -193,6 +193,9 @@ pub enum Augment {
     /// Changes brightness, contrast and saturation, each by a factor drawn evenly from 1 minus to 1
     /// plus this.
     Color(#[schemars(range(min = 0.0, max = 1.0))] f32),
+    /// Takes the colours away with this probability: every channel becomes the luma of ITU-R BT.601, as Pillow computes
+    /// it.
+    Grayscale(#[schemars(range(min = 0.0, max = 1.0))] f64),
     /// Applies a few operations drawn from fourteen, all of one strength (RandAugment, Cubuk et al. 2019); operations and
     /// strengths are torchvision's.
     RandAugment {
@@ -214,6 +217,7 @@ impl Augment {
             Self::Rotate(_) => "rotate",
             Self::Crop(_) => "crop",
             Self::Color(_) => "color",
+            Self::Grayscale(_) => "grayscale",
             Self::RandAugment { .. } => "rand_augment",
         }
     }
@@ -224,6 +228,7 @@ impl Augment {
             Self::Rotate(degrees) => in_bounds("augment.rotate", degrees, 0.0..=180.0),
             Self::Crop(area) => in_bounds("augment.crop", area, 0.01..=1.0),
             Self::Color(strength) => in_bounds("augment.color", strength, 0.0..=1.0),
+            Self::Grayscale(probability) => in_bounds("augment.grayscale", probability, 0.0..=1.0),
             Self::RandAugment { operations, magnitude } => {
                 in_bounds("augment.rand_augment.operations", operations, 1..=14)?;
                 in_bounds("augment.rand_augment.magnitude", magnitude, 0..=STRONGEST)
@@ -263,13 +268,14 @@ mod tests {
             Augment::Crop(0.5),
             Augment::Color(0.25),
             Augment::VerticalFlip,
+            Augment::Grayscale(0.1),
             Augment::RandAugment {
                 operations: 2,
                 magnitude: 9,
             },
         ];
         check(
-            json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip",
+            json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip", {"grayscale": 0.1},
                 {"rand_augment": {"operations": 2, "magnitude": 9}}],
                 "resize": "letterbox", "decode": "fast", "ground": [0, 128, 255]}),
             ImageConfig {

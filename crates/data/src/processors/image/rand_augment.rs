@@ -143,7 +143,7 @@ fn blend(other: u8, value: u8, factor: f32) -> u8 {
 }
 
 /// Luma (ITU-R BT.601) in sixteen bits below the point.
-fn grey([red, green, blue]: [u8; CHANNELS]) -> u8 {
+pub fn grey([red, green, blue]: [u8; CHANNELS]) -> u8 {
     let sum = 19_595 * u32::from(red) + 38_470 * u32::from(green) + 7_471 * u32::from(blue);
     ((sum + 0x8000) >> 16) as u8
 }

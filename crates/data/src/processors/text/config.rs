@@ -1,6 +1,7 @@
 //! The settings of a text input, as a recipe writes them.
 
 use super::super::{in_bounds, invalid};
+use super::augment::{self, TextAugment};
 use super::dialogue::DialogueConfig;
 use super::tokenizer::TokenizerConfig;
 use crate::Result;
@@ -45,6 +46,10 @@ pub struct TextConfig {
     pub segment: Option<Segment>,
     /// How a list of turns becomes one text.
     pub dialogue: DialogueConfig,
+    /// Random changes made to training inputs only, each at most once, in this order; the tokens that a public vocabulary
+    /// sets around a text stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub augment: Vec<TextAugment>,
 }
 
 impl Default for TextConfig {
@@ -61,6 +66,7 @@ impl Default for TextConfig {
             collapse_whitespace: None,
             segment: None,
             dialogue: DialogueConfig::default(),
+            augment: Vec::new(),
         }
     }
 }
@@ -70,6 +76,7 @@ impl TextConfig {
     pub fn validate(&self) -> Result<()> {
         in_bounds("max_length", self.max_length, 1..=LARGEST_MAX_LENGTH)?;
         self.dialogue.validate()?;
+        augment::validate(&self.augment)?;
         if self.segment.is_some() && cfg!(not(feature = "chinese")) {
             let message = "expected no segmentation, because this program was built without the feature `chinese`; \
                            build it with that feature";

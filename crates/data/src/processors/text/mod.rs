@@ -1,16 +1,19 @@
 //! Texts: cleaned, turned into token identifiers, and cut.
 
+mod augment;
 mod clean;
 mod config;
 mod cut;
 mod dialogue;
 mod tokenizer;
 
+pub use augment::TextAugment;
 pub use config::{Normalization, Segment, TextConfig, Truncate};
 pub use dialogue::DialogueConfig;
 pub use tokenizer::{SpecialTokens, TokenizerConfig};
 
 use super::{Collated, invalid};
+use crate::random::Key;
 use crate::{Result, Value};
 use std::borrow::Cow;
 use tokenizer::Vocabulary;
@@ -60,6 +63,7 @@ impl TextProcessor {
     }
 
     fn new(config: TextConfig, vocabulary: Vocabulary) -> Result<Self> {
+        augment::check_vocabulary(&config.augment, vocabulary.special().unknown)?;
         let (before, behind) = vocabulary.frame();
         let frame = before.len() + behind.len();
         match config.max_length.checked_sub(frame) {
@@ -136,10 +140,26 @@ impl TextProcessor {
         let (before, behind) = self.vocabulary.frame();
         let framed = [before, &tokens, behind].concat();
         match framed.is_empty() {
-            // An empty text is valid, and no sequence is empty.
-            true => vec![self.special().end.unwrap_or(self.special().padding)],
+            true => vec![self.nothing()],
             false => framed,
         }
+    }
+
+    /// What stands for an empty text, which is valid, because no sequence is empty.
+    fn nothing(&self) -> u32 {
+        self.special().end.unwrap_or(self.special().padding)
+    }
+
+    /// The configured changes of a text that [`encode`](Self::encode) or [`encode_turns`](Self::encode_turns) gave; one
+    /// that none of them may change is lent back.
+    pub fn augment<'a>(&self, tokens: &'a [u32], key: &Key) -> Cow<'a, [u32]> {
+        let (before, behind) = self.vocabulary.frame();
+        let body = &tokens[before.len()..tokens.len() - behind.len()];
+        if self.config.augment.is_empty() || *tokens == [self.nothing()] {
+            return Cow::Borrowed(tokens);
+        }
+        let body = augment::augment(&self.config.augment, body.to_vec(), self.special().unknown, key);
+        Cow::Owned([before, &body, behind].concat())
     }
 
     /// The tokens of a text and nothing around them, cut to `max_length` unless `whole`.
