@@ -3,6 +3,7 @@
 mod checkpoint;
 mod collect;
 pub mod config;
+mod controls;
 mod error;
 mod evaluation;
 mod events;

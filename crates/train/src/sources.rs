@@ -119,7 +119,7 @@ pub struct Rows {
     pub manifest: Manifest,
     /// Indices into the manifest's samples.
     pub splits: Splits,
-    /// How the training rows of several sets are mixed.
+    /// How the rows of several sets are mixed.
     pub mix: Option<Mix>,
     /// What reads the training rows of a set that is not held.
     pub stream: Option<TrainingStream>,
@@ -142,7 +142,7 @@ impl Rows {
         let config = split_config(recipe, &manifest);
         let splits = split(&manifest.samples, &config, recipe.seed)?;
         Ok(Self {
-            mix: mix.map(|mix| mix.of(&splits.train)),
+            mix,
             manifest,
             splits,
             stream,
