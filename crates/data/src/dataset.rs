@@ -3,9 +3,8 @@
 use crate::cache::FeatureCache;
 use crate::mixing::{self, Mixed, Mixing};
 use crate::random::Key;
-use crate::sample::each;
 use crate::targets::{OutputColumn, RowTexts, TargetTexts, Targets};
-use crate::{Collated, DataError, Feature, Modality, Processor, Result, Sample, Value};
+use crate::{Collated, DataError, Feature, Processor, Result, Sample, Value};
 use rand::RngExt;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -107,6 +106,12 @@ impl Dataset {
             cache: self.cache.clone(),
             clips: None,
         }
+    }
+
+    /// The same rows for some of the outputs: nothing is read for the others.
+    pub fn with_outputs(mut self, outputs: &[String]) -> Self {
+        self.outputs.retain(|output| outputs.contains(&output.name));
+        self
     }
 
     pub fn samples(&self) -> &[Sample] {
@@ -233,39 +238,6 @@ impl Dataset {
             }));
         }
         Ok(Medium { identity, feature })
-    }
-
-    /// The input whose rows differ most in length: the first sound, or the first text where there is no other medium.
-    pub fn length_input(&self) -> Option<&InputColumn> {
-        let of = |modality: Modality| move |input: &&InputColumn| input.processor.modality() == modality;
-        let texts_only = self.shared_column().is_none();
-        let sound = self.inputs.iter().find(of(Modality::Audio));
-        sound.or_else(|| self.inputs.iter().find(of(Modality::Text)).filter(|_| texts_only))
-    }
-
-    /// About how long the [`length_input`](Self::length_input) of a sample is, in bytes as it is stored: what could not
-    /// be read, or is absent, has none.
-    pub(crate) fn length(&self, index: usize) -> u64 {
-        let Some(input) = self.length_input() else {
-            return 0;
-        };
-        let mut length = 0;
-        each(self.samples[index].get(&input.column), &mut |value| {
-            length += match (value, input.processor.modality()) {
-                (Value::Text(text), Modality::Text) => text.len() as u64,
-                (Value::Text(name), _) => std::fs::metadata(self.root.join(name)).map_or(0, |metadata| metadata.len()),
-                (Value::Bytes(bytes), _) => bytes.len() as u64,
-                (Value::Stored(stored), _) => stored.length,
-                _ => 0,
-            };
-        });
-        length
-    }
-
-    /// The column whose media are the costliest to encode: rows that share one are drawn together.
-    pub fn shared_column(&self) -> Option<&str> {
-        let media = |input: &&InputColumn| input.processor.modality() != Modality::Text;
-        self.inputs.iter().find(media).map(|input| input.column.as_str())
     }
 }
 

@@ -12,6 +12,7 @@ mod ffmpeg;
 pub mod files;
 #[cfg(test)]
 mod fuzz;
+mod groups;
 mod home;
 mod loader;
 pub mod manifest;
@@ -22,6 +23,7 @@ pub mod random;
 mod sample;
 mod sampler;
 pub mod shards;
+mod sharing;
 mod shield;
 pub mod split;
 pub mod storage;

@@ -1,11 +1,12 @@
 //! The order of rows in an epoch, cut into batches: a pure function of seed and epoch.
 
-use crate::dataset::{Dataset, identity};
+use crate::dataset::Dataset;
+use crate::groups::{numbers, shuffled, together};
 use crate::manifest::Mix;
 use crate::random::Key;
+use crate::sharing::Length;
 use rand::seq::SliceRandom;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Among how many batches of an epoch rows are sorted by length.
 const BUCKET_BATCHES: usize = 50;
@@ -15,30 +16,24 @@ pub struct Sampler {
     groups: Vec<Vec<usize>>,
     batch_size: usize,
     mix: Option<Mix>,
-    /// Of each row, where batches hold rows of similar length.
-    lengths: Option<HashMap<usize, u64>>,
+    lengths: Option<Lengths>,
+}
+
+/// What batches of rows of similar length go by.
+struct Lengths {
+    /// By each row that of the longest of its group: a group stays whole.
+    of_row: HashMap<usize, Option<Length>>,
+    group: HashMap<usize, usize>,
+    /// By each row the set that it is of, where there are several.
+    set: HashMap<usize, usize>,
 }
 
 impl Sampler {
     /// Groups `indices` (into the samples of `dataset`) by their shared medium.
     pub fn new(dataset: &Dataset, indices: &[usize], batch_size: usize) -> Self {
-        let column = dataset.shared_column();
-        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        for &index in indices {
-            let value = column.map(|column| dataset.samples()[index].get(column));
-            let medium = value.filter(|value| **value != crate::Value::Absent).map(identity);
-            let place = match medium {
-                Some(medium) => *places.entry(medium).or_insert(groups.len()),
-                None => groups.len(),
-            };
-            if place == groups.len() {
-                groups.push(Vec::new());
-            }
-            groups[place].push(index);
-        }
+        let shared = |row: usize| dataset.shared(&dataset.samples()[row]);
         Self {
-            groups,
+            groups: together(indices.to_vec(), shared),
             batch_size,
             mix: None,
             lengths: None,
@@ -47,15 +42,23 @@ impl Sampler {
 
     /// Takes the rows of an epoch from several sets by their weights, instead of each row once.
     pub fn mixed(mut self, mix: Option<Mix>) -> Self {
-        self.mix = mix;
+        self.mix = mix.map(|mix| mix.grouped(&self.groups));
         self
     }
 
-    /// Puts rows of similar length in one batch: sorts them among a few dozen batches of an epoch, which then come in
-    /// random order.
+    /// Puts rows of similar length in one batch: sorts those of each set among a few dozen batches of an epoch, which then
+    /// come in random order.
     pub fn by_length(mut self, dataset: &Dataset) -> Self {
-        let rows = self.groups.iter().flatten();
-        self.lengths = Some(rows.map(|&row| (row, dataset.length(row))).collect());
+        let of_group = |group: &Vec<usize>| {
+            let longest = group.iter().map(|&row| dataset.length(row)).max().flatten();
+            group.iter().map(move |&row| (row, longest)).collect::<Vec<_>>()
+        };
+        let sets: Vec<Vec<usize>> = self.mix.iter().flat_map(Mix::sets).collect();
+        self.lengths = Some(Lengths {
+            of_row: self.groups.iter().flat_map(of_group).collect(),
+            group: numbers(&self.groups),
+            set: numbers(&sets),
+        });
         self
     }
 
@@ -72,7 +75,7 @@ impl Sampler {
     pub fn epoch(&self, key: &Key, epoch: u64) -> Vec<Vec<usize>> {
         let order = match &self.mix {
             Some(mix) => mix.epoch(key, epoch, self.rows()),
-            None => self.shuffled(&key.at(epoch)),
+            None => shuffled(&self.groups, &key.at(epoch).with("order")).concat(),
         };
         match &self.lengths {
             Some(lengths) => self.bucketed(order, lengths, &key.at(epoch)),
@@ -80,19 +83,9 @@ impl Sampler {
         }
     }
 
-    fn shuffled(&self, key: &Key) -> Vec<usize> {
-        let mut groups = self.groups.clone();
-        let mut generator = key.with("order").generator();
-        groups.shuffle(&mut generator);
-        for group in &mut groups {
-            group.shuffle(&mut generator);
-        }
-        groups.concat()
-    }
-
-    fn bucketed(&self, mut order: Vec<usize>, lengths: &HashMap<usize, u64>, key: &Key) -> Vec<Vec<usize>> {
+    fn bucketed(&self, mut order: Vec<usize>, lengths: &Lengths, key: &Key) -> Vec<Vec<usize>> {
         for part in order.chunks_mut(BUCKET_BATCHES * self.batch_size) {
-            part.sort_by_key(|row| lengths[row]);
+            lengths.sort(part);
         }
         let mut batches = self.cut(&order);
         batches.shuffle(&mut key.with("buckets").generator());
@@ -103,13 +96,33 @@ impl Sampler {
     pub fn in_order(&self) -> Vec<Vec<usize>> {
         let mut order = self.groups.concat();
         if let Some(lengths) = &self.lengths {
-            order.sort_by_key(|row| lengths[row]);
+            order.sort_by_key(|row| lengths.of_row[row]);
         }
         self.cut(&order)
     }
 
     fn cut(&self, order: &[usize]) -> Vec<Vec<usize>> {
         order.chunks(self.batch_size).map(<[usize]>::to_vec).collect()
+    }
+}
+
+impl Lengths {
+    /// Sorts the rows of each set among the places that it has, so that every part of the order keeps its shares.
+    fn sort(&self, order: &mut [usize]) {
+        let mut sets: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+        for row in order.iter() {
+            sets.entry(self.set.get(row).copied()).or_default().push(*row);
+        }
+        let sorted = |(set, rows): (Option<usize>, Vec<usize>)| {
+            let mut groups: Vec<&[usize]> = rows.chunk_by(|a, b| self.group[a] == self.group[b]).collect();
+            groups.sort_by_key(|group| self.of_row[&group[0]]);
+            (set, groups.concat().into_iter())
+        };
+        let mut sets: HashMap<Option<usize>, _> = sets.into_iter().map(sorted).collect();
+        for place in order {
+            let rest = sets.get_mut(&self.set.get(place).copied());
+            *place = rest.and_then(Iterator::next).expect("a set has as many rows as places");
+        }
     }
 }
 
@@ -146,8 +159,8 @@ mod tests {
     }
 
     /// The characters of a batch's longest text, times its rows, summed.
-    fn padded(batches: &[Vec<usize>], lengths: &HashMap<usize, u64>) -> u64 {
-        let longest = |batch: &Vec<usize>| batch.iter().map(|row| lengths[row]).max();
+    fn padded(batches: &[Vec<usize>], lengths: &[u64]) -> u64 {
+        let longest = |batch: &Vec<usize>| batch.iter().map(|&row| lengths[row]).max();
         let padded = batches.iter().map(|batch| longest(batch).unwrap() * batch.len() as u64);
         padded.sum()
     }
@@ -159,40 +172,46 @@ mod tests {
         let indices: Vec<usize> = (0..200).collect();
         let plain = Sampler::new(&data, &indices, 8);
         let sampler = Sampler::new(&data, &indices, 8).by_length(&data);
-        let (key, lengths) = (Key::new(1), sampler.lengths.clone().unwrap());
+        let (key, lengths) = (Key::new(1), indices.iter().map(|row| texts[*row].len() as u64));
+        let lengths: Vec<u64> = lengths.collect();
         let batches = sampler.epoch(&key, 0);
         assert_eq!(batches, sampler.epoch(&key, 0));
         assert_ne!(batches, sampler.epoch(&key, 1));
         let mut rows = batches.concat();
         rows.sort_unstable();
         assert_eq!(rows, indices);
-        let real: u64 = lengths.values().sum();
+        let real: u64 = lengths.iter().sum();
         let (bucketed, mixed) = (padded(&batches, &lengths), padded(&plain.epoch(&key, 0), &lengths));
         assert!(
             bucketed * 100 < real * 110 && mixed * 100 > real * 150,
             "{bucketed} {mixed} {real}"
         );
         // The short and the long come by chance, not in their order.
-        let first = |batches: &[Vec<usize>]| batches.iter().map(|batch| lengths[&batch[0]]).collect::<Vec<_>>();
+        let first = |batches: &[Vec<usize>]| batches.iter().map(|batch| lengths[batch[0]]).collect::<Vec<_>>();
         assert!(!first(&batches).is_sorted());
         assert!(first(&sampler.in_order()).is_sorted());
+    }
+
+    /// Sets out of ranges of the rows of `data`, with their weights.
+    fn mixture(data: &Dataset, sets: &[(std::ops::Range<usize>, f64)]) -> Mix {
+        let set = |(rows, weight): &(std::ops::Range<usize>, f64)| MixSource {
+            manifest: Manifest {
+                path: "rows.jsonl".into(),
+                root: "".into(),
+                columns: Vec::new(),
+                samples: data.samples()[rows.clone()].to_vec(),
+                broken: Vec::new(),
+            },
+            weight: *weight,
+        };
+        Mix::join(sets.iter().map(set).collect()).unwrap().1
     }
 
     #[test]
     fn a_mixture_decides_how_often_a_row_comes() {
         let texts: Vec<String> = (0..12).map(|row| "a".repeat(row + 1)).collect();
         let data = texts_only(&texts);
-        let set = |rows: std::ops::Range<usize>, weight: f64| MixSource {
-            manifest: Manifest {
-                path: "rows.jsonl".into(),
-                root: "".into(),
-                columns: Vec::new(),
-                samples: data.samples()[rows].to_vec(),
-                broken: Vec::new(),
-            },
-            weight,
-        };
-        let (_, mix) = Mix::join(vec![set(0..10, 1.0), set(10..12, 1.0)]).unwrap();
+        let mix = mixture(&data, &[(0..10, 1.0), (10..12, 1.0)]);
         let indices: Vec<usize> = (0..12).collect();
         for sampler in [
             Sampler::new(&data, &indices, 5).mixed(Some(mix.clone())),
@@ -203,5 +222,51 @@ mod tests {
             let small = epoch.iter().flatten().filter(|row| **row >= 10).count();
             assert_eq!((small, epoch.concat().len()), (6, 12));
         }
+    }
+
+    /// A set of ten questions to a picture beside one of texts of many lengths, by chance and by length: each batch has its
+    /// share of both, a picture is in hardly more batches than it must be, and the texts of a batch are of one length.
+    #[test]
+    fn a_mixture_keeps_the_rows_of_a_picture_together_and_sorts_each_set_by_itself() {
+        let texts: Vec<String> = (0..400).map(|row| "a".repeat(1 + row * 37 % 100)).collect();
+        let picture = |row: usize| (None, Some(texts[row].as_str()));
+        let rows: Vec<_> = (0..400)
+            .map(|row| {
+                if row < 200 {
+                    (Some((row / 10) as u8), Some("what"))
+                } else {
+                    picture(row)
+                }
+            })
+            .collect();
+        let data = dataset(&rows);
+        let indices: Vec<usize> = (0..400).collect();
+        let mix = mixture(&data, &[(0..200, 1.0), (200..400, 1.0)]);
+        let sampler = || Sampler::new(&data, &indices, 40).mixed(Some(mix.clone()));
+        let lengths: Vec<u64> = texts.iter().map(|text| text.len() as u64).collect();
+        let check = |sampler: Sampler, most_padding: u64| {
+            let batches = sampler.epoch(&Key::new(4), 0);
+            let mut all = batches.concat();
+            all.sort_unstable();
+            assert_eq!(all, indices);
+            let mut encoded = 0;
+            let mut of_texts = Vec::new();
+            for batch in &batches {
+                let (asking, other): (Vec<usize>, Vec<usize>) = batch.iter().partition(|row| **row < 200);
+                assert!((10..=30).contains(&asking.len()), "{} of 40", asking.len());
+                encoded += asking
+                    .iter()
+                    .map(|row| row / 10)
+                    .collect::<std::collections::BTreeSet<_>>()
+                    .len();
+                of_texts.push(other);
+            }
+            assert!(encoded <= 30, "20 pictures are encoded {encoded} times");
+            let real: u64 = lengths[200..].iter().sum();
+            let padded = padded(&of_texts, &lengths);
+            assert!(padded * 100 < real * most_padding, "{padded} for {real}");
+        };
+        check(sampler(), 300);
+        check(sampler().by_length(&data), 125);
     }
 }

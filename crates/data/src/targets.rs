@@ -53,6 +53,25 @@ pub struct TargetTexts {
     pub of_row: Vec<Vec<usize>>,
 }
 
+impl Targets {
+    /// Those of some rows of the batch.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let of_rows = |texts: &TargetTexts| {
+            let of_row = |&row: &usize| -> RowTexts {
+                let places = texts.of_row[row].iter();
+                let text = |&place: &usize| (texts.texts[place].clone(), texts.tokens[place].clone());
+                places.map(text).collect()
+            };
+            let chosen: Vec<RowTexts> = rows.iter().map(of_row).collect();
+            TargetTexts::join(chosen.iter())
+        };
+        Self {
+            values: rows.iter().map(|&row| self.values[row].clone()).collect(),
+            texts: self.texts.as_ref().map(of_rows),
+        }
+    }
+}
+
 /// The texts of one row, read.
 pub(crate) type RowTexts = Vec<(String, Vec<u32>)>;
 
@@ -298,5 +317,12 @@ mod tests {
         let joined = TargetTexts::join(rows.iter());
         assert_eq!(joined.texts, ["yes", "no"]);
         assert_eq!(joined.of_row, [vec![0, 1], vec![], vec![1]]);
+        let all = Targets {
+            values: [1.0, 2.0, 3.0].map(Value::Number).to_vec(),
+            texts: Some(joined),
+        };
+        let some = all.select(&[2, 1]);
+        assert_eq!(some.values, [Value::Number(3.0), Value::Number(2.0)]);
+        assert_eq!(some.texts.unwrap(), TargetTexts::join([row(&["no"]), row(&[])].iter()));
     }
 }

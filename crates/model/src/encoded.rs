@@ -2,18 +2,27 @@
 
 use crate::encoder::EncodedInput;
 use crate::source::Source;
-use crate::tokens::Tokens;
-use burn::tensor::Tensor;
+use crate::tokens::{Tokens, plain};
+use burn::tensor::{Int, Tensor};
 use sensorium_data::{Batch, Targets};
 use std::collections::BTreeMap;
 
-/// The tokens of every row of a batch.
+/// The tokens of the rows that outputs answer.
 pub struct Encoded<'a> {
     pub batch: &'a Batch,
+    /// The places in the batch of the rows that each output answers, in ascending order.
+    pub(crate) rows: BTreeMap<String, Vec<usize>>,
     /// Those inputs that an output reads by themselves.
     pub(crate) inputs: BTreeMap<String, EncodedInput>,
     /// Present where an output reads it.
-    pub(crate) fused: Option<Tokens>,
+    pub(crate) fused: Option<Fused>,
+}
+
+/// The joined tokens of some rows.
+pub(crate) struct Fused {
+    pub tokens: Tokens,
+    /// Their places in the batch, in ascending order.
+    pub rows: Vec<usize>,
 }
 
 /// What one task reads of an encoded batch.
@@ -21,20 +30,31 @@ pub struct Encoded<'a> {
 pub struct Reading<'a> {
     pub encoded: &'a Encoded<'a>,
     pub source: &'a Source,
-    /// What the output should answer; a prediction has no values, and texts only where it chooses from them.
+    /// The places in the batch of the rows that are read.
+    pub rows: &'a [usize],
+    /// What the output should answer in these rows; a prediction has no values, and texts only where it chooses from them.
     pub targets: Option<&'a Targets>,
 }
 
 impl Encoded<'_> {
-    /// The tokens of a source, one sequence for each row.
+    /// The places in the batch of the rows that an output answers.
+    pub fn rows(&self, output: &str) -> &[usize] {
+        &self.rows[output]
+    }
+
+    /// The tokens of a source, one sequence for each of `rows`.
     ///
     /// # Panics
-    /// When no output of the model reads `source`.
-    pub fn tokens(&self, source: &Source) -> Tokens {
+    /// When no output of the model reads `source` in these rows.
+    pub fn tokens(&self, source: &Source, rows: &[usize]) -> Tokens {
         match source {
-            Source::Fusion => self.fused.clone().expect("a model with this source has a fusion"),
-            Source::Input(name) => self.input(name).clone().tokens(),
+            Source::Fusion => self.fused().at(rows),
+            Source::Input(name) => self.input(name).at(rows).tokens(),
         }
+    }
+
+    fn fused(&self) -> &Fused {
+        self.fused.as_ref().expect("a model with this source has a fusion")
     }
 
     /// One input by itself.
@@ -46,17 +66,36 @@ impl Encoded<'_> {
     }
 }
 
+impl Fused {
+    fn at(&self, rows: &[usize]) -> Tokens {
+        if self.rows == rows {
+            return self.tokens.clone();
+        }
+        let place = |row: &usize| self.rows.binary_search(row).expect("a row that is read was fused") as i64;
+        let places: Vec<i64> = rows.iter().map(place).collect();
+        let device = plain(&self.tokens.embeddings.device());
+        self.tokens
+            .clone()
+            .select(Tensor::<1, Int>::from_ints(places.as_slice(), &device))
+    }
+}
+
 impl Reading<'_> {
     /// The tokens that the task reads, one sequence for each row.
     pub fn tokens(&self) -> Tokens {
-        self.encoded.tokens(self.source)
+        self.encoded.tokens(self.source, self.rows)
     }
 
     /// One vector for each row, [rows, width].
     pub fn pooled(&self) -> Tensor<2> {
         match self.source {
             Source::Fusion => self.tokens().pooled(),
-            Source::Input(name) => self.encoded.input(name).pooled(),
+            Source::Input(name) => self.encoded.input(name).at(self.rows).pooled(),
         }
+    }
+
+    /// The numbers of the rows in the manifest.
+    pub fn numbers(&self) -> Vec<usize> {
+        self.rows.iter().map(|&row| self.encoded.batch.rows[row]).collect()
     }
 }

@@ -8,7 +8,7 @@ use crate::stems::{ConvolutionConfig, EmbeddingConfig, PatchConfig, Stem, StemCo
 use crate::tokens::{Layout, Tokens, plain};
 use crate::trunks::{CnnConfig, RnnConfig, Trunk, TrunkConfig};
 use burn::module::{Module, Param};
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 use schemars::JsonSchema;
 use sensorium_data::InputBatch;
 use sensorium_data::processors::FeatureShape;
@@ -32,29 +32,79 @@ pub struct Encoder {
     absent: Param<Tensor<1>>,
 }
 
-/// The encoded media of an input and the sequence that each row reads.
+/// The encoded media of an input and the one that each row reads.
 #[derive(Debug, Clone)]
 pub struct EncodedInput {
-    media: Tokens,
-    index: Tensor<1, Int>,
-    /// [rows, 1], true where a row has this input.
-    present: Tensor<2, Bool>,
+    /// Each distinct medium once; none where no row has this input.
+    media: Option<Tokens>,
+    /// What rows read that do not have this input, [width].
+    absent: Tensor<1>,
+    medium_of_row: Vec<Option<usize>>,
 }
 
 impl EncodedInput {
-    /// The tokens of every row.
+    /// The same media, read by those rows that are at `rows`.
+    pub fn at(&self, rows: &[usize]) -> Self {
+        Self {
+            media: self.media.clone(),
+            absent: self.absent.clone(),
+            medium_of_row: rows.iter().map(|&row| self.medium_of_row[row]).collect(),
+        }
+    }
+
+    /// The tokens of every row; what is absent from all of them is one token long.
     pub fn tokens(self) -> Tokens {
-        self.media.select(self.index)
+        let Some(media) = self.read() else {
+            let [width] = self.absent.dims();
+            let token = self.absent.reshape([1, 1, width]);
+            let index = row_index(&self.medium_of_row, 0, &plain(&token.device()));
+            return Tokens::full(token, Layout::Sequence).select(index);
+        };
+        let media = media.clone();
+        let count = media.embeddings.dims()[0];
+        if self.reads_each_once(count) {
+            return media;
+        }
+        let index = row_index(&self.medium_of_row, count, &plain(&self.absent.device()));
+        match self.medium_of_row.contains(&None) {
+            true => media.append(self.absent).select(index),
+            false => media.select(index),
+        }
     }
 
     /// One vector for every row, [rows, width], pooled before the media are spread over the rows.
     pub fn pooled(&self) -> Tensor<2> {
-        self.media.pooled().select(0, self.index.clone())
+        let absent = self.absent.clone().unsqueeze::<2>();
+        let vectors = match self.read() {
+            None => absent,
+            Some(media) if self.medium_of_row.contains(&None) => Tensor::cat(vec![media.pooled(), absent], 0),
+            Some(media) => media.pooled(),
+        };
+        let last = vectors.dims()[0];
+        if self.reads_each_once(last) {
+            return vectors;
+        }
+        let index = row_index(&self.medium_of_row, last - 1, &plain(&self.absent.device()));
+        vectors.select(0, index)
     }
 
     /// Which rows have this input, [rows, 1]; the others read the absent token.
     pub fn present(&self) -> Tensor<2, Bool> {
-        self.present.clone()
+        let present: Vec<bool> = self.medium_of_row.iter().map(Option::is_some).collect();
+        let rows = present.len();
+        Tensor::from_data(TensorData::new(present, [rows, 1]), &plain(&self.absent.device()))
+    }
+
+    /// The media, where any of the rows has one.
+    fn read(&self) -> Option<&Tokens> {
+        let any = self.medium_of_row.iter().any(Option::is_some);
+        self.media.as_ref().filter(|_| any)
+    }
+
+    /// Whether row after row reads medium after medium, so that nothing needs to be moved.
+    fn reads_each_once(&self, count: usize) -> bool {
+        let places = self.medium_of_row.iter().enumerate();
+        self.medium_of_row.len() == count && places.into_iter().all(|(row, medium)| *medium == Some(row))
     }
 }
 
@@ -73,38 +123,19 @@ impl Encoder {
         self.trunk.width()
     }
 
-    /// Encodes each distinct medium once and appends the absent token where a row needs it.
+    /// Encodes each distinct medium once.
     pub fn forward(&self, input: &InputBatch, pass: &Pass) -> EncodedInput {
         let device = plain(&self.absent.device());
-        let absent = self.absent.val();
-        let present = present(input, &device);
-        let Some(collated) = &input.media else {
-            let token = absent.reshape([1, 1, self.width()]);
-            let media = Tokens::full(token, Layout::Sequence);
-            return EncodedInput {
-                media,
-                index: row_index(input, 0, &device),
-                present,
-            };
+        let encode = |collated| {
+            self.trunk
+                .forward(self.stem.forward(Media::new(collated, &device)), pass)
         };
-        let media = self
-            .trunk
-            .forward(self.stem.forward(Media::new(collated, &device)), pass);
-        let count = media.embeddings.dims()[0];
-        let index = row_index(input, count, &device);
-        let needed = input.medium_of_row.iter().any(Option::is_none);
         EncodedInput {
-            media: if needed { media.append(absent) } else { media },
-            index,
-            present,
+            media: input.media.as_ref().map(encode),
+            absent: self.absent.val(),
+            medium_of_row: input.medium_of_row.clone(),
         }
     }
-}
-
-fn present(input: &InputBatch, device: &Device) -> Tensor<2, Bool> {
-    let present: Vec<bool> = input.medium_of_row.iter().map(Option::is_some).collect();
-    let rows = present.len();
-    Tensor::from_data(TensorData::new(present, [rows, 1]), device)
 }
 
 fn default_trunk(shape: FeatureShape) -> TrunkConfig {

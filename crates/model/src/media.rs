@@ -1,7 +1,7 @@
 //! From a collated batch to tensors.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use sensorium_data::{Collated, InputBatch};
+use sensorium_data::Collated;
 
 /// The distinct media of one input as tensors on a device.
 #[derive(Debug, Clone)]
@@ -49,8 +49,8 @@ fn mask(lengths: &[usize], length: usize, device: &Device) -> Tensor<2, Bool> {
 }
 
 /// Which sequence each row reads: its medium's, or `absent`.
-pub fn row_index(input: &InputBatch, absent: usize, device: &Device) -> Tensor<1, Int> {
-    let of_row = input.medium_of_row.iter().map(|medium| medium.unwrap_or(absent) as i64);
+pub fn row_index(medium_of_row: &[Option<usize>], absent: usize, device: &Device) -> Tensor<1, Int> {
+    let of_row = medium_of_row.iter().map(|medium| medium.unwrap_or(absent) as i64);
     let index: Vec<i64> = of_row.collect();
     let rows = index.len();
     Tensor::from_data(TensorData::new(index, [rows]), device)

@@ -1,9 +1,9 @@
 //! The whole model: encoders, fusion, tasks.
 
-use crate::encoded::{Encoded, Reading};
-use crate::encoder::{Encoder, EncoderConfig};
+use crate::encoded::{Encoded, Fused, Reading};
+use crate::encoder::{EncodedInput, Encoder, EncoderConfig};
 use crate::error::{ModelError, Result};
-use crate::fusion::{Fusion, FusionConfig};
+use crate::fusion::{Fusion, JoinConfig};
 use crate::init::Init;
 use crate::layers::Named;
 use crate::pass::Pass;
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     pub inputs: BTreeMap<String, EncoderConfig>,
-    pub fusion: FusionConfig,
+    pub fusion: JoinConfig,
     pub outputs: BTreeMap<String, OutputConfig>,
 }
 
@@ -45,9 +45,12 @@ pub struct Model {
     outputs: Named<Task>,
     #[module(skip)]
     sources: BTreeMap<String, Source>,
-    /// Those inputs that an output reads by themselves.
+    /// Those inputs that each output reads by themselves; none where it reads the fusion.
     #[module(skip)]
-    alone: BTreeSet<String>,
+    alone: BTreeMap<String, Vec<String>>,
+    /// The inputs that the fusion joins.
+    #[module(skip)]
+    joined: BTreeSet<String>,
 }
 
 impl Model {
@@ -90,46 +93,138 @@ impl Model {
             sources: sources
                 .map(|(name, output)| (name.clone(), output.from.clone()))
                 .collect(),
-            alone: config.outputs.values().flat_map(OutputConfig::alone).cloned().collect(),
+            alone: config
+                .outputs
+                .iter()
+                .map(|(name, output)| (name.clone(), output.alone().to_vec()))
+                .collect(),
+            joined: config.joined().cloned().collect(),
             inputs: inputs.into_iter().collect(),
             fusion,
             outputs: outputs.into_iter().collect(),
         })
     }
 
-    /// Each distinct medium is encoded once, and the inputs are joined where an output reads them together.
+    /// Encodes what is needed to answer every row by every output.
     pub fn encode<'a>(&self, batch: &'a Batch, pass: &Pass) -> Encoded<'a> {
-        let encoders = self.inputs.iter();
-        let mut inputs: BTreeMap<String, _> = encoders
+        let all: Vec<usize> = (0..batch.rows.len()).collect();
+        let names = self.outputs.iter().map(|(name, _)| (name.to_string(), all.clone()));
+        self.encode_rows(batch, names.collect(), pass)
+    }
+
+    /// Encodes what is needed to compare the outputs with their targets: in training and when a model is measured, rows
+    /// without a target for an output cost it nothing.
+    pub fn encode_targets<'a>(&self, batch: &'a Batch, pass: &Pass) -> Encoded<'a> {
+        if batch.mixed.is_some() {
+            // The targets of a row's partner count too.
+            return self.encode(batch, pass);
+        }
+        let rows = self.outputs.iter().map(|(name, task)| {
+            let targets = batch.targets.get(name);
+            let rows = targets.map(|targets| task.rows_with_target(batch, targets));
+            (name.to_string(), rows.unwrap_or_default())
+        });
+        self.encode_rows(batch, rows.collect(), pass)
+    }
+
+    /// Each distinct medium is encoded once, and the inputs are joined in the rows in which an output reads them together.
+    fn encode_rows<'a>(&self, batch: &'a Batch, rows: BTreeMap<String, Vec<usize>>, pass: &Pass) -> Encoded<'a> {
+        let fused: BTreeSet<usize> = rows
+            .iter()
+            .filter(|(name, _)| self.alone[*name].is_empty())
+            .flat_map(|(_, rows)| rows.iter().copied())
+            .collect();
+        let fused: Vec<usize> = fused.into_iter().collect();
+        let asked = rows.iter().filter(|(_, rows)| !rows.is_empty());
+        let alone: BTreeSet<&String> = asked.flat_map(|(name, _)| &self.alone[name]).collect();
+        let joined = |name: &str| !fused.is_empty() && self.joined.contains(name);
+        let needed = self
+            .inputs
+            .iter()
+            .filter(|(name, _)| joined(name) || alone.contains(&name.to_string()));
+        let inputs: BTreeMap<String, EncodedInput> = needed
             .map(|(name, encoder)| (name.to_string(), encoder.forward(&batch.inputs[name], pass)))
             .collect();
-        let fused = self.fusion.as_ref().map(|fusion| {
-            let kept: BTreeMap<_, _> = inputs
-                .iter()
-                .filter(|(name, _)| self.alone.contains(*name))
-                .map(|(name, input)| (name.clone(), input.clone()))
-                .collect();
-            let joined = std::mem::replace(&mut inputs, kept);
-            fusion.forward(joined.into_values().collect(), pass)
+        let fusion = self.fusion.as_ref().filter(|_| !fused.is_empty());
+        let fused = fusion.map(|fusion| {
+            let joined = inputs.iter().filter(|(name, _)| self.joined.contains(*name));
+            Fused {
+                tokens: fusion.forward(joined.map(|(_, input)| input.at(&fused)).collect(), pass),
+                rows: fused,
+            }
         });
-        Encoded { batch, inputs, fused }
+        Encoded {
+            batch,
+            rows,
+            inputs: inputs.into_iter().filter(|(name, _)| alone.contains(name)).collect(),
+            fused,
+        }
     }
 
-    /// The losses of each output against the batch's targets, of blended rows against those of both.
+    /// The losses of each output against the batch's targets, of blended rows against those of both. An output for which no
+    /// row has a target is left out.
     pub fn losses(&self, encoded: &Encoded, pass: &Pass) -> BTreeMap<String, Losses> {
         let loss = |(name, task): (&str, &Task)| {
-            let targets = &encoded.batch.targets[name];
-            let reading = self.reading(encoded, name);
+            let targets = encoded.batch.targets.get(name)?;
             let losses = match &encoded.batch.mixed {
-                None => task.losses(reading, targets, pass),
-                Some(mixed) => mixed_losses(task, reading, targets, mixed, pass),
+                None => self.losses_against(encoded, name, task, targets, pass),
+                Some(mixed) => self.mixed_losses(encoded, name, task, targets, mixed, pass),
             };
-            (name.to_string(), losses)
+            Some((name.to_string(), losses?))
         };
-        self.outputs.iter().map(loss).collect()
+        self.outputs.iter().filter_map(loss).collect()
     }
 
-    /// The answers of each output, one for each row; `writers` read and write the texts among them.
+    /// The losses of those rows that have a target, zero in the others; none where no row has one.
+    fn losses_against(
+        &self,
+        encoded: &Encoded,
+        name: &str,
+        task: &Task,
+        targets: &Targets,
+        pass: &Pass,
+    ) -> Option<Losses> {
+        let rows = task.rows_with_target(encoded.batch, targets);
+        if rows.is_empty() {
+            return None;
+        }
+        let targets = targets.select(&rows);
+        let reading = Reading {
+            encoded,
+            source: &self.sources[name],
+            rows: &rows,
+            targets: Some(&targets),
+        };
+        let losses = task.losses(reading, &targets, pass);
+        Some(losses.spread(&rows, encoded.batch.rows.len()))
+    }
+
+    /// The losses of blended rows: against their own targets and against their partners', by the share of each.
+    fn mixed_losses(
+        &self,
+        encoded: &Encoded,
+        name: &str,
+        task: &Task,
+        targets: &Targets,
+        mixed: &Mixed,
+        pass: &Pass,
+    ) -> Option<Losses> {
+        let others = mixed.partners.iter().map(|&partner| targets.values[partner].clone());
+        let others = Targets {
+            values: others.collect(),
+            texts: None,
+        };
+        let own = self.losses_against(encoded, name, task, targets, pass)?;
+        let other = self.losses_against(encoded, name, task, &others, pass)?;
+        Some(Losses {
+            rows: own.rows * mixed.weight + other.rows * (1.0 - mixed.weight),
+            // Partners are a permutation of the rows, so as many of them have a target.
+            counts: own.counts,
+        })
+    }
+
+    /// The answers of each output, one for each row that it was encoded to answer; `writers` read and write the texts among
+    /// them.
     pub fn decode(&self, encoded: &Encoded, writers: &Writers) -> BTreeMap<String, Vec<Decoded>> {
         self.decode_where(encoded, writers, |_| true)
     }
@@ -146,11 +241,26 @@ impl Model {
         wanted: impl Fn(&Task) -> bool,
     ) -> BTreeMap<String, Vec<Decoded>> {
         let decode = |(name, task): (&str, &Task)| {
-            let answers = task.decode(self.reading(encoded, name), writers.get(name));
+            let answers = self.decode_rows(encoded, name, task, writers);
             (name.to_string(), answers)
         };
         let wanted = self.outputs.iter().filter(|(_, task)| wanted(task));
         wanted.map(decode).collect()
+    }
+
+    fn decode_rows(&self, encoded: &Encoded, name: &str, task: &Task, writers: &Writers) -> Vec<Decoded> {
+        let rows = encoded.rows(name);
+        if rows.is_empty() {
+            return Vec::new();
+        }
+        let targets = encoded.batch.targets.get(name).map(|targets| targets.select(rows));
+        let reading = Reading {
+            encoded,
+            source: &self.sources[name],
+            rows,
+            targets: targets.as_ref(),
+        };
+        task.decode(reading, writers.get(name))
     }
 
     /// The answers in evaluation, from any thread.
@@ -167,30 +277,18 @@ impl Model {
         let Task::Align(task) = self.task(output) else {
             panic!("`{output}` aligns no inputs");
         };
-        let encode = |name: &str| {
-            let encoder = self.inputs.get(name).expect("the sources were checked");
-            (
-                name.to_string(),
-                encoder.forward(&batch.inputs[name], &Pass::evaluation()),
-            )
-        };
+        let all: Vec<usize> = (0..batch.rows.len()).collect();
+        let rows = BTreeMap::from([(output.to_string(), all)]);
         on_compute_threads(|| {
-            let encoded = Encoded {
-                batch,
-                inputs: task.inputs().map(encode).collect(),
-                fused: None,
+            let encoded = self.encode_rows(batch, rows, &Pass::evaluation());
+            let reading = Reading {
+                encoded: &encoded,
+                source: &self.sources[output],
+                rows: encoded.rows(output),
+                targets: None,
             };
-            let decoded = task.decode(self.reading(&encoded, output)).into_iter();
-            decoded.map(|row| row.embeddings).collect()
+            task.decode(reading).into_iter().map(|row| row.embeddings).collect()
         })
-    }
-
-    fn reading<'a>(&'a self, encoded: &'a Encoded, output: &str) -> Reading<'a> {
-        Reading {
-            encoded,
-            source: &self.sources[output],
-            targets: encoded.batch.targets.get(output),
-        }
     }
 
     /// Whether the input is encoded: one that is only read as it stands is not.
@@ -225,28 +323,56 @@ impl ModelConfig {
         self.outputs.values().any(|output| output.alone().is_empty())
     }
 
+    /// The inputs that the fusion joins: none where no output reads it.
+    fn joined(&self) -> impl Iterator<Item = &String> {
+        let wanted = self.fusion.inputs.as_ref();
+        let reads = self.reads_fusion();
+        let joins = move |name: &&String| reads && wanted.is_none_or(|wanted| wanted.contains(name));
+        self.inputs.keys().filter(joins)
+    }
+
     /// Whether an input is encoded: nothing is built that no output reads.
     fn encodes(&self, input: &str) -> bool {
-        let reads = |output: &OutputConfig| !output.task.reads_raw() && output.alone().iter().any(|name| name == input);
-        self.reads_fusion() || self.outputs.values().any(reads)
+        self.outputs
+            .keys()
+            .any(|output| self.reads(output).any(|name| name == input))
+    }
+
+    /// The encoded inputs that an output reads, alone or joined by the fusion.
+    ///
+    /// # Panics
+    /// When no output is called `output`.
+    pub fn reads(&self, output: &str) -> impl Iterator<Item = &str> {
+        let output = &self.outputs[output];
+        let alone = output.alone();
+        let alone = alone.iter().filter(|_| !output.task.reads_raw());
+        let joined = self.joined().filter(|_| output.alone().is_empty());
+        alone.chain(joined).map(String::as_str)
     }
 
     /// Every source must be there, and every input must be read.
     fn check_sources(&self) -> Result<()> {
         let known: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
-        let mut read = Vec::new();
+        let unknown = |key: String, input: &str| {
+            let message = format!("no input is called `{input}`; the inputs are {}", known.join(", "));
+            ModelError::config(key, message)
+        };
+        let mut read: Vec<&str> = self.joined().map(String::as_str).collect();
+        for input in self.fusion.inputs.iter().flatten() {
+            if !self.inputs.contains_key(input) {
+                return Err(unknown("fusion.inputs".into(), input));
+            }
+        }
         for (name, output) in &self.outputs {
             for input in output.alone() {
                 if !self.inputs.contains_key(input) {
-                    let message = format!("no input is called `{input}`; the inputs are {}", known.join(", "));
                     let key = output.task.inputs().map_or("from", |_| "inputs");
-                    return Err(ModelError::config(format!("outputs.{name}.{key}"), message));
+                    return Err(unknown(format!("outputs.{name}.{key}"), input));
                 }
                 read.push(input.as_str());
             }
         }
-        let unread = known.iter().find(|input| !self.reads_fusion() && !read.contains(input));
-        match unread {
+        match known.iter().find(|input| !read.contains(input)) {
             None => Ok(()),
             Some(input) => {
                 let message = "no output reads this input; leave it out, or let an output read `fusion`";
@@ -261,26 +387,11 @@ impl ModelConfig {
         shapes: &BTreeMap<String, FeatureShape>,
         init: &Init,
     ) -> Result<Fusion> {
-        let widths: Vec<_> = widths.iter().map(|(name, width)| (*name, *width)).collect();
+        let joined = self.joined().map(|name| (name.as_str(), widths[name.as_str()]));
+        let joined: Vec<(&str, usize)> = joined.collect();
         let text = |name: &&str| matches!(shapes[*name], FeatureShape::Text { .. });
-        let texts: Vec<&str> = widths.iter().map(|(name, _)| *name).filter(text).collect();
-        Fusion::new(&self.fusion, &widths, &texts, init)
-    }
-}
-
-/// The losses of blended rows: against their own targets and against their partners', by the share of each.
-fn mixed_losses(task: &Task, reading: Reading, targets: &Targets, mixed: &Mixed, pass: &Pass) -> Losses {
-    let others = mixed.partners.iter().map(|&partner| targets.values[partner].clone());
-    let others = Targets {
-        values: others.collect(),
-        texts: None,
-    };
-    let own = task.losses(reading, targets, pass);
-    let other = task.losses(reading, &others, pass);
-    Losses {
-        rows: own.rows * mixed.weight + other.rows * (1.0 - mixed.weight),
-        // Partners are a permutation of the rows, so as many of them have a target.
-        counts: own.counts,
+        let texts: Vec<&str> = joined.iter().map(|(name, _)| *name).filter(text).collect();
+        Fusion::new(&self.fusion.kind, &joined, &texts, init)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Inputs in one space and candidates in order, through whole models: gradients are right, company changes nothing.
+//! Inputs in one space, candidates in order and several outputs, through whole models: gradients are right, company
+//! changes nothing.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -40,20 +41,28 @@ fn shapes() -> BTreeMap<String, FeatureShape> {
 }
 
 fn model(task: Json, fitted: Fitted) -> Model {
+    let output = output(task, Source::Fusion, fitted);
+    model_of(
+        json!({"kind": "gated", "width": 8}),
+        BTreeMap::from([(OUTPUT.into(), output)]),
+    )
+}
+
+fn output(task: Json, from: Source, fitted: Fitted) -> OutputConfig {
+    let task = serde_json::from_value(task).unwrap();
+    OutputConfig { task, from, fitted }
+}
+
+fn model_of(fusion: Json, outputs: BTreeMap<String, OutputConfig>) -> Model {
     let encoders = json!({
         "image": {"trunk": {"kind": "cnn", "stages": [4, 6]}},
         "sound": {"trunk": {"kind": "rnn", "width": 4}},
         "text": {"trunk": {"kind": "transformer", "width": 8, "layers": 1, "heads": 2}},
     });
-    let output = OutputConfig {
-        task: serde_json::from_value(task).unwrap(),
-        from: Source::Fusion,
-        fitted,
-    };
     let config = ModelConfig {
         inputs: serde_json::from_value(encoders).unwrap(),
-        fusion: serde_json::from_value(json!({"kind": "gated", "width": 8})).unwrap(),
-        outputs: BTreeMap::from([(OUTPUT.into(), output)]),
+        fusion: serde_json::from_value(fusion).unwrap(),
+        outputs,
     };
     Model::new(&config, &shapes(), 7, &Device::flex().autodiff()).unwrap()
 }
@@ -301,4 +310,102 @@ fn only_the_inputs_that_a_row_has_are_embedded() {
         .unwrap()
         .counts;
     assert_eq!(counts, [3, 3, 1, 1, 1, 0]);
+}
+
+/// A common space, and two labels: `seen` of picture and text together, `heard` of the sound alone.
+fn several() -> Model {
+    let labels = || Fitted::Labels(["a", "b", "c"].map(String::from).to_vec());
+    let classify = |from| output(json!({"task": "classify"}), from, labels());
+    let align = json!({"task": "align", "inputs": ["image", "text"], "width": 5});
+    let outputs = [
+        (OUTPUT, output(align, Source::Fusion, Fitted::Nothing)),
+        ("seen", classify(Source::Fusion)),
+        ("heard", classify(Source::Input("sound".into()))),
+    ];
+    let fusion = json!({"kind": "gated", "width": 8, "inputs": ["image", "text"]});
+    model_of(fusion, outputs.map(|(name, one)| (name.to_string(), one)).into())
+}
+
+/// The rows with their labels for those outputs that have one.
+fn labelled(seen: &[usize], heard: &[usize]) -> Batch {
+    let mut batch = batch(ROWS);
+    for (name, rows) in [("seen", seen), ("heard", heard)] {
+        let label = |row: usize| match rows.contains(&row) {
+            true => Value::Text(["a", "b", "c"][row % 3].into()),
+            false => Value::Absent,
+        };
+        let targets = Targets {
+            values: (0..ROWS.len()).map(label).collect(),
+            texts: None,
+        };
+        batch.targets.insert(name.into(), targets);
+    }
+    batch
+}
+
+#[test]
+fn rows_without_a_target_for_an_output_are_neither_learnt_from_nor_answered() {
+    let model = several().valid();
+    let pass = Pass::evaluation();
+    let batch = labelled(&[0, 3], &[1]);
+    let (all, some) = (model.encode(&batch, &pass), model.encode_targets(&batch, &pass));
+    let found = [OUTPUT, "seen", "heard"].map(|output| some.rows(output).to_vec());
+    assert_eq!(found, [vec![0, 1, 2], vec![0, 3], vec![1]]);
+    assert_eq!(some.tokens(&Source::Fusion, &[3]).embeddings.dims()[0], 1);
+    let (whole, part) = (model.losses(&all, &pass), model.losses(&some, &pass));
+    assert_eq!(part["seen"].counts, [1, 0, 0, 1, 0, 0]);
+    for (name, losses) in part {
+        assert_eq!(losses.counts, whole[&name].counts);
+        for (a, b) in to_vec(losses.rows).into_iter().zip(to_vec(whole[&name].rows.clone())) {
+            assert!((a - b).abs() < 1e-5, "{name}: {a}, not {b}");
+        }
+    }
+    let writers = Writers::new();
+    let answers = model.decode(&all, &writers);
+    for (name, part) in model.decode(&some, &writers) {
+        assert_eq!(part.len(), some.rows(&name).len());
+        for (&row, one) in some.rows(&name).iter().zip(&part) {
+            compare(one, &answers[&name][row]);
+        }
+    }
+    assert!(
+        model
+            .losses(&model.encode(&labelled(&[], &[]), &pass), &pass)
+            .keys()
+            .eq([OUTPUT])
+    );
+}
+
+#[test]
+fn an_input_that_no_row_needs_is_not_encoded() {
+    let model = several();
+    let mut batch = labelled(&[], &[1, 4]);
+    // Pictures of which no tensor can be made: with them the rows lack what the common space compares.
+    for name in ["image", "text"] {
+        batch.inputs.get_mut(name).unwrap().medium_of_row = vec![None; ROWS.len()];
+    }
+    batch.inputs.get_mut("image").unwrap().media = Some(Collated::Image {
+        shape: [1, SIDE, SIDE, 3],
+        pixels: Vec::new(),
+    });
+    let pass = Pass::training(Key::new(1));
+    let losses = model.losses(&model.encode_targets(&batch, &pass), &pass);
+    assert!(losses.keys().eq(["heard"]));
+    let found = gradients(&model, &mut losses["heard"].rows.clone().sum().backward());
+    assert!(
+        found
+            .keys()
+            .all(|path| path.contains("sound") || path.contains("heard")),
+        "{:?}",
+        found.keys()
+    );
+    // The sound is no part of what is joined.
+    let joined: Vec<String> = parameters(&model)
+        .into_keys()
+        .filter(|path| path.starts_with("fusion"))
+        .collect();
+    assert!(
+        !joined.is_empty() && joined.iter().all(|path| !path.contains("sound")),
+        "{joined:?}"
+    );
 }

@@ -7,7 +7,7 @@ use sensorium_data::processors::FeatureShape;
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, Collated, InputBatch, Targets, Value};
 use sensorium_model::checkpoint::{HostTensors, from_host, to_host, to_vec};
-use sensorium_model::fusion::FusionConfig;
+use sensorium_model::fusion::{FusionConfig, JoinConfig};
 use sensorium_model::tasks::{ClassifyConfig, Fitted, Task, TaskConfig};
 use sensorium_model::trunks::TrunkConfig;
 use sensorium_model::{EncoderConfig, Model, ModelConfig, OutputConfig, Pass, Source, gradients, parameters};
@@ -176,7 +176,10 @@ fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig, seed: u
     let names = inputs.names().map(String::from);
     let config = ModelConfig {
         inputs: names.clone().into_iter().zip(trunks.map(encoder)).collect(),
-        fusion,
+        fusion: JoinConfig {
+            inputs: None,
+            kind: fusion,
+        },
         outputs: BTreeMap::from([("answer".into(), output)]),
     };
     let shapes = names.into_iter().zip(inputs.shapes()).collect();
@@ -355,7 +358,8 @@ fn logits(model: &Model, batch: &Batch) -> Vec<f32> {
     let Task::Classify(task) = model.task("answer") else {
         panic!("the task is to classify")
     };
-    to_vec(task.forward(encoded.tokens(&Source::Fusion).pooled(), &pass))
+    let tokens = encoded.tokens(&Source::Fusion, encoded.rows("answer"));
+    to_vec(task.forward(tokens.pooled(), &pass))
 }
 
 #[test]

@@ -227,9 +227,11 @@ fn evaluation_point(event: &Event) -> Option<EvaluationPoint> {
 
 fn split_report(evaluation: &Evaluation) -> SplitReport {
     let output = |(name, metrics): (&String, &BTreeMap<String, f64>)| {
-        let controls = evaluation.controls.iter().map(|(control, outputs)| Control {
-            name: control.clone(),
-            metrics: outputs[name].clone(),
+        let controls = evaluation.controls.iter().filter_map(|(control, outputs)| {
+            Some(Control {
+                name: control.clone(),
+                metrics: outputs.get(name)?.clone(),
+            })
         });
         let confusion = evaluation.confusion.get(name).map(|confusion| Confusion {
             labels: confusion.labels.clone(),

@@ -1,12 +1,12 @@
 //! Evaluation of a trained model: metrics with intervals, confusion, and what is left when an input is taken away.
 
+use crate::controls::{Changed, Control};
 use crate::error::Result;
 use crate::metrics::{Confusion, Intervals, Metrics};
 use crate::quarantine::Quarantine;
 use crate::score::{ScoredRow, Scores, Scoring};
-use rand::seq::SliceRandom;
 use sensorium_data::random::Key;
-use sensorium_data::{ClipControl, Dataset, Modality, Value, files, relevances};
+use sensorium_data::{Dataset, Value, files, relevances};
 use sensorium_model::{Pipeline, RunDirectory};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -26,7 +26,7 @@ pub struct Evaluation {
     /// 95% bootstrap intervals.
     pub intervals: BTreeMap<String, Intervals>,
     pub confusion: BTreeMap<String, Confusion>,
-    /// The same metrics with an input withheld or shuffled.
+    /// The same metrics with an input withheld or shuffled, of the outputs that read it.
     pub controls: BTreeMap<String, BTreeMap<String, Metrics>>,
 }
 
@@ -63,7 +63,7 @@ pub struct EvaluationProgress<'a> {
 }
 
 impl Request<'_> {
-    /// Answers every row, then once more for each control; none when interrupted.
+    /// Answers every row, then for each control those rows again that it changes; none when interrupted.
     pub fn run(
         &self,
         run: &RunDirectory,
@@ -75,13 +75,14 @@ impl Request<'_> {
         let mut quarantine = Quarantine::new(self.indices.len(), self.failure_budget);
         quarantine.add(scores.failed.iter().cloned())?;
         let mut evaluation = self.summarise(run, &scores);
-        for control in self.control_list() {
-            let dataset = Arc::new(control.apply(self));
+        for control in Control::list(self) {
             let name = control.name();
-            let Some(scores) = self.score(&dataset, &name, progress) else {
+            let changed = Changed::new(&control, self, &scores);
+            let Some(found) = self.score(&changed.dataset, &name, progress) else {
                 return Ok(None);
             };
-            let outputs = self.pipeline.description.model.outputs.keys();
+            let outputs = changed.outputs.iter();
+            let scores = changed.beside(&scores, found);
             let metrics = outputs.map(|output| (output.clone(), scores.metrics(self.pipeline.model(), output)));
             evaluation.controls.insert(name, metrics.collect());
         }
@@ -102,10 +103,12 @@ impl Request<'_> {
             threads: self.threads,
             interrupt: self.interrupt,
         };
-        let total = self.indices.len();
-        scoring.run(self.indices, &mut |rows| {
-            progress(EvaluationProgress { stage, rows, total })
-        })
+        let indices: &[usize] = match Arc::ptr_eq(dataset, self.dataset) {
+            true => self.indices,
+            false => &(0..dataset.samples().len()).collect::<Vec<_>>(),
+        };
+        let total = indices.len();
+        scoring.run(indices, &mut |rows| progress(EvaluationProgress { stage, rows, total }))
     }
 
     fn summarise(&self, run: &RunDirectory, scores: &Scores) -> Evaluation {
@@ -134,97 +137,17 @@ impl Request<'_> {
 
     /// For each scored row the number of the medium that it shares with others.
     fn groups(&self, scores: &Scores) -> Vec<usize> {
-        let Some(column) = self.dataset.shared_column() else {
-            return (0..scores.rows.len()).collect();
-        };
         let samples = self.indices.iter().map(|&index| &self.dataset.samples()[index]);
-        let media: HashMap<usize, String> = samples
-            .map(|sample| (sample.row, format!("{:?}", sample.get(column))))
+        let media: HashMap<usize, Option<Arc<str>>> = samples
+            .map(|sample| (sample.row, self.dataset.shared(sample)))
             .collect();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
-        let number = |row: usize| {
-            let next = numbers.len();
-            *numbers.entry(&media[&row]).or_insert(next)
+        let mut next = 0..;
+        let mut number = |row: usize| match &media[&row] {
+            Some(medium) => *numbers.entry(medium).or_insert_with(|| next.next().unwrap_or_default()),
+            None => next.next().unwrap_or_default(),
         };
-        scores.rows.iter().map(|row| row.row).map(number).collect()
-    }
-
-    fn control_list(&self) -> Vec<Control> {
-        let names = self.pipeline.inputs().iter().map(|input| input.name.clone());
-        let names: Vec<String> = names.filter(|name| self.pipeline.model().encodes(name)).collect();
-        let without = (1..(1usize << names.len()).saturating_sub(1)).map(|set| {
-            let chosen = names.iter().enumerate().filter(|(index, _)| set >> index & 1 == 1);
-            Control::Without(chosen.map(|(_, name)| name.clone()).collect())
-        });
-        let shuffled = names.iter().cloned().map(Control::Shuffled);
-        let videos = self.pipeline.inputs().iter();
-        let videos = videos.filter(|input| input.processor.modality() == Modality::Video);
-        let clips = videos
-            .flat_map(|input| [Control::SingleFrame, Control::ShuffledFrames].map(|kind| kind(input.name.clone())));
-        match (self.controls, names.len()) {
-            (Controls::None, _) | (_, 0) => Vec::new(),
-            (_, 1) => shuffled.chain(clips).collect(),
-            (Controls::Each, _) => without
-                .filter(Control::is_single)
-                .chain(shuffled)
-                .chain(clips)
-                .collect(),
-            (Controls::Ablate, _) => without.chain(shuffled).chain(clips).collect(),
-        }
-    }
-}
-
-/// An evaluation with less than the whole truth.
-enum Control {
-    Without(Vec<String>),
-    Shuffled(String),
-    /// One frame of a video stands for all.
-    SingleFrame(String),
-    /// The frames of a video stand in another order.
-    ShuffledFrames(String),
-}
-
-impl Control {
-    fn name(&self) -> String {
-        match self {
-            Self::Without(inputs) => format!("without:{}", inputs.join("+")),
-            Self::Shuffled(input) => format!("shuffled:{input}"),
-            Self::SingleFrame(input) => format!("single_frame:{input}"),
-            Self::ShuffledFrames(input) => format!("shuffled_frames:{input}"),
-        }
-    }
-
-    fn is_single(&self) -> bool {
-        matches!(self, Self::Without(inputs) if inputs.len() == 1)
-    }
-
-    /// The rows with the control's inputs withheld, exchanged among those that are measured, or taken apart.
-    fn apply(&self, request: &Request) -> Dataset {
-        let Request { dataset, indices, .. } = request;
-        let column = |name: &String| request.pipeline.description.inputs[name].clone();
-        let key = Key::new(request.seed);
-        let mut changed = dataset.samples().to_vec();
-        match self {
-            Self::Without(inputs) => {
-                for (&index, input) in indices.iter().flat_map(|i| inputs.iter().map(move |n| (i, n))) {
-                    changed[index].values.insert(column(input), Value::Absent);
-                }
-            }
-            Self::Shuffled(input) => {
-                let column = column(input);
-                let mut from = indices.to_vec();
-                from.shuffle(&mut key.with("shuffled").with(input).generator());
-                for (&to, &from) in indices.iter().zip(&from) {
-                    let value = dataset.samples()[from].get(&column).clone();
-                    changed[to].values.insert(column.clone(), value);
-                }
-            }
-            Self::SingleFrame(input) => return dataset.with_clip_control(input, ClipControl::Motion),
-            Self::ShuffledFrames(input) => {
-                return dataset.with_clip_control(input, ClipControl::Order(key.with("frames")));
-            }
-        }
-        dataset.with_samples(changed)
+        scores.rows.iter().map(|row| number(row.row)).collect()
     }
 }
 

@@ -4,6 +4,7 @@ mod average;
 mod checkpoint;
 mod collect;
 pub mod config;
+mod controls;
 mod error;
 mod evaluation;
 mod events;

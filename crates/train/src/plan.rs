@@ -7,6 +7,7 @@ use crate::recipe::Recipe;
 use crate::sources::{Rows, Sources, column, split_config};
 use sensorium_data::catalogue::Progress;
 use sensorium_data::manifest::Mix;
+use sensorium_data::random::Key;
 use sensorium_data::split::Splits;
 use sensorium_data::{
     DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, Value, files,
@@ -51,7 +52,7 @@ impl Plan {
         let train_rows = rows.training();
         let Rows {
             manifest,
-            splits,
+            mut splits,
             mix,
             stream,
         } = rows;
@@ -77,12 +78,13 @@ impl Plan {
         let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
         let dataset = dataset.with_cache(cache(&recipe, home)?);
         set_bucketing(&mut recipe, &dataset)?;
+        bound_validation(&recipe, &dataset, mix.as_ref(), &mut splits);
         Ok(Self {
+            mix: mix.map(|mix| mix.of(&splits.train)),
             recipe,
             dataset: Arc::new(dataset),
             splits,
             train_rows,
-            mix,
             stream,
             description,
             writers,
@@ -212,20 +214,34 @@ fn cache(recipe: &Recipe, home: &Home) -> Result<FeatureCache> {
 
 /// Fills in whether batches hold rows of similar length.
 fn set_bucketing(recipe: &mut Recipe, dataset: &Dataset) -> Result<()> {
-    let input = dataset.length_input();
-    let sound = input.is_some_and(|input| input.processor.modality() == Modality::Audio);
-    let streaming = recipe.data.streaming;
-    let bucket = *recipe.training.bucket_by_length.get_or_insert(sound && !streaming);
-    let problem = match (bucket, streaming, input) {
+    let mut inputs = dataset.inputs().iter();
+    let sound = inputs.any(|input| input.processor.modality() == Modality::Audio);
+    let (streaming, lengths) = (recipe.data.streaming, dataset.has_lengths());
+    let default = sound && lengths && !streaming;
+    let bucket = *recipe.training.bucket_by_length.get_or_insert(default);
+    let problem = match (bucket, streaming, lengths) {
         (true, true, _) => "the rows of a stream are not known beforehand, so that they cannot be sorted",
-        (true, false, None) => {
-            "no input of this recipe has a length to go by: that takes a sound, or a text beside no other medium"
-        }
+        (true, false, false) => "no row has a length to go by: that takes a sound, or a text beside no other medium",
         _ => return Ok(()),
     };
     Err(TrainError::Recipe(format!(
         "training.bucket_by_length: {problem}; leave it out"
     )))
+}
+
+/// Leaves as many rows of each set for validation as are to be measured after an epoch.
+fn bound_validation(recipe: &Recipe, dataset: &Dataset, mix: Option<&Mix>, splits: &mut Splits) {
+    let Some(most) = recipe.training.validation_rows else {
+        return;
+    };
+    let sets: Vec<Vec<usize>> = match mix {
+        Some(mix) => mix.of(&splits.validation).sets().collect(),
+        None => vec![splits.validation.clone()],
+    };
+    let key = Key::new(recipe.seed).with("validation");
+    let drawn = sets.iter().flat_map(|set| dataset.draw(set, most, &key));
+    splits.validation = drawn.collect();
+    splits.validation.sort_unstable();
 }
 
 /// Every column that is read: whose it is, which it is, and the key that names another one.

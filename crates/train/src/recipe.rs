@@ -6,7 +6,7 @@ use crate::sources::Sources;
 use schemars::JsonSchema;
 use sensorium_data::ProcessorConfig;
 use sensorium_data::split::SplitConfig;
-use sensorium_model::fusion::FusionConfig;
+use sensorium_model::fusion::JoinConfig;
 use sensorium_model::tasks::TaskConfig;
 use sensorium_model::{EncoderConfig, Source};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub struct Recipe {
     pub inputs: BTreeMap<String, InputConfig>,
     /// How the inputs are joined.
     #[serde(default)]
-    pub fusion: FusionConfig,
+    pub fusion: JoinConfig,
     /// What the model answers, by name.
     #[schemars(length(min = 1))]
     pub outputs: BTreeMap<String, OutputConfig>,
@@ -151,6 +151,10 @@ pub struct TrainingConfig {
     pub max_steps: Option<u64>,
     #[schemars(range(min = 0.0))]
     pub max_minutes: Option<f64>,
+    /// The most rows of each set that are measured after an epoch, drawn once by the seed; all of the validation split by
+    /// default. `sensorium evaluate` measures all of it.
+    #[schemars(range(min = 1))]
+    pub validation_rows: Option<usize>,
     /// Save the state also inside an epoch; it is always saved at an epoch's end.
     #[schemars(range(min = 1))]
     pub checkpoint_every_steps: Option<u64>,
@@ -173,6 +177,7 @@ impl Default for TrainingConfig {
             max_epochs: 20,
             max_steps: None,
             max_minutes: None,
+            validation_rows: None,
             checkpoint_every_steps: None,
             stop: StopConfig::default(),
         }

@@ -2,6 +2,7 @@
 
 use crate::measure::{self, Measured};
 use crate::metrics::Metrics;
+use rand::RngExt;
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sample, Sampler, Takes, Value, identity};
 use sensorium_model::checkpoint::to_vec;
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Rows that go through the model together; the result does not depend on it beyond rounding.
 const BATCH_SIZE: usize = 256;
 
-/// One answered row.
+/// One answered row; of the outputs those that it has a target for.
+#[derive(Clone)]
 pub struct ScoredRow {
     pub row: usize,
     pub answers: Answers,
@@ -93,28 +95,28 @@ impl Scoring<'_> {
 
     fn score(&self, batch: &Batch) -> Vec<ScoredRow> {
         let pass = Pass::evaluation();
-        let encoded = self.model.encode(batch, &pass);
+        let encoded = self.model.encode_targets(batch, &pass);
         let row = |(place, &row): (usize, &usize)| ScoredRow {
-            targets: batch
-                .targets
-                .iter()
-                .map(|(name, targets)| (name.clone(), targets.values[place].clone()))
-                .collect(),
+            targets: targets(batch, place),
             candidates: self.candidates(batch, place),
             ..ScoredRow::empty(row)
         };
         let mut rows: Vec<ScoredRow> = batch.rows.iter().enumerate().map(row).collect();
         for (name, decoded) in self.model.decode_measured(&encoded, self.writers) {
-            for (row, one) in rows.iter_mut().zip(decoded) {
+            for (&place, one) in encoded.rows(&name).iter().zip(decoded) {
+                let row = &mut rows[place];
                 row.answers.insert(name.clone(), one.prediction);
-                row.embeddings.insert(name.clone(), one.embeddings);
+                if !one.embeddings.is_empty() {
+                    row.embeddings.insert(name.clone(), one.embeddings);
+                }
                 row.unaided.extend(one.unaided.map(|text| (name.clone(), text)));
             }
         }
         for (name, losses) in self.model.losses(&encoded, &pass) {
-            let sums = to_vec(losses.rows).into_iter().map(f64::from);
-            for (row, loss) in rows.iter_mut().zip(sums.zip(losses.counts)) {
-                row.losses.insert(name.clone(), loss);
+            let sums: Vec<f32> = to_vec(losses.rows);
+            for &place in encoded.rows(&name) {
+                let loss = (f64::from(sums[place]), losses.counts[place]);
+                rows[place].losses.insert(name.clone(), loss);
             }
         }
         rows
@@ -150,12 +152,9 @@ impl Scoring<'_> {
             .iter()
             .filter(|input| compared.contains(input.name.as_str()))
         {
-            let mut numbers = HashMap::new();
-            for row in rows.iter_mut() {
+            for row in rows.iter_mut().filter(|row| !row.embeddings.is_empty()) {
                 let value = samples[&row.row].get(&input.column);
-                let next = numbers.len();
-                let number = *numbers.entry(identity(value)).or_insert(next);
-                row.media.insert(input.name.clone(), number);
+                row.media.insert(input.name.clone(), number(&identity(value)));
             }
         }
     }
@@ -163,12 +162,27 @@ impl Scoring<'_> {
     fn loss(&self, rows: &[ScoredRow]) -> f64 {
         let weight = |name: &str| self.weights.get(name).copied().unwrap_or(1.0);
         let mean = |name: &str| {
-            let losses = rows.iter().map(|row| row.losses[name]);
+            let losses = rows.iter().filter_map(|row| row.losses.get(name));
             let (sum, count) = losses.fold((0.0, 0), |(sum, count), (loss, targets)| (sum + loss, count + targets));
             weight(name) * sum / count.max(1) as f64
         };
         self.model.tasks().iter().map(|(name, _)| mean(name)).sum()
     }
+}
+
+/// The values of the outputs' columns in one row of a batch, those that are there.
+fn targets(batch: &Batch, place: usize) -> BTreeMap<String, Value> {
+    let values = batch
+        .targets
+        .iter()
+        .map(|(name, targets)| (name, &targets.values[place]));
+    let present = values.filter(|(_, value)| **value != Value::Absent);
+    present.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// A medium's number, which it has in every pass over whatever rows.
+fn number(identity: &str) -> usize {
+    Key::new(0).with(identity).generator().random::<u64>() as usize
 }
 
 impl Scores {

@@ -206,7 +206,7 @@ pub struct Rows {
     pub manifest: Manifest,
     /// Indices into the manifest's samples.
     pub splits: Splits,
-    /// How the training rows of several sets are mixed.
+    /// How the rows of several sets are mixed.
     pub mix: Option<Mix>,
     /// What reads the training rows of a set that is not held.
     pub stream: Option<TrainingStream>,
@@ -228,7 +228,7 @@ impl Rows {
         opened.restrict(&mut splits);
         let Opened { manifest, mix, .. } = opened;
         Ok(Self {
-            mix: mix.map(|mix| mix.of(&splits.train)),
+            mix,
             manifest,
             splits,
             stream,

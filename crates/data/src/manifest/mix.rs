@@ -2,10 +2,9 @@
 
 use super::Manifest;
 use super::described::is_media;
+use crate::groups::{numbers, shuffled, together};
 use crate::random::Key;
 use crate::{DataError, ErrorKind, Result, Sample, Value};
-use rand::seq::SliceRandom;
-use std::collections::HashMap;
 
 /// A set and its weight beside the others.
 #[derive(Debug, Clone)]
@@ -24,9 +23,14 @@ pub struct Mix {
 /// The samples of one set in the joined manifest.
 #[derive(Debug, Clone)]
 struct Part {
-    samples: Vec<usize>,
+    /// Those that are given one after the other.
+    groups: Vec<Vec<usize>>,
     weight: f64,
 }
+
+/// Rows of a group that are given without a row of another set between them: the shares hold as closely as this, also
+/// where thousands of rows share one medium.
+const TOGETHER: usize = 16;
 
 impl Mix {
     /// Joins the sets in their order, one behind the other. Where they lie in different folders, the
@@ -58,7 +62,7 @@ impl Mix {
             check(&set, weight)?;
             let samples = manifest.samples.len()..manifest.samples.len() + set.samples.len();
             parts.push(Part {
-                samples: samples.collect(),
+                groups: samples.map(|sample| vec![sample]).collect(),
                 weight,
             });
             join(&mut manifest, if same_root { set } else { with_whole_paths(set) });
@@ -72,10 +76,28 @@ impl Mix {
         let chosen: std::collections::HashSet<usize> = indices.iter().copied().collect();
         let mut mix = self.clone();
         for part in &mut mix.parts {
-            part.samples.retain(|sample| chosen.contains(sample));
+            part.groups
+                .iter_mut()
+                .for_each(|group| group.retain(|sample| chosen.contains(sample)));
+            part.groups.retain(|group| !group.is_empty());
         }
-        mix.parts.retain(|part| !part.samples.is_empty());
+        mix.parts.retain(|part| !part.groups.is_empty());
         mix
+    }
+
+    /// The same mixture, in which the samples of each group are given together, such as the questions about one
+    /// picture. What is in no group, or is there of several sets, is divided by its set.
+    pub fn grouped(mut self, groups: &[Vec<usize>]) -> Self {
+        let numbers = numbers(groups);
+        for part in &mut self.parts {
+            part.groups = together(part.groups.concat(), |row| numbers.get(&row));
+        }
+        self
+    }
+
+    /// The samples of each set, in the order of the sets.
+    pub fn sets(&self) -> impl Iterator<Item = Vec<usize>> {
+        self.parts.iter().map(|part| part.groups.concat())
     }
 
     /// How many of an epoch's `rows` come from each set: the shares of the weights, rounded so that
@@ -99,10 +121,10 @@ impl Mix {
         counts
     }
 
-    /// The samples of an epoch of `rows` rows, as indices into the manifest's. Every beginning of it
-    /// has the shares of the weights: of two sets within one row, of n within n - 1. A set gives all of
-    /// its samples before it gives one again, from one epoch to the next; each pass has its own random
-    /// order.
+    /// The samples of an epoch of `rows` rows, as indices into the manifest's. Every beginning of it has the shares of
+    /// the weights as closely as groups allow: of two sets within a group (or the 16 rows of a larger one that are given
+    /// at once), of n within n - 1. A set gives all of its samples before it gives one again, from one epoch to the next;
+    /// each pass has its own random order of groups, and of the samples inside each.
     pub fn epoch(&self, key: &Key, epoch: u64, rows: usize) -> Vec<usize> {
         let counts = self.counts(rows);
         let numbered = self.parts.iter().zip(&counts).enumerate();
@@ -111,35 +133,41 @@ impl Mix {
             .collect();
         let mut given = vec![0usize; counts.len()];
         let mut order = Vec::with_capacity(rows);
-        for row in 1..=rows {
+        while order.len() < rows {
             // The set that is furthest behind its share, of those that have rows left.
-            let behind = |place: &usize| (counts[*place] * row) as f64 / rows as f64 - given[*place] as f64;
+            let behind =
+                |place: &usize| (counts[*place] * (order.len() + 1)) as f64 / rows as f64 - given[*place] as f64;
             let open = (0..counts.len()).filter(|place| given[*place] < counts[*place]);
-            let Some(next) = open.max_by(|a, b| behind(a).total_cmp(&behind(b)).then(b.cmp(a))) else {
+            let next = open.max_by(|a, b| behind(a).total_cmp(&behind(b)).then(b.cmp(a)));
+            let Some((next, run)) = next.and_then(|next| Some((next, draws[next].next()?))) else {
                 break;
             };
-            given[next] += 1;
-            order.extend(draws[next].next());
+            given[next] += run.len();
+            order.extend(run);
         }
         order
     }
 }
 
 impl Part {
-    /// The next `count` samples of the endless row of passes, when each earlier epoch took as many.
-    fn draws(&self, key: &Key, epoch: u64, count: usize) -> Vec<usize> {
-        let mut passes: HashMap<u64, Vec<usize>> = HashMap::new();
-        let size = self.samples.len() as u64;
+    /// The next `count` samples of the endless row of passes, when each earlier epoch took as many: in runs that are given
+    /// at once.
+    fn draws(&self, key: &Key, epoch: u64, count: usize) -> Vec<Vec<usize>> {
+        let size = self.groups.iter().map(Vec::len).sum::<usize>() as u64;
         let start = epoch.wrapping_mul(count as u64);
-        let draw = |at: u64| {
-            let pass = passes.entry(at / size).or_insert_with(|| {
-                let mut order = self.samples.clone();
-                order.shuffle(&mut key.at(at / size).generator());
-                order
-            });
-            pass[(at % size) as usize]
-        };
-        (0..count as u64).map(|at| start.wrapping_add(at)).map(draw).collect()
+        let (mut pass, mut skipped, mut missing) = (start / size, (start % size) as usize, count);
+        let mut runs = Vec::new();
+        while missing > 0 {
+            for group in shuffled(&self.groups, &key.at(pass)) {
+                let rest = &group[skipped.min(group.len())..];
+                skipped -= group.len() - rest.len();
+                let taken = &rest[..rest.len().min(missing)];
+                missing -= taken.len();
+                runs.extend(taken.chunks(TOGETHER).map(<[usize]>::to_vec));
+            }
+            pass = pass.wrapping_add(1);
+        }
+        runs
     }
 }
 
@@ -261,13 +289,42 @@ mod tests {
         assert_eq!(rows, [0, 1, 5, 5, 5, 5, 5, 5]);
     }
 
+    #[test]
+    fn the_rows_of_a_medium_come_one_after_the_other() {
+        let (manifest, mix) = join(&[(40, 1.0), (35, 2.0)]).unwrap();
+        // Four rows to a picture, also across the border of the sets, and one picture of twenty rows.
+        let group = |row: usize| if row < 60 { row / 4 } else { 99 };
+        let groups = together((0..manifest.samples.len()).collect(), |row| Some(group(row)));
+        let mix = mix.grouped(&groups);
+        for epoch in 0..3 {
+            let order = mix.epoch(&Key::new(1), epoch, 75);
+            for set in [0..40, 40..75] {
+                let rows: Vec<usize> = order.iter().copied().filter(|row| set.contains(row)).collect();
+                let runs = rows.chunk_by(|a, b| group(*a) == group(*b)).count();
+                let distinct = set.clone().map(group).collect::<std::collections::BTreeSet<_>>().len();
+                // The epoch may begin and end inside a group, and give the small set's second pass.
+                assert!(
+                    runs <= rows.len().div_ceil(set.len()) * distinct + 2,
+                    "{runs} of {distinct}"
+                );
+            }
+            let whole = order
+                .windows(4)
+                .filter(|four| four.iter().all(|row| group(*row) == group(four[0])));
+            assert!(whole.count() >= 10, "{order:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_beginning_has_the_shares_and_every_sample_its_turn(
             sets in proptest::collection::vec((1usize..20, 0.1f64..5.0), 1..4),
             rows in 1usize..60,
+            together_by in 1usize..5,
         ) {
             let (manifest, mix) = join(&sets).unwrap();
+            let all = (0..manifest.samples.len()).collect();
+            let mix = mix.grouped(&together(all, |row| Some(row / together_by)));
             let counts = mix.counts(rows);
             let mut uses = vec![0usize; manifest.samples.len()];
             for epoch in 0..4 {
@@ -277,16 +334,16 @@ mod tests {
                 let mut given = vec![0f64; counts.len()];
                 for (at, sample) in order.iter().enumerate() {
                     uses[*sample] += 1;
-                    let place = mix.parts.iter().position(|part| part.samples.contains(sample)).unwrap();
+                    let place = mix.parts.iter().position(|part| part.groups.concat().contains(sample)).unwrap();
                     given[place] += 1.0;
                     for (given, count) in given.iter().zip(&counts) {
                         let share = (count * (at + 1)) as f64 / rows as f64;
-                        prop_assert!((given - share).abs() <= counts.len().max(2) as f64 - 1.0);
+                        prop_assert!((given - share).abs() <= ((counts.len().max(2) - 1) * together_by) as f64);
                     }
                 }
             }
             for part in &mix.parts {
-                let uses: Vec<usize> = part.samples.iter().map(|sample| uses[*sample]).collect();
+                let uses: Vec<usize> = part.groups.iter().flatten().map(|sample| uses[*sample]).collect();
                 prop_assert!(uses.iter().max().unwrap() - uses.iter().min().unwrap() <= 1);
             }
         }

@@ -24,7 +24,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::trunks::TransformerConfig;
 
-/// How the inputs are joined.
+/// Which inputs are joined, and how.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinConfig {
+    /// The inputs that are joined; all of them by default. Those that only outputs with a source of their own read are
+    /// better left out where rows of several sets have different inputs.
+    #[schemars(length(min = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Vec<String>>,
+    #[serde(flatten)]
+    pub kind: FusionConfig,
+}
+
+/// How inputs are joined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FusionConfig {

@@ -11,7 +11,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use schemars::JsonSchema;
-use sensorium_data::Value;
+use sensorium_data::{Batch, Value};
 use sensorium_kernels::softplus;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ pub struct Align {
 /// The embeddings of an input, [rows, width], and the medium of each row that has one.
 struct Compared<'a> {
     name: &'a str,
-    media: &'a [Option<usize>],
+    media: Vec<Option<usize>>,
     vectors: Tensor<2>,
 }
 
@@ -122,7 +122,8 @@ impl Align {
     pub fn losses(&self, reading: Reading, targets: &[Value]) -> Losses {
         let compared = self.compared(reading);
         let rows = targets.len();
-        let mut losses = Losses::none(compared[0].vectors.clone());
+        let mut counts = vec![0; rows];
+        let mut total: Option<Tensor<1>> = None;
         for (first, second) in pairs(&compared) {
             let both = |row: &usize| first.media[*row].is_some() && second.media[*row].is_some();
             let common: Vec<usize> = (0..rows).filter(both).collect();
@@ -135,10 +136,23 @@ impl Align {
             };
             let cosines = first.at(&common).matmul(second.at(&common).transpose());
             let positives = positives(&common, together, &plain(&cosines.device()));
-            losses.rows = losses.rows + spread(self.pair_losses(cosines, positives), &common, rows);
-            common.iter().for_each(|&row| losses.counts[row] += 1);
+            let losses = spread(self.pair_losses(cosines, positives), &common, rows);
+            total = Some(match total {
+                Some(total) => total + losses,
+                None => losses,
+            });
+            common.iter().for_each(|&row| counts[row] += 1);
         }
-        losses
+        Losses {
+            rows: total.expect("a row that is learnt from has two of the inputs"),
+            counts,
+        }
+    }
+
+    /// Whether a row of a batch has two of the inputs, so that there is something to compare.
+    pub fn compares(&self, batch: &Batch, row: usize) -> bool {
+        let present = |name: &&str| batch.inputs[*name].medium_of_row[row].is_some();
+        self.inputs().filter(present).count() > 1
     }
 
     /// The loss of each row, [rows], from the cosines and from which rows are positives of each other, [rows, rows].
@@ -188,10 +202,11 @@ impl Align {
 
     fn compared<'a>(&'a self, reading: Reading<'a>) -> Vec<Compared<'a>> {
         let compared = |(name, projection): (&'a str, &Linear)| {
-            let vectors = projection.forward(reading.encoded.input(name).pooled());
+            let vectors = projection.forward(reading.encoded.input(name).at(reading.rows).pooled());
+            let media = &reading.encoded.batch.inputs[name].medium_of_row;
             Compared {
                 name,
-                media: &reading.encoded.batch.inputs[name].medium_of_row,
+                media: reading.rows.iter().map(|&row| media[row]).collect(),
                 vectors: normalised(vectors),
             }
         };

@@ -64,15 +64,11 @@ impl Generate {
         })
     }
 
-    /// The losses of each next token after the right ones before it; a row without a text has none.
+    /// The losses of each next token after the right ones before it.
     pub fn losses(&self, reading: Reading, targets: &Targets, pass: &Pass) -> Losses {
         let texts = Texts::first(targets.texts.as_ref().expect("a text is read for this task"));
-        if texts.is_empty() {
-            return Losses::none(reading.pooled());
-        }
         let memory = reading.tokens();
         let device = memory.embeddings.device();
-        let memory = memory.select(texts.index(&crate::tokens::plain(&device)));
         let (decoder, vocabulary) = (&self.decoder, self.vocabulary);
         texts.losses(decoder, vocabulary, Some(&memory), self.label_smoothing, pass, &device)
     }
@@ -81,7 +77,7 @@ impl Generate {
     pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
         let memory = reading.tokens();
         let device = memory.embeddings.device();
-        let rows = &reading.encoded.batch.rows;
+        let rows = &reading.numbers();
         let prompts = vec![vec![self.vocabulary.begin]; rows.len()];
         let writing = Writing {
             decoder: &self.decoder,

@@ -104,7 +104,7 @@ impl LanguageModel {
 
     /// Each row's text goes on as the decoder finds it.
     pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
-        let rows = &reading.encoded.batch.rows;
+        let rows = &reading.numbers();
         let texts = reading.targets.and_then(|targets| targets.texts.as_ref());
         let prompt = |row: usize| {
             let places = texts.map_or(&[][..], |texts| &texts.of_row[row]);

@@ -32,7 +32,7 @@ pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
 pub use rank::{CandidateEncoderConfig, CandidateWidth, Rank, RankConfig};
 pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
 use schemars::JsonSchema;
-use sensorium_data::Targets;
+use sensorium_data::{Batch, Targets, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use tag::{AsymmetricConfig, FocalConfig, Tag, TagConfig, TagLoss, tags};
@@ -85,12 +85,18 @@ pub struct Losses {
 const WRITER: &str = "a run has a writer for what it writes";
 
 impl Losses {
-    /// Of rows of which none has a target: zeros that still hang on `summary` [rows, width], so that there is a gradient.
-    fn none(summary: Tensor<2>) -> Self {
-        let [rows, _] = summary.dims();
+    /// From the losses of some rows of a batch, at `rows`, to those of `all` rows of it.
+    pub(crate) fn spread(self, rows: &[usize], all: usize) -> Self {
+        if rows.len() == all {
+            return self;
+        }
+        let mut counts = vec![0; all];
+        rows.iter()
+            .zip(&self.counts)
+            .for_each(|(&row, &count)| counts[row] = count);
         Self {
-            rows: summary.sum_dim(1).reshape([rows]) * 0.0,
-            counts: vec![0; rows],
+            rows: spread(self.rows, rows, all),
+            counts,
         }
     }
 
@@ -140,7 +146,28 @@ impl Task {
         })
     }
 
-    /// The losses against `targets`.
+    /// The places of the rows of a batch that this task can learn from, and that it is measured on. A label that was not
+    /// seen in training counts among them.
+    pub fn rows_with_target(&self, batch: &Batch, targets: &Targets) -> Vec<usize> {
+        let value = |row: usize| &targets.values[row];
+        let has_text = |row: usize| {
+            targets
+                .texts
+                .as_ref()
+                .is_some_and(|texts| !texts.of_row[row].is_empty())
+        };
+        let has = |row: &usize| match self {
+            Self::Classify(_) => value(*row).label().is_some(),
+            Self::Tag(_) => tags(value(*row)).is_some(),
+            Self::Regress(_) => number(value(*row)).is_some(),
+            Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) => has_text(*row),
+            Self::Align(task) => task.compares(batch, *row),
+            Self::Rank(_) => has_text(*row) && *value(*row) != Value::Absent,
+        };
+        (0..batch.rows.len()).filter(has).collect()
+    }
+
+    /// The losses against `targets`, those of the rows that are read; each of them has one.
     pub fn losses(&self, reading: Reading, targets: &Targets, pass: &Pass) -> Losses {
         match self {
             Self::Classify(task) => task.losses(reading.pooled(), &targets.values, pass),
@@ -154,7 +181,7 @@ impl Task {
         }
     }
 
-    /// One answer for each row; `writer` reads and writes the texts of tasks that have any.
+    /// One answer for each row that is read; `writer` reads and writes the texts of tasks that have any.
     pub fn decode(&self, reading: Reading, writer: Option<&Writer>) -> Vec<Decoded> {
         match self {
             Self::Classify(task) => task.decode(reading.pooled()),

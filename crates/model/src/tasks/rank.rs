@@ -111,9 +111,6 @@ impl Rank {
     pub fn losses(&self, summary: Tensor<2>, targets: &Targets, pass: &Pass) -> Losses {
         let texts = targets.texts.as_ref().expect("candidates are read for this task");
         let shares = Shares::of(targets, texts);
-        if shares.counts.iter().all(|count| *count == 0) {
-            return Losses::none(summary);
-        }
         let [rows, _] = summary.dims();
         let device = plain(&summary.device());
         let found = log_softmax(self.scores(summary, texts, pass), 1);

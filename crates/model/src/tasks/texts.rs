@@ -58,10 +58,6 @@ impl<'a> Texts<'a> {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// The rows that have a text.
     pub fn rows(&self) -> &[usize] {
         &self.rows
@@ -69,12 +65,6 @@ impl<'a> Texts<'a> {
 
     pub fn tokens(&self) -> &[&'a [u32]] {
         &self.tokens
-    }
-
-    /// Their places among the rows of the batch, [texts].
-    pub fn index(&self, device: &Device) -> Tensor<1, Int> {
-        let rows: Vec<i64> = self.rows.iter().map(|&row| row as i64).collect();
-        Tensor::from_ints(rows.as_slice(), device)
     }
 
     /// The losses of predicting every token and the end, of each row of the batch; `memory` holds the rows with a text.

@@ -95,16 +95,12 @@ impl Transcribe {
         self.vocabulary.size
     }
 
-    /// A row without a text, or with one that is longer than its frames, has no loss.
+    /// A row with a text that is longer than its frames has no loss.
     pub fn losses(&self, reading: Reading, targets: &Targets, pass: &Pass) -> Losses {
         let tokens = targets.texts.as_ref().expect("a text is read for this task");
         let texts = Texts::first(tokens);
-        if texts.is_empty() {
-            return Losses::none(reading.pooled());
-        }
         let source = reading.tokens();
         let device = plain(&source.embeddings.device());
-        let source = source.select(texts.index(&device));
         let frames = frame_counts(&source);
         let (labels, lengths) = labels(texts.tokens(), &device);
         let logits = self

@@ -64,7 +64,8 @@ pub fn table(evaluation: &Evaluation) -> String {
         }
         for (control, outputs) in &evaluation.controls {
             // Of a control the metrics are told, and not their parts, such as the directions of a search.
-            let values = outputs[output].iter().filter(|(metric, _)| !metric.contains('.'));
+            let Some(metrics) = outputs.get(output) else { continue };
+            let values = metrics.iter().filter(|(metric, _)| !metric.contains('.'));
             let values: Vec<String> = values.map(|(metric, value)| format!("{metric} {value:.4}")).collect();
             text += &format!("  {control:<24} {}\n", values.join("  "));
         }

@@ -13,6 +13,7 @@ use crate::metrics::{Confusion, Intervals, Metrics, resample_weights};
 use crate::score::ScoredRow;
 use sensorium_data::random::Key;
 use sensorium_model::tasks::Task;
+use std::borrow::Cow;
 use std::ops::AddAssign;
 
 /// The rows of one output, read once and then measured as a whole or in resamples.
@@ -50,18 +51,31 @@ fn of(task: &Task, output: &str, rows: &[ScoredRow]) -> Box<dyn Measure> {
     }
 }
 
-/// The metrics of all rows.
+/// The metrics of all rows that have a target for the output.
 pub fn metrics(task: &Task, output: &str, rows: &[ScoredRow]) -> Metrics {
-    of(task, output, rows).metrics(&vec![1; rows.len()])
+    let (rows, _) = with_target(output, rows, &[]);
+    of(task, output, &rows).metrics(&vec![1; rows.len()])
 }
 
-/// Metrics with 95% intervals. Rows that share a medium in `groups` (the group of each row, counted from zero) are not
+/// The rows that have a target for the output, with their groups: the others are neither measured nor drawn.
+fn with_target<'a>(output: &str, rows: &'a [ScoredRow], groups: &[usize]) -> (Cow<'a, [ScoredRow]>, Vec<usize>) {
+    let has = |row: &ScoredRow| row.losses.contains_key(output);
+    if rows.iter().all(has) {
+        return (Cow::Borrowed(rows), groups.to_vec());
+    }
+    let groups = rows.iter().zip(groups).filter(|(row, _)| has(row));
+    let groups = groups.map(|(_, group)| *group).collect();
+    (rows.iter().filter(|row| has(row)).cloned().collect(), groups)
+}
+
+/// Metrics of the rows that have a target, with 95% intervals. Rows that share a medium in `groups` (the group of each row, counted from zero) are not
 /// independent and drawn together.
 pub fn measure(task: &Task, output: &str, rows: &[ScoredRow], groups: &[usize], key: &Key) -> Measured {
-    let measure = of(task, output, rows);
+    let (rows, groups) = with_target(output, rows, groups);
+    let measure = of(task, output, &rows);
     Measured {
         metrics: measure.metrics(&vec![1; rows.len()]),
-        intervals: resample_weights(groups, key, |weights| measure.metrics(weights)),
+        intervals: resample_weights(&groups, key, |weights| measure.metrics(weights)),
         confusion: measure.confusion(),
     }
 }
