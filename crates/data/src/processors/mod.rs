@@ -391,6 +391,8 @@ mod tests {
                 r#"{"modality":"image","augment":[{"grayscale":1.5}]}"#,
                 "augment.grayscale",
             ),
+            (r#"{"modality":"image","augment":[{"erase":-0.1}]}"#, "augment.erase"),
+            (r#"{"modality":"image","augment":[{"shift":0}]}"#, "augment.shift"),
             (r#"{"modality":"image","augment":["flip","flip"]}"#, "augment"),
             (
                 r#"{"modality":"image","augment":[{"rand_augment":{"operations":0,"magnitude":9}}]}"#,

@@ -1,6 +1,7 @@
 //! Random changes of training pictures. Every draw comes from the key and the operation's name
 //! alone.
 
+use super::erase::erase;
 use super::rand_augment::{self, rand_augment};
 use super::resize::{Area, sample};
 use super::{Augment, CHANNELS, ImageConfig, Picture};
@@ -13,7 +14,7 @@ use std::borrow::Cow;
 pub fn augment<'a>(config: &ImageConfig, picture: &'a Picture, key: &Key) -> Cow<'a, Picture> {
     let mut result = Cow::Borrowed(picture);
     for operation in &config.augment {
-        if let Some(changed) = apply(*operation, &result, key) {
+        if let Some(changed) = apply(*operation, config, &result, key) {
             result = Cow::Owned(changed);
         }
     }
@@ -21,7 +22,7 @@ pub fn augment<'a>(config: &ImageConfig, picture: &'a Picture, key: &Key) -> Cow
 }
 
 /// The changed picture, or nothing when the draw leaves it as it is.
-fn apply(operation: Augment, picture: &Picture, key: &Key) -> Option<Picture> {
+fn apply(operation: Augment, config: &ImageConfig, picture: &Picture, key: &Key) -> Option<Picture> {
     let mut generator = key.with(operation.name()).generator();
     match operation {
         Augment::Flip => generator.random_bool(0.5).then(|| flipped(picture)),
@@ -36,6 +37,15 @@ fn apply(operation: Augment, picture: &Picture, key: &Key) -> Option<Picture> {
             Some(coloured(picture, factors))
         }
         Augment::Grayscale(probability) => generator.random_bool(probability).then(|| colourless(picture)),
+        Augment::Erase(probability) => match generator.random_bool(probability) {
+            true => erase(picture, config.mean_color(), &mut generator),
+            false => None,
+        },
+        Augment::Shift(pixels) => {
+            let most = i64::from(pixels);
+            let moves = std::array::from_fn(|_| generator.random_range(-most..=most));
+            Some(shifted(picture, moves))
+        }
         Augment::RandAugment { operations, magnitude } => {
             Some(rand_augment(picture, operations, magnitude, &mut generator))
         }
@@ -75,6 +85,19 @@ fn rotated(picture: &Picture, degrees: f32) -> Picture {
             let source_y = centre_y + sine * x + cosine * y;
             pixels.extend(bilinear(picture, source_x, source_y));
         }
+    }
+    Picture { pixels, ..*picture }
+}
+
+/// Moves right and down, or left and up by negative numbers; beyond the border stands its nearest pixel.
+fn shifted(picture: &Picture, [right, down]: [i64; 2]) -> Picture {
+    let (source, _) = picture.pixels.as_chunks::<CHANNELS>();
+    let place = |at: usize, by: i64, length: usize| (at as i64 - by).clamp(0, length as i64 - 1) as usize;
+    let mut pixels = Vec::with_capacity(picture.pixels.len());
+    for row in 0..picture.height {
+        let start = picture.width * place(row, down, picture.height);
+        let column = |column: usize| source[start + place(column, right, picture.width)];
+        pixels.extend((0..picture.width).flat_map(column));
     }
     Picture { pixels, ..*picture }
 }
@@ -158,13 +181,15 @@ mod tests {
     use super::super::samples::{assert_close, pattern};
     use super::*;
 
-    const OPERATIONS: [Augment; 7] = [
+    const OPERATIONS: [Augment; 9] = [
         Augment::Flip,
         Augment::VerticalFlip,
         Augment::Rotate(30.0),
         Augment::Crop(0.5),
         Augment::Color(0.4),
         Augment::Grayscale(0.5),
+        Augment::Erase(0.5),
+        Augment::Shift(3),
         Augment::RandAugment {
             operations: 2,
             magnitude: 9,
@@ -201,6 +226,41 @@ mod tests {
         assert_eq!(rotated(&square, -90.0), numbered(3, [7, 4, 1, 8, 5, 2, 9, 6, 3]));
         assert_eq!(rotated(&square, 180.0), numbered(3, [9, 8, 7, 6, 5, 4, 3, 2, 1]));
         assert_eq!(rotated(&picture, 180.0), numbered(2, [6, 5, 4, 3, 2, 1]));
+    }
+
+    #[test]
+    fn shifts_move_every_pixel_and_repeat_the_border() {
+        let picture = numbered(3, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let check = |moves, expected| assert_eq!(shifted(&picture, moves), numbered(3, expected), "{moves:?}");
+        check([0, 0], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        check([1, 0], [1, 1, 2, 4, 4, 5, 7, 7, 8]);
+        check([-1, 0], [2, 3, 3, 5, 6, 6, 8, 9, 9]);
+        check([0, 1], [1, 2, 3, 1, 2, 3, 4, 5, 6]);
+        check([-1, -1], [5, 6, 6, 8, 9, 9, 8, 9, 9]);
+        check([4096, -4096], [7; 9]);
+        let drawn: std::collections::BTreeSet<_> = (0..300)
+            .map(|index| run(&[Augment::Shift(1)], &Key::new(4).at(index)).pixels)
+            .collect();
+        assert_eq!(drawn.len(), 9);
+    }
+
+    #[test]
+    fn what_is_erased_has_the_mean_colour() {
+        let config = ImageConfig {
+            size: Size::new(12, 10),
+            augment: vec![Augment::Erase(1.0)],
+            mean: [0.0, 0.5, 1.0],
+            ..ImageConfig::default()
+        };
+        let picture = pattern(12, 10);
+        for index in 0..50 {
+            let erased = augment(&config, &picture, &Key::new(5).at(index));
+            let pairs = erased.pixels.as_chunks::<CHANNELS>().0.iter();
+            let changed = pairs.zip(picture.pixels.as_chunks::<CHANNELS>().0);
+            let changed: Vec<_> = changed.filter(|(found, before)| found != before).collect();
+            assert!(changed.iter().all(|(found, _)| **found == [0, 128, 255]), "{changed:?}");
+            assert!((1..=50).contains(&changed.len()), "{} pixels", changed.len());
+        }
     }
 
     #[test]
@@ -272,13 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn colours_go_with_their_probability() {
+    fn colours_and_rectangles_go_with_their_probability() {
         let picture = pattern(12, 10);
         for (probability, expected) in [(0.0, 0..=0), (0.2, 60..=100), (1.0, 400..=400)] {
-            let augments = [Augment::Grayscale(probability)];
-            let results = (0..400).map(|index| run(&augments, &Key::new(3).at(index)));
-            let grey = results.filter(|result| *result != picture).count();
-            assert!(expected.contains(&grey), "{probability}: {grey} of 400");
+            for operation in [Augment::Grayscale(probability), Augment::Erase(probability)] {
+                let results = (0..400).map(|index| run(&[operation], &Key::new(3).at(index)));
+                let changed = results.filter(|result| *result != picture).count();
+                assert!(expected.contains(&changed), "{operation:?}: {changed} of 400");
+            }
         }
     }
 

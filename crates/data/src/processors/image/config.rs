@@ -78,6 +78,11 @@ impl ImageConfig {
         }
         Ok(())
     }
+
+    /// The mean colour, which normalisation brings to zero within the half of a step.
+    pub(super) fn mean_color(&self) -> [u8; CHANNELS] {
+        self.mean.map(|mean| (mean * 255.0).round() as u8)
+    }
 }
 
 /// A picture's height and width in pixels, each from 1 to 4096.
@@ -196,6 +201,11 @@ pub enum Augment {
     /// Takes the colours away with this probability: every channel becomes the luma of ITU-R BT.601, as Pillow computes
     /// it.
     Grayscale(#[schemars(range(min = 0.0, max = 1.0))] f64),
+    /// Fills a rectangle with the mean colour with this probability: 2 to 33% of the area, with sides in a ratio from 0.3 to
+    /// 3.3 (random erasing, Zhong et al. 2020).
+    Erase(#[schemars(range(min = 0.0, max = 1.0))] f64),
+    /// Moves right or left and down or up, each by up to this many pixels; border pixels fill what becomes free.
+    Shift(#[schemars(range(min = 1, max = 4096))] u32),
     /// Applies a few operations drawn from fourteen, all of one strength (RandAugment, Cubuk et al. 2019); operations and
     /// strengths are torchvision's.
     RandAugment {
@@ -218,6 +228,8 @@ impl Augment {
             Self::Crop(_) => "crop",
             Self::Color(_) => "color",
             Self::Grayscale(_) => "grayscale",
+            Self::Erase(_) => "erase",
+            Self::Shift(_) => "shift",
             Self::RandAugment { .. } => "rand_augment",
         }
     }
@@ -229,6 +241,8 @@ impl Augment {
             Self::Crop(area) => in_bounds("augment.crop", area, 0.01..=1.0),
             Self::Color(strength) => in_bounds("augment.color", strength, 0.0..=1.0),
             Self::Grayscale(probability) => in_bounds("augment.grayscale", probability, 0.0..=1.0),
+            Self::Erase(probability) => in_bounds("augment.erase", probability, 0.0..=1.0),
+            Self::Shift(pixels) => in_bounds("augment.shift", pixels, 1..=MAX_SIDE),
             Self::RandAugment { operations, magnitude } => {
                 in_bounds("augment.rand_augment.operations", operations, 1..=14)?;
                 in_bounds("augment.rand_augment.magnitude", magnitude, 0..=STRONGEST)
@@ -269,13 +283,16 @@ mod tests {
             Augment::Color(0.25),
             Augment::VerticalFlip,
             Augment::Grayscale(0.1),
+            Augment::Erase(0.3),
+            Augment::Shift(4),
             Augment::RandAugment {
                 operations: 2,
                 magnitude: 9,
             },
         ];
         check(
-            json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip", {"grayscale": 0.1},
+            json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip",
+                {"grayscale": 0.1}, {"erase": 0.3}, {"shift": 4},
                 {"rand_augment": {"operations": 2, "magnitude": 9}}],
                 "resize": "letterbox", "decode": "fast", "ground": [0, 128, 255]}),
             ImageConfig {

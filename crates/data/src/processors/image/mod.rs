@@ -5,6 +5,7 @@ mod complete;
 pub(super) mod config;
 mod cubic;
 pub(super) mod decode;
+mod erase;
 mod jpeg;
 mod part;
 mod rand_augment;

@@ -242,8 +242,7 @@ pub fn stretch(picture: &Picture, height: usize, width: usize) -> Picture {
 /// The picture in the middle of a field of the mean colour, which normalisation brings to zero.
 fn boxed(inner: &Picture, config: &ImageConfig) -> Picture {
     let (height, width) = (config.size.height(), config.size.width());
-    let fill = config.mean.map(|mean| (mean * 255.0).round() as u8);
-    let mut pixels = fill.repeat(height * width);
+    let mut pixels = config.mean_color().repeat(height * width);
     let (top, left) = ((height - inner.height) / 2, (width - inner.width) / 2);
     for (row, line) in inner.pixels.chunks_exact(CHANNELS * inner.width).enumerate() {
         let start = CHANNELS * ((top + row) * width + left);
