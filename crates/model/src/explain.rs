@@ -40,12 +40,12 @@ pub fn occlusion(
     let cells = (0..CELLS * CELLS).map(|cell| Feature::Image(hide(&picture, ordinary, cell)));
     let variants: Vec<Feature> = std::iter::once(Feature::Image(picture.clone())).chain(cells).collect();
     let batch = batch(pipeline, &media, input, &variants);
-    let answers = pipeline.answer(&batch);
-    let Some(value) = answers[0][output].value.text() else {
+    let answers = pipeline.answer_output(&batch, output);
+    let Some(value) = answers[0].value.text() else {
         return Ok(None);
     };
     let probability = |row: usize| {
-        let top = &answers[row][output].top;
+        let top = &answers[row].top;
         top.iter()
             .find(|one| one.value == value)
             .map_or(0.0, |one| one.probability)

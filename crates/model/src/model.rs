@@ -277,10 +277,8 @@ impl Model {
         let Task::Align(task) = self.task(output) else {
             panic!("`{output}` aligns no inputs");
         };
-        let all: Vec<usize> = (0..batch.rows.len()).collect();
-        let rows = BTreeMap::from([(output.to_string(), all)]);
         on_compute_threads(|| {
-            let encoded = self.encode_rows(batch, rows, &Pass::evaluation());
+            let encoded = self.encode_for(batch, output);
             let reading = Reading {
                 encoded: &encoded,
                 source: &self.sources[output],
@@ -289,6 +287,17 @@ impl Model {
             };
             task.decode(reading).into_iter().map(|row| row.embeddings).collect()
         })
+    }
+
+    /// The answers of one output in evaluation, from any thread. No other output is asked, and no other input encoded.
+    pub fn infer_output(&self, batch: &Batch, output: &str, writers: &Writers) -> Vec<Decoded> {
+        on_compute_threads(|| self.decode_rows(&self.encode_for(batch, output), output, self.task(output), writers))
+    }
+
+    /// Encodes what is needed to answer every row by one output.
+    fn encode_for<'a>(&self, batch: &'a Batch, output: &str) -> Encoded<'a> {
+        let rows = (0..batch.rows.len()).collect();
+        self.encode_rows(batch, BTreeMap::from([(output.to_string(), rows)]), &Pass::evaluation())
     }
 
     /// Whether the input is encoded: one that is only read as it stands is not.

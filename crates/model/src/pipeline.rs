@@ -140,6 +140,12 @@ impl Pipeline {
         decoded.map(predictions).collect()
     }
 
+    /// The answers of one output for the rows of a batch, in order.
+    pub fn answer_output(&self, batch: &Batch, output: &str) -> Vec<Prediction> {
+        let decoded = self.model.infer_output(batch, output, &self.writers).into_iter();
+        decoded.map(|decoded| decoded.prediction).collect()
+    }
+
     /// Answers for the rows of a batch with what belongs to them, in order.
     pub fn decode(&self, batch: &Batch) -> Vec<BTreeMap<String, Decoded>> {
         let mut rows = vec![BTreeMap::new(); batch.rows.len()];
