@@ -4,11 +4,12 @@ use crate::checkpoint;
 use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::events::{Event, read_events};
+use crate::metrics::{Intervals, Metrics};
 use crate::plan::RunRows;
 use crate::recipe::Recipe;
 use crate::report::{
-    Confusion, Control, EvaluationPoint, Example, ExampleInput, HeatMap, OutputReport, ReportData, SplitReport,
-    StepPoint, Summary, render,
+    Confusion, Control, EvaluationPoint, Example, ExampleInput, GroupReport, GroupsReport, HeatMap, OutputReport,
+    ReportData, SplitReport, StepPoint, Summary, render,
 };
 use sensorium_data::split::Split;
 use sensorium_data::{Feature, Modality, Sample, Value, files};
@@ -226,27 +227,61 @@ fn evaluation_point(event: &Event) -> Option<EvaluationPoint> {
 }
 
 fn split_report(evaluation: &Evaluation) -> SplitReport {
-    let output = |(name, metrics): (&String, &BTreeMap<String, f64>)| {
-        let controls = evaluation.controls.iter().map(|(control, outputs)| Control {
-            name: control.clone(),
-            metrics: outputs[name].clone(),
-        });
-        let confusion = evaluation.confusion.get(name).map(|confusion| Confusion {
+    let Evaluation {
+        metrics,
+        intervals,
+        controls,
+        ..
+    } = evaluation;
+    let mut outputs = output_reports(metrics, intervals, controls);
+    for output in &mut outputs {
+        let confusion = evaluation.confusion.get(&output.name);
+        output.confusion = confusion.map(|confusion| Confusion {
             labels: confusion.labels.clone(),
             counts: confusion.counts.clone(),
         });
-        OutputReport {
-            name: name.clone(),
-            metrics: metrics.clone(),
-            intervals: evaluation.intervals.get(name).cloned().unwrap_or_default(),
-            controls: controls.collect(),
-            confusion,
-        }
-    };
+    }
     SplitReport {
         name: evaluation.split.clone(),
         rows: evaluation.rows as u64,
         skipped: evaluation.skipped as u64,
-        outputs: evaluation.metrics.iter().map(output).collect(),
+        outputs,
+        groups: groups_report(evaluation),
     }
+}
+
+fn groups_report(evaluation: &Evaluation) -> Option<GroupsReport> {
+    let groups = evaluation.groups.iter().map(|(value, group)| GroupReport {
+        value: value.clone(),
+        rows: group.rows as u64,
+        outputs: output_reports(&group.metrics, &group.intervals, &group.controls),
+    });
+    Some(GroupsReport {
+        column: evaluation.by.clone()?,
+        groups: groups.collect(),
+    })
+}
+
+/// What was measured of each output, without its confusion.
+fn output_reports(
+    metrics: &BTreeMap<String, Metrics>,
+    intervals: &BTreeMap<String, Intervals>,
+    controls: &BTreeMap<String, BTreeMap<String, Metrics>>,
+) -> Vec<OutputReport> {
+    let output = |(name, metrics): (&String, &Metrics)| {
+        let controls = controls.iter().filter_map(|(control, outputs)| {
+            Some(Control {
+                name: control.clone(),
+                metrics: outputs.get(name)?.clone(),
+            })
+        });
+        OutputReport {
+            name: name.clone(),
+            metrics: metrics.clone(),
+            intervals: intervals.get(name).cloned().unwrap_or_default(),
+            controls: controls.collect(),
+            confusion: None,
+        }
+    };
+    metrics.iter().map(output).collect()
 }

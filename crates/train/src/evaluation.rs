@@ -1,6 +1,7 @@
 //! Evaluation of a trained model: metrics with intervals, confusion, and what is left when an input is taken away.
 
 use crate::error::Result;
+use crate::groups::{Group, Grouping};
 use crate::metrics::{Confusion, Intervals, Metrics};
 use crate::quarantine::Quarantine;
 use crate::score::{ScoredRow, Scores, Scoring};
@@ -28,6 +29,12 @@ pub struct Evaluation {
     pub confusion: BTreeMap<String, Confusion>,
     /// The same metrics with an input withheld or shuffled.
     pub controls: BTreeMap<String, BTreeMap<String, Metrics>>,
+    /// The column by whose values the rows were also measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The rows of each of its values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Group>,
 }
 
 /// Which controls to run beside the evaluation itself.
@@ -48,6 +55,8 @@ pub struct Request<'a> {
     /// The samples of the split.
     pub indices: &'a [usize],
     pub controls: Controls,
+    /// Also measures the rows of each value of a column.
+    pub by: Option<&'a Grouping>,
     pub seed: u64,
     pub failure_budget: f64,
     pub threads: usize,
@@ -69,21 +78,25 @@ impl Request<'_> {
         run: &RunDirectory,
         progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Option<(Evaluation, Scores)>> {
-        let Some(scores) = self.score(self.dataset, "all inputs", progress) else {
+        let Some(mut scores) = self.score(self.dataset, "all inputs", progress) else {
             return Ok(None);
         };
         let mut quarantine = Quarantine::new(self.indices.len(), self.failure_budget);
         quarantine.add(scores.failed.iter().cloned())?;
-        let mut evaluation = self.summarise(run, &scores);
+        let mut evaluation = self.summarise(run, &mut scores);
         for control in self.control_list() {
             let dataset = Arc::new(control.apply(self));
             let name = control.name();
-            let Some(scores) = self.score(&dataset, &name, progress) else {
+            let Some(mut scores) = self.score(&dataset, &name, progress) else {
                 return Ok(None);
             };
             let outputs = self.pipeline.description.model.outputs.keys();
             let metrics = outputs.map(|output| (output.clone(), scores.metrics(self.pipeline.model(), output)));
-            evaluation.controls.insert(name, metrics.collect());
+            let metrics = metrics.collect();
+            if let Some(by) = self.by {
+                self.measure_control(by, &name, &mut scores.rows, &mut evaluation.groups);
+            }
+            evaluation.controls.insert(name, metrics);
         }
         Ok(Some((evaluation, scores)))
     }
@@ -108,7 +121,7 @@ impl Request<'_> {
         })
     }
 
-    fn summarise(&self, run: &RunDirectory, scores: &Scores) -> Evaluation {
+    fn summarise(&self, run: &RunDirectory, scores: &mut Scores) -> Evaluation {
         let mut evaluation = Evaluation {
             run: run.name(),
             split: self.split.to_string(),
@@ -118,8 +131,11 @@ impl Request<'_> {
             intervals: BTreeMap::new(),
             confusion: BTreeMap::new(),
             controls: BTreeMap::new(),
+            by: self.by.map(|by| by.column().to_string()),
+            groups: BTreeMap::new(),
         };
-        let groups = self.groups(scores);
+        let media = self.media(scores);
+        let groups: Vec<usize> = scores.rows.iter().map(|row| media[&row.row]).collect();
         for output in self.pipeline.description.model.outputs.keys() {
             let key = Key::new(self.seed).with(output);
             let measured = scores.measure(self.pipeline.model(), output, &groups, &key);
@@ -129,13 +145,17 @@ impl Request<'_> {
                 evaluation.confusion.insert(output.clone(), confusion);
             }
         }
+        if let Some(by) = self.by {
+            evaluation.groups = self.measure_groups(by, &mut scores.rows, &media);
+        }
         evaluation
     }
 
-    /// For each scored row the number of the medium that it shares with others.
-    fn groups(&self, scores: &Scores) -> Vec<usize> {
+    /// By each scored row the number of the medium that it shares with others.
+    fn media(&self, scores: &Scores) -> HashMap<usize, usize> {
+        let rows = scores.rows.iter().map(|row| row.row);
         let Some(column) = self.dataset.shared_column() else {
-            return (0..scores.rows.len()).collect();
+            return rows.enumerate().map(|(number, row)| (row, number)).collect();
         };
         let samples = self.indices.iter().map(|&index| &self.dataset.samples()[index]);
         let media: HashMap<usize, String> = samples
@@ -144,9 +164,9 @@ impl Request<'_> {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         let number = |row: usize| {
             let next = numbers.len();
-            *numbers.entry(&media[&row]).or_insert(next)
+            (row, *numbers.entry(&media[&row]).or_insert(next))
         };
-        scores.rows.iter().map(|row| row.row).map(number).collect()
+        rows.map(number).collect()
     }
 
     fn control_list(&self) -> Vec<Control> {

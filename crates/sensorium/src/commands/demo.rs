@@ -2,7 +2,7 @@
 
 use super::{evaluate, serve};
 use crate::progress::FetchProgress;
-use crate::runs::Measurable;
+use crate::runs::{Measurable, Measures};
 use crate::{Global, interrupt, runs};
 use sensorium_data::split::Split;
 use sensorium_data::{DataError, ErrorKind, Home, catalogue};
@@ -44,7 +44,12 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let trained = runs::train(plan, run.clone(), true, interrupt, quiet)?;
     say(quiet, &format!("finished: {}", trained.reason));
     let loaded = Measurable::load(&run, None, quiet)?;
-    let evaluation = loaded.evaluate(&run, Split::Test, Controls::Each, interrupt, quiet)?;
+    let measures = Measures {
+        split: Split::Test,
+        controls: Controls::Each,
+        by: None,
+    };
+    let evaluation = loaded.evaluate(&run, measures, interrupt, quiet)?;
     drop(loaded);
     print!("{}", evaluate::table(&evaluation));
     println!("report: {}", run.report().display());

@@ -68,6 +68,49 @@ fn evaluate_prints_one_document_with_controls_and_intervals() {
     assert_eq!(plain["metrics"], document["metrics"]);
 }
 
+/// What is measured of a group is what is measured of its rows alone.
+#[test]
+fn evaluate_measures_the_rows_of_each_value() {
+    let fixture = Fixture::trained();
+    let measure = |more: &[&str]| -> Value {
+        let finished = fixture.expect(&[&["evaluate", "run", "--json"], more].concat(), 0, &[]);
+        serde_json::from_str(&finished.stdout).unwrap()
+    };
+    let rows = String::from_utf8(fixture.read("rows.jsonl")).unwrap();
+    let colours = rows.lines().filter(|line| line.contains("which color?"));
+    fixture.write("colours.jsonl", colours.collect::<Vec<_>>().join("\n"));
+    let alone = measure(&["--data", "colours.jsonl"]);
+    let document = measure(&["--by", "question"]);
+    assert_eq!(document["by"], "question");
+    let groups = document["groups"].as_object().unwrap();
+    assert_eq!(groups.keys().collect::<Vec<_>>(), ["how large?", "which color?"]);
+    let group = &groups["which color?"];
+    let keys: Vec<&String> = group.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["rows", "metrics", "intervals", "controls"]);
+    for key in ["rows", "metrics", "intervals"] {
+        assert_eq!(group[key], alone[key], "{key}");
+    }
+    let controls = |of: &Value| of["controls"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(controls(group), controls(&document));
+    assert_eq!(group["controls"]["without:image"], alone["controls"]["without:image"]);
+    let report = String::from_utf8(fixture.read("run/report.html")).unwrap();
+    assert!(report.contains("<h4>By question</h4>") && report.contains("<th scope=\"row\">which color?</th>"));
+    let whole = measure(&["--no-controls"]);
+    assert!(whole.get("groups").is_none() && whole.get("by").is_none(), "{whole}");
+    assert_eq!(whole["metrics"], document["metrics"]);
+    assert_eq!(whole["intervals"], document["intervals"]);
+    let people = fixture.expect(&["evaluate", "run", "--by", "question", "--no-controls"], 0, &[]);
+    let names = ["  how large?", "  which color?"];
+    let lines = people
+        .stdout
+        .lines()
+        .filter(|line| names.iter().any(|name| line.starts_with(name)));
+    let lengths: Vec<usize> = lines.map(str::len).collect();
+    assert!(lengths.len() == 2 && lengths[0] == lengths[1], "{}", people.stdout);
+    let known = "image, question, answer, split";
+    fixture.expect(&["evaluate", "run", "--by", "colour"], 2, &["--by colour", known]);
+}
+
 #[test]
 fn predict_answers_one_sample_with_any_subset_of_inputs() {
     let fixture = Fixture::trained();

@@ -75,6 +75,24 @@ pub struct SplitReport {
     /// Rows left out.
     pub skipped: u64,
     pub outputs: Vec<OutputReport>,
+    /// The same for the rows of each value of a column, where that was asked for.
+    pub groups: Option<GroupsReport>,
+}
+
+/// The rows of a split by the values of a column.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupsReport {
+    pub column: String,
+    pub groups: Vec<GroupReport>,
+}
+
+/// The rows of one value.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupReport {
+    pub value: String,
+    pub rows: u64,
+    /// Those that some of the rows have a target for.
+    pub outputs: Vec<OutputReport>,
 }
 
 /// One output of the model on one split.

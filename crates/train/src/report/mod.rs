@@ -6,19 +6,21 @@ mod curves;
 mod data;
 mod evaluation;
 mod examples;
+mod groups;
 
 pub use data::{
-    Confusion, Control, EvaluationPoint, Example, ExampleInput, HeatMap, OutputReport, ReportData, SplitReport,
-    StepPoint, Summary,
+    Confusion, Control, EvaluationPoint, Example, ExampleInput, GroupReport, GroupsReport, HeatMap, OutputReport,
+    ReportData, SplitReport, StepPoint, Summary,
 };
 
 use crate::page::format;
 use serde::Serialize;
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("report.html", include_str!("report.html")),
     ("charts.html", include_str!("charts.html")),
     ("evaluation.html", include_str!("evaluation.html")),
+    ("groups.html", include_str!("groups.html")),
     ("examples.html", include_str!("examples.html")),
     ("predictions.css", include_str!("predictions.css")),
     ("report.js", include_str!("report.js")),
@@ -138,6 +140,14 @@ mod tests {
                 width: 64,
             }),
         };
+        let groups = GroupsReport {
+            column: label.into(),
+            groups: vec![GroupReport {
+                value: label.into(),
+                rows: 1234,
+                outputs: vec![output.clone()],
+            }],
+        };
         ReportData {
             name: label.into(),
             recipe: format!("name = '{label}'"),
@@ -165,6 +175,7 @@ mod tests {
                 rows: 8,
                 skipped: 1,
                 outputs: vec![output],
+                groups: Some(groups),
             }],
             examples: vec![example("no"), example(label)],
         }
@@ -187,6 +198,8 @@ mod tests {
             "70.0% to 80.0%",
             "Peak memory",
             "812 MB",
+            "<h4>By easy</h4>",
+            "<td class=\"number muted\">1,234</td>",
             "easy taken for no: 1 of 4 rows (25.0%)",
             "how much the answer’s probability falls when this part is hidden",
             "data:image/png;base64,iVBORw==",
