@@ -8,7 +8,7 @@ use sensorium_data::split::Split;
 use sensorium_model::{Device, DeviceKind, Pipeline, RunDirectory};
 use sensorium_train::config;
 use sensorium_train::{
-    Controls, Evaluation, Grouping, Outcome, Plan, Recipe, ReportSource, Request, RunRows, Trainer, store,
+    Controls, Evaluation, Facts, Grouping, Outcome, Plan, Recipe, ReportSource, Request, RunRows, Trainer, store,
 };
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -48,6 +48,19 @@ pub fn plan(recipe: Recipe, path: &Path, quiet: bool) -> anyhow::Result<Plan> {
 pub struct Trained {
     pub run: RunDirectory,
     pub reason: String,
+}
+
+impl Trained {
+    /// Why the training ended, and what it took.
+    pub fn tell(&self, quiet: bool) {
+        if quiet {
+            return;
+        }
+        eprintln!("finished: {}", self.reason);
+        if let Some(facts) = Facts::load(&self.run) {
+            eprintln!("{facts}");
+        }
+    }
 }
 
 /// Trains, or goes on training, with progress; the state is saved when interrupted.

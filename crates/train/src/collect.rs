@@ -4,6 +4,7 @@ use crate::checkpoint;
 use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::events::{Event, read_events};
+use crate::facts::Facts;
 use crate::metrics::{Intervals, Metrics};
 use crate::plan::RunRows;
 use crate::recipe::Recipe;
@@ -67,9 +68,12 @@ impl ReportSource<'_> {
             None => checkpoint::TrainerState::default(),
         };
         let quarantine = std::fs::read_to_string(self.run.quarantine()).unwrap_or_default();
+        let facts = Facts::load(self.run);
+        // A run that has no facts was trained by another version; its model may be frozen by now.
         let all = parameters(self.pipeline.model());
+        let all: usize = all.values().map(|one| one.shape.iter().product::<usize>()).sum();
         Ok(Summary {
-            parameters: all.values().map(|one| one.shape.iter().product::<usize>() as u64).sum(),
+            parameters: facts.as_ref().map_or(all, |facts| facts.parameters) as u64,
             training_seconds: state.seconds,
             epochs: state.epoch + 1,
             steps: state.step,
@@ -79,7 +83,10 @@ impl ReportSource<'_> {
             validation_rows: self.rows.splits.validation.len() as u64,
             test_rows: self.rows.splits.test.len() as u64,
             quarantined_rows: quarantine.lines().count() as u64,
-            peak_memory_mb: None,
+            seed: self.recipe.seed,
+            threads: facts.as_ref().map(|facts| facts.threads as u64),
+            peak_memory_mb: facts.as_ref().and_then(|facts| facts.peak_memory_mb),
+            command: facts.map(|facts| facts.command),
         })
     }
 

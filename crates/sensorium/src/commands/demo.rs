@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let run = RunDirectory::new(arguments.run.unwrap_or_else(|| home.runs().join(format!("demo-{set}"))));
     let plan = runs::plan(recipe, Path::new("vqa-easy.toml"), quiet)?;
     let trained = runs::train(plan, run.clone(), true, interrupt, quiet)?;
-    say(quiet, &format!("finished: {}", trained.reason));
+    trained.tell(quiet);
     let loaded = Measurable::load(&run, None, quiet)?;
     let measures = Measures {
         split: Split::Test,
@@ -70,11 +70,5 @@ fn data_set(name: &'static str, home: &Home, quiet: bool) -> Result<&'static str
             Ok(FALLBACK)
         }
         Err(error) => Err(error),
-    }
-}
-
-fn say(quiet: bool, text: &str) {
-    if !quiet {
-        eprintln!("{text}");
     }
 }

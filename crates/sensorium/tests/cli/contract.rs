@@ -13,6 +13,7 @@ fn a_run_directory_holds_what_the_contract_names() {
         "model.safetensors",
         "model.json",
         "metrics.jsonl",
+        "facts.json",
         "tensorboard",
         "report.html",
         "quarantine.jsonl",
@@ -112,6 +113,42 @@ fn evaluate_measures_the_rows_of_each_value() {
 }
 
 #[test]
+fn a_run_tells_what_its_training_took() {
+    let fixture = Fixture::new();
+    let train = ["train", "recipe.toml", "--run", "run", "--set", "training.max_epochs=2"];
+    let finished = fixture.expect(
+        &train,
+        0,
+        &["parameters from 36 rows in 2 epochs and 12 steps", "seed 5"],
+    );
+    let facts: Value = serde_json::from_slice(&fixture.read("run/facts.json")).unwrap();
+    let number = |name: &str| facts[name].as_f64().unwrap_or_else(|| panic!("{name}: {facts}"));
+    let command = "sensorium train recipe.toml --run run --set training.max_epochs=2";
+    assert_eq!(
+        (&facts["command"], &facts["version"]),
+        (&command.into(), &env!("CARGO_PKG_VERSION").into())
+    );
+    let counts = [
+        "seed",
+        "threads",
+        "train_rows",
+        "validation_rows",
+        "test_rows",
+        "epochs",
+        "steps",
+    ]
+    .map(number);
+    assert_eq!(counts, [5.0, 1.0, 36.0, 12.0, 12.0, 2.0, 12.0]);
+    assert!(number("minutes") > 0.0 && number("minutes") < 5.0);
+    let parameters = number("parameters");
+    assert!(parameters > 100.0 && finished.stderr.contains(&format!("{parameters} parameters; in run")));
+    let memory = facts.get("peak_memory_mb").map(|memory| memory.as_f64().unwrap());
+    assert_eq!(memory.is_some_and(|memory| memory > 1.0), cfg!(target_os = "linux"));
+    let report = String::from_utf8(fixture.read("run/report.html")).unwrap();
+    assert!(report.contains(&format!("<code>{command}</code>")) && report.contains("<dt>Seed</dt><dd>5</dd>"));
+}
+
+#[test]
 fn predict_answers_one_sample_with_any_subset_of_inputs() {
     let fixture = Fixture::trained();
     let all: [&[&str]; 4] = [
@@ -190,6 +227,7 @@ fn resuming_a_finished_run_changes_nothing() {
         "model.safetensors",
         "model.json",
         "metrics.jsonl",
+        "facts.json",
         "recipe.toml",
         "report.html",
     ];

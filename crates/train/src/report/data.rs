@@ -26,7 +26,7 @@ pub struct ReportData {
 /// The run in a few facts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Trainable and frozen parameters together.
+    /// Trainable ones.
     pub parameters: u64,
     pub training_seconds: f64,
     pub epochs: u64,
@@ -41,6 +41,11 @@ pub struct Summary {
     /// Rows left out because they could not be read.
     pub quarantined_rows: u64,
     pub peak_memory_mb: Option<f64>,
+    pub seed: u64,
+    /// Compute threads, where the run says.
+    pub threads: Option<u64>,
+    /// The command that began the training, where the run says.
+    pub command: Option<String>,
 }
 
 /// One optimiser step. Numbers that are not finite are counted on the page and not drawn.

@@ -31,6 +31,7 @@ const TEMPLATES: [(&str, &str); 7] = [
 struct Page<'a> {
     name: &'a str,
     recipe: &'a str,
+    command: Option<&'a str>,
     generated_by: &'a str,
     headlines: Vec<evaluation::Headline>,
     facts: Vec<(&'static str, String)>,
@@ -49,6 +50,7 @@ fn page(data: &ReportData) -> Page<'_> {
     Page {
         name: &data.name,
         recipe: &data.recipe,
+        command: data.summary.command.as_deref(),
         generated_by: &data.generated_by,
         headlines: evaluation::headlines(data),
         facts: facts(&data.summary),
@@ -85,6 +87,8 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
         ("Quarantined rows", format::count(summary.quarantined_rows)),
     ];
     facts.extend(summary.peak_memory_mb.map(|mb| ("Peak memory", memory(mb))));
+    facts.extend(summary.threads.map(|threads| ("Threads", format::count(threads))));
+    facts.push(("Seed", summary.seed.to_string()));
     facts.push(("Stopped because", stop));
     facts
 }
@@ -156,6 +160,9 @@ mod tests {
                 stop_reason: label.into(),
                 best_step: Some(2),
                 peak_memory_mb: Some(812.0),
+                seed: 1234,
+                threads: Some(2),
+                command: Some(format!("sensorium train {label}")),
                 ..Summary::default()
             },
             steps: (0..500)
@@ -198,6 +205,9 @@ mod tests {
             "70.0% to 80.0%",
             "Peak memory",
             "812 MB",
+            "<dt>Seed</dt><dd>1234</dd>",
+            "<dt>Threads</dt><dd>2</dd>",
+            "<code>sensorium train easy</code>",
             "<h4>By easy</h4>",
             "<td class=\"number muted\">1,234</td>",
             "easy taken for no: 1 of 4 rows (25.0%)",
