@@ -14,6 +14,7 @@ pub struct Report {
     pub seconds_per_step: Spread,
     /// From the start of the process to the end of the first step.
     pub first_step_seconds: f64,
+    /// In MiB, NaN where the system does not say.
     pub peak_rss_mb: f64,
     /// The result of every step, the first included: a loss, or a number that stands for the output.
     pub loss: Vec<f64>,
@@ -90,7 +91,7 @@ pub fn measure(workload: &str, steps: usize, mut step: impl FnMut() -> f64 + Sen
         steps,
         seconds_per_step: Spread::of(seconds),
         first_step_seconds,
-        peak_rss_mb: peak_rss_mb(),
+        peak_rss_mb: sensorium_train::peak_memory_mb().unwrap_or(f64::NAN),
         loss,
     }
 }
@@ -106,16 +107,6 @@ fn seconds_since_start() -> f64 {
         Some(now - started / 100.0)
     };
     read().unwrap_or(f64::NAN)
-}
-
-/// The most memory that this process has held, in MiB, NaN where the system does not say.
-pub fn peak_rss_mb() -> f64 {
-    let read = || {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        line.split_whitespace().nth(1)?.parse::<f64>().ok()
-    };
-    read().map_or(f64::NAN, |kib| kib / 1024.0)
 }
 
 #[cfg(test)]

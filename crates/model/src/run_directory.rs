@@ -56,6 +56,11 @@ impl RunDirectory {
         self.0.join("checkpoints")
     }
 
+    /// What the training took: time, memory, parameters.
+    pub fn facts(&self) -> PathBuf {
+        self.0.join("facts.json")
+    }
+
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
     }

@@ -7,7 +7,9 @@ use sensorium_data::Home;
 use sensorium_data::split::Split;
 use sensorium_model::{Device, DeviceKind, Pipeline, RunDirectory};
 use sensorium_train::config;
-use sensorium_train::{Controls, Evaluation, Outcome, Plan, Recipe, ReportSource, Request, RunRows, Trainer, store};
+use sensorium_train::{
+    Controls, Evaluation, Facts, Grouping, Outcome, Plan, Recipe, ReportSource, Request, RunRows, Trainer, store,
+};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -46,6 +48,19 @@ pub fn plan(recipe: Recipe, path: &Path, quiet: bool) -> anyhow::Result<Plan> {
 pub struct Trained {
     pub run: RunDirectory,
     pub reason: String,
+}
+
+impl Trained {
+    /// Why the training ended, and what it took.
+    pub fn tell(&self, quiet: bool) {
+        if quiet {
+            return;
+        }
+        eprintln!("finished: {}", self.reason);
+        if let Some(facts) = Facts::load(&self.run) {
+            eprintln!("{facts}");
+        }
+    }
 }
 
 /// Trains, or goes on training, with progress; the state is saved when interrupted.
@@ -87,6 +102,14 @@ fn announce(trainer: &Trainer, run: &RunDirectory) {
     );
 }
 
+/// What an evaluation measures.
+pub struct Measures<'a> {
+    pub split: Split,
+    pub controls: Controls,
+    /// A column by whose values the rows are measured, too.
+    pub by: Option<&'a str>,
+}
+
 /// A loaded run with the rows that it can be measured on.
 pub struct Measurable {
     pub pipeline: Pipeline,
@@ -109,26 +132,31 @@ impl Measurable {
         Ok(Self { pipeline, recipe, rows })
     }
 
-    /// Measures `split` and stores what was found, and the report, in the run directory.
+    /// Measures a split and stores what was found, and the report, in the run directory.
     pub fn evaluate(
         &self,
         run: &RunDirectory,
-        split: Split,
-        controls: Controls,
+        measures: Measures,
         interrupt: &AtomicBool,
         quiet: bool,
     ) -> anyhow::Result<Evaluation> {
+        let Measures { split, controls, by } = measures;
         let indices = self.rows.splits.get(split);
         if indices.is_empty() {
             anyhow::bail!("the split `{split}` has no rows; choose another with --split");
         }
+        let RunRows { dataset, columns, .. } = &self.rows;
+        let by = by
+            .map(|column| Grouping::new(column, columns, dataset, indices))
+            .transpose()?;
         let mut progress = ScoreProgress::new(quiet);
         let request = Request {
             pipeline: &self.pipeline,
-            dataset: &self.rows.dataset,
+            dataset,
             split: &split.to_string(),
             indices,
             controls,
+            by: by.as_ref(),
             seed: self.recipe.seed,
             failure_budget: self.recipe.data.failure_budget,
             threads: self.recipe.data.loader_threads,

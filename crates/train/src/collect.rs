@@ -4,11 +4,13 @@ use crate::checkpoint;
 use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::events::{Event, read_events};
+use crate::facts::Facts;
+use crate::metrics::{Intervals, Metrics};
 use crate::plan::RunRows;
 use crate::recipe::Recipe;
 use crate::report::{
-    Confusion, Control, EvaluationPoint, Example, ExampleInput, HeatMap, OutputReport, ReportData, SplitReport,
-    StepPoint, Summary, render,
+    Confusion, Control, EvaluationPoint, Example, ExampleInput, GroupReport, GroupsReport, HeatMap, OutputReport,
+    ReportData, SplitReport, StepPoint, Summary, render,
 };
 use sensorium_data::split::Split;
 use sensorium_data::{Feature, Modality, Sample, Value, files};
@@ -66,9 +68,12 @@ impl ReportSource<'_> {
             None => checkpoint::TrainerState::default(),
         };
         let quarantine = std::fs::read_to_string(self.run.quarantine()).unwrap_or_default();
+        let facts = Facts::load(self.run);
+        // A run that has no facts was trained by another version; its model may be frozen by now.
         let all = parameters(self.pipeline.model());
+        let all: usize = all.values().map(|one| one.shape.iter().product::<usize>()).sum();
         Ok(Summary {
-            parameters: all.values().map(|one| one.shape.iter().product::<usize>() as u64).sum(),
+            parameters: facts.as_ref().map_or(all, |facts| facts.parameters) as u64,
             training_seconds: state.seconds,
             epochs: state.epoch + 1,
             steps: state.step,
@@ -78,7 +83,10 @@ impl ReportSource<'_> {
             validation_rows: self.rows.splits.validation.len() as u64,
             test_rows: self.rows.splits.test.len() as u64,
             quarantined_rows: quarantine.lines().count() as u64,
-            peak_memory_mb: None,
+            seed: self.recipe.seed,
+            threads: facts.as_ref().map(|facts| facts.threads as u64),
+            peak_memory_mb: facts.as_ref().and_then(|facts| facts.peak_memory_mb),
+            command: facts.map(|facts| facts.command),
         })
     }
 
@@ -226,29 +234,61 @@ fn evaluation_point(event: &Event) -> Option<EvaluationPoint> {
 }
 
 fn split_report(evaluation: &Evaluation) -> SplitReport {
-    let output = |(name, metrics): (&String, &BTreeMap<String, f64>)| {
-        let controls = evaluation.controls.iter().filter_map(|(control, outputs)| {
+    let Evaluation {
+        metrics,
+        intervals,
+        controls,
+        ..
+    } = evaluation;
+    let mut outputs = output_reports(metrics, intervals, controls);
+    for output in &mut outputs {
+        let confusion = evaluation.confusion.get(&output.name);
+        output.confusion = confusion.map(|confusion| Confusion {
+            labels: confusion.labels.clone(),
+            counts: confusion.counts.clone(),
+        });
+    }
+    SplitReport {
+        name: evaluation.split.clone(),
+        rows: evaluation.rows as u64,
+        skipped: evaluation.skipped as u64,
+        outputs,
+        groups: groups_report(evaluation),
+    }
+}
+
+fn groups_report(evaluation: &Evaluation) -> Option<GroupsReport> {
+    let groups = evaluation.groups.iter().map(|(value, group)| GroupReport {
+        value: value.clone(),
+        rows: group.rows as u64,
+        outputs: output_reports(&group.metrics, &group.intervals, &group.controls),
+    });
+    Some(GroupsReport {
+        column: evaluation.by.clone()?,
+        groups: groups.collect(),
+    })
+}
+
+/// What was measured of each output, without its confusion.
+fn output_reports(
+    metrics: &BTreeMap<String, Metrics>,
+    intervals: &BTreeMap<String, Intervals>,
+    controls: &BTreeMap<String, BTreeMap<String, Metrics>>,
+) -> Vec<OutputReport> {
+    let output = |(name, metrics): (&String, &Metrics)| {
+        let controls = controls.iter().filter_map(|(control, outputs)| {
             Some(Control {
                 name: control.clone(),
                 metrics: outputs.get(name)?.clone(),
             })
         });
-        let confusion = evaluation.confusion.get(name).map(|confusion| Confusion {
-            labels: confusion.labels.clone(),
-            counts: confusion.counts.clone(),
-        });
         OutputReport {
             name: name.clone(),
             metrics: metrics.clone(),
-            intervals: evaluation.intervals.get(name).cloned().unwrap_or_default(),
+            intervals: intervals.get(name).cloned().unwrap_or_default(),
             controls: controls.collect(),
-            confusion,
+            confusion: None,
         }
     };
-    SplitReport {
-        name: evaluation.split.clone(),
-        rows: evaluation.rows as u64,
-        skipped: evaluation.skipped as u64,
-        outputs: evaluation.metrics.iter().map(output).collect(),
-    }
+    metrics.iter().map(output).collect()
 }

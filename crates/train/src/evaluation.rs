@@ -2,6 +2,7 @@
 
 use crate::controls::{Changed, Control};
 use crate::error::Result;
+use crate::groups::{Group, Grouping};
 use crate::metrics::{Confusion, Intervals, Metrics};
 use crate::quarantine::Quarantine;
 use crate::score::{ScoredRow, Scores, Scoring};
@@ -28,6 +29,12 @@ pub struct Evaluation {
     pub confusion: BTreeMap<String, Confusion>,
     /// The same metrics with an input withheld or shuffled, of the outputs that read it.
     pub controls: BTreeMap<String, BTreeMap<String, Metrics>>,
+    /// The column by whose values the rows were also measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The rows of each of its values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Group>,
 }
 
 /// Which controls to run beside the evaluation itself.
@@ -48,6 +55,8 @@ pub struct Request<'a> {
     /// The samples of the split.
     pub indices: &'a [usize],
     pub controls: Controls,
+    /// Also measures the rows of each value of a column.
+    pub by: Option<&'a Grouping>,
     pub seed: u64,
     pub failure_budget: f64,
     pub threads: usize,
@@ -69,12 +78,12 @@ impl Request<'_> {
         run: &RunDirectory,
         progress: &mut dyn FnMut(EvaluationProgress),
     ) -> Result<Option<(Evaluation, Scores)>> {
-        let Some(scores) = self.score(self.dataset, "all inputs", progress) else {
+        let Some(mut scores) = self.score(self.dataset, "all inputs", progress) else {
             return Ok(None);
         };
         let mut quarantine = Quarantine::new(self.indices.len(), self.failure_budget);
         quarantine.add(scores.failed.iter().cloned())?;
-        let mut evaluation = self.summarise(run, &scores);
+        let mut evaluation = self.summarise(run, &mut scores);
         for control in Control::list(self) {
             let name = control.name();
             let changed = Changed::new(&control, self, &scores);
@@ -82,9 +91,14 @@ impl Request<'_> {
                 return Ok(None);
             };
             let outputs = changed.outputs.iter();
-            let scores = changed.beside(&scores, found);
-            let metrics = outputs.map(|output| (output.clone(), scores.metrics(self.pipeline.model(), output)));
-            evaluation.controls.insert(name, metrics.collect());
+            let mut left = changed.beside(&scores, found);
+            let metrics = outputs.map(|output| (output.clone(), left.metrics(self.pipeline.model(), output)));
+            let metrics = metrics.collect();
+            if let Some(by) = self.by {
+                let outputs = (name.as_str(), changed.outputs.as_slice());
+                self.measure_control(by, outputs, &mut left.rows, &mut evaluation.groups);
+            }
+            evaluation.controls.insert(name, metrics);
         }
         Ok(Some((evaluation, scores)))
     }
@@ -111,7 +125,7 @@ impl Request<'_> {
         scoring.run(indices, &mut |rows| progress(EvaluationProgress { stage, rows, total }))
     }
 
-    fn summarise(&self, run: &RunDirectory, scores: &Scores) -> Evaluation {
+    fn summarise(&self, run: &RunDirectory, scores: &mut Scores) -> Evaluation {
         let mut evaluation = Evaluation {
             run: run.name(),
             split: self.split.to_string(),
@@ -121,8 +135,11 @@ impl Request<'_> {
             intervals: BTreeMap::new(),
             confusion: BTreeMap::new(),
             controls: BTreeMap::new(),
+            by: self.by.map(|by| by.column().to_string()),
+            groups: BTreeMap::new(),
         };
-        let groups = self.groups(scores);
+        let media = self.media(scores);
+        let groups: Vec<usize> = scores.rows.iter().map(|row| media[&row.row]).collect();
         for output in self.pipeline.description.model.outputs.keys() {
             let key = Key::new(self.seed).with(output);
             let measured = scores.measure(self.pipeline.model(), output, &groups, &key);
@@ -132,11 +149,14 @@ impl Request<'_> {
                 evaluation.confusion.insert(output.clone(), confusion);
             }
         }
+        if let Some(by) = self.by {
+            evaluation.groups = self.measure_groups(by, &mut scores.rows, &media);
+        }
         evaluation
     }
 
-    /// For each scored row the number of the medium that it shares with others.
-    fn groups(&self, scores: &Scores) -> Vec<usize> {
+    /// By each scored row the number of the medium that it shares with others.
+    fn media(&self, scores: &Scores) -> HashMap<usize, usize> {
         let samples = self.indices.iter().map(|&index| &self.dataset.samples()[index]);
         let media: HashMap<usize, Option<Arc<str>>> = samples
             .map(|sample| (sample.row, self.dataset.shared(sample)))
@@ -147,7 +167,7 @@ impl Request<'_> {
             Some(medium) => *numbers.entry(medium).or_insert_with(|| next.next().unwrap_or_default()),
             None => next.next().unwrap_or_default(),
         };
-        scores.rows.iter().map(|row| number(row.row)).collect()
+        scores.rows.iter().map(|row| (row.row, number(row.row))).collect()
     }
 }
 

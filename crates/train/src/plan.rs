@@ -168,6 +168,8 @@ impl Plan {
 /// Rows with the processors of a trained pipeline.
 pub struct RunRows {
     pub dataset: Arc<Dataset>,
+    /// All columns of the manifest, those that nothing reads included.
+    pub columns: Vec<String>,
     /// Indices into the samples of `dataset`.
     pub splits: Splits,
     /// Rows for training, which a stream does not hold.
@@ -198,6 +200,7 @@ pub fn open_rows(
     let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
     Ok(RunRows {
         dataset: Arc::new(dataset.with_cache(cache(recipe, home)?)),
+        columns: manifest.columns,
         splits,
         train_rows,
     })

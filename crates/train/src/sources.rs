@@ -6,11 +6,14 @@ use schemars::JsonSchema;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::manifest::{Mix, MixSource};
 use sensorium_data::split::{Split, SplitConfig, Splits, split};
-use sensorium_data::{Home, Manifest, Sample, TrainingStream, storage};
+use sensorium_data::{Home, Manifest, Sample, TrainingStream, Value, storage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+/// The column of several sets that says which one a row is from, unless one of them has its own of this name.
+const SET: &str = "set";
 
 /// One set, or several of which an epoch has rows in proportion to their weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -92,6 +95,7 @@ impl Sources {
                 weight: source.weight,
             });
         }
+        name_sets(sources, &mut opened);
         let (manifest, mix) = Mix::join(opened)?;
         Ok(Opened {
             manifest,
@@ -197,6 +201,21 @@ impl Opened<'_> {
             }
         }
         splits.other.sort_unstable();
+    }
+}
+
+/// Notes in each row which set it is from, so that each can be measured by itself.
+fn name_sets(sources: &[Source], opened: &mut [MixSource]) {
+    let mut columns = opened.iter().flat_map(|one| &one.manifest.columns);
+    if columns.any(|column| column == SET) {
+        return;
+    }
+    for (source, MixSource { manifest, .. }) in sources.iter().zip(opened) {
+        manifest.columns.push(SET.into());
+        for sample in &mut manifest.samples {
+            let name = Value::Text(source.manifest.clone());
+            sample.values.insert(SET.into(), name);
+        }
     }
 }
 
@@ -343,5 +362,28 @@ mod tests {
         let refused = nothing.open(folder.path(), &Home::new(folder.path()), &mut |_| ());
         let message = refused.map(|_| ()).unwrap_err().to_string();
         assert!(message.contains("no row of `b.jsonl` has kind = \"z\""), "{message}");
+    }
+
+    #[test]
+    fn a_row_of_several_sets_says_which_one_it_is_from() {
+        let folder = tempfile::tempdir().unwrap();
+        rows(folder.path(), "a.jsonl", 1);
+        rows(folder.path(), "b.jsonl", 1);
+        std::fs::write(folder.path().join("c.jsonl"), "{\"set\":\"own\"}\n").unwrap();
+        let check = |json: &str, columns: &[&str], expected: &[Option<&str>]| {
+            let sources: Sources = serde_json::from_str(json).unwrap();
+            let opened = sources.open(folder.path(), &Home::new(folder.path()), &mut |_| ());
+            let joined = opened.unwrap().manifest;
+            let found: Vec<Option<String>> = joined.samples.iter().map(|sample| sample.get(SET).label()).collect();
+            assert_eq!(joined.columns, columns);
+            assert_eq!(found.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+        };
+        let [a, b, c] = ["a", "b", "c"].map(|name| format!("{{\"manifest\":\"{name}.jsonl\"}}"));
+        check(
+            &format!("[{a},{b}]"),
+            &["a", "set"],
+            &[Some("a.jsonl"), Some("b.jsonl")],
+        );
+        check(&format!("[{a},{c}]"), &["a", "set"], &[None, Some("own")]);
     }
 }

@@ -4,6 +4,7 @@ use crate::average::Average;
 use crate::checkpoint::{self, Best, TrainerState};
 use crate::error::{Result, TrainError};
 use crate::events::{EvaluationEvent, Event, EventLog, StepEvent};
+use crate::facts::Facts;
 use crate::mixing;
 use crate::optimizer::{self, Gradients, Optimizer, add};
 use crate::plan::Plan;
@@ -135,6 +136,7 @@ impl Trainer {
 
     fn save(&mut self) -> Result<()> {
         self.state.seconds = self.seconds();
+        Facts::new(&self.plan, &self.state, self.parameter_count()).save(&self.run)?;
         let average = self.average.as_ref();
         checkpoint::save(&self.run, &self.state, &self.model, &self.optimizer, average)
     }

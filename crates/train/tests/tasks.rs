@@ -88,6 +88,7 @@ fn train(inputs: &str, output: &str) -> (Evaluation, Vec<Option<Answer>>) {
         split: "train",
         indices: &indices,
         controls: Controls::Each,
+        by: None,
         seed: 1,
         failure_budget: 0.0,
         threads: 1,

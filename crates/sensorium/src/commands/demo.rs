@@ -2,7 +2,7 @@
 
 use super::{evaluate, serve};
 use crate::progress::FetchProgress;
-use crate::runs::Measurable;
+use crate::runs::{Measurable, Measures};
 use crate::{Global, interrupt, runs};
 use sensorium_data::split::Split;
 use sensorium_data::{DataError, ErrorKind, Home, catalogue};
@@ -42,9 +42,14 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let run = RunDirectory::new(arguments.run.unwrap_or_else(|| home.runs().join(format!("demo-{set}"))));
     let plan = runs::plan(recipe, Path::new("vqa-easy.toml"), quiet)?;
     let trained = runs::train(plan, run.clone(), true, interrupt, quiet)?;
-    say(quiet, &format!("finished: {}", trained.reason));
+    trained.tell(quiet);
     let loaded = Measurable::load(&run, None, quiet)?;
-    let evaluation = loaded.evaluate(&run, Split::Test, Controls::Each, interrupt, quiet)?;
+    let measures = Measures {
+        split: Split::Test,
+        controls: Controls::Each,
+        by: None,
+    };
+    let evaluation = loaded.evaluate(&run, measures, interrupt, quiet)?;
     drop(loaded);
     print!("{}", evaluate::table(&evaluation));
     println!("report: {}", run.report().display());
@@ -65,11 +70,5 @@ fn data_set(name: &'static str, home: &Home, quiet: bool) -> Result<&'static str
             Ok(FALLBACK)
         }
         Err(error) => Err(error),
-    }
-}
-
-fn say(quiet: bool, text: &str) {
-    if !quiet {
-        eprintln!("{text}");
     }
 }

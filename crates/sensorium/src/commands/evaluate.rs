@@ -1,5 +1,6 @@
 //! `sensorium evaluate RUN`.
 
+use super::groups;
 use crate::{Global, interrupt, runs};
 use sensorium_data::split::Split;
 use sensorium_model::RunDirectory;
@@ -17,6 +18,9 @@ pub struct Arguments {
     /// Measure on another manifest
     #[arg(long, value_name = "MANIFEST")]
     data: Option<PathBuf>,
+    /// Also measure the rows of each value of this column of the manifest
+    #[arg(long, value_name = "COLUMN")]
+    by: Option<String>,
     /// Leave out the evaluations with an input withheld or shuffled
     #[arg(long)]
     no_controls: bool,
@@ -37,7 +41,12 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
         (_, true) => Controls::Ablate,
         _ => Controls::Each,
     };
-    let evaluation = loaded.evaluate(&run, arguments.split, controls, interrupt, global.quiet)?;
+    let measures = runs::Measures {
+        split: arguments.split,
+        controls,
+        by: arguments.by.as_deref(),
+    };
+    let evaluation = loaded.evaluate(&run, measures, interrupt, global.quiet)?;
     if arguments.json {
         println!("{}", serde_json::to_string(&evaluation)?);
     } else {
@@ -47,7 +56,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The metrics with their intervals, then each control, in columns.
+/// The metrics with their intervals, then each control, in columns; behind them those of groups.
 pub fn table(evaluation: &Evaluation) -> String {
     let mut text = format!(
         "{} · {} · {} rows, {} skipped\n",
@@ -70,5 +79,5 @@ pub fn table(evaluation: &Evaluation) -> String {
             text += &format!("  {control:<24} {}\n", values.join("  "));
         }
     }
-    text
+    text + &groups::table(evaluation)
 }

@@ -8,6 +8,7 @@ mod data;
 mod demo;
 mod doctor;
 mod evaluate;
+mod groups;
 mod index;
 mod inputs;
 mod predict;

@@ -42,8 +42,8 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     if !trained.run.report().exists() {
         runs::Measurable::load(&trained.run, None, global.quiet)?.write_report(&trained.run)?;
     }
+    trained.tell(global.quiet);
     if !global.quiet {
-        eprintln!("finished: {}", trained.reason);
         eprintln!("the best model is in {path}; measure it with: sensorium evaluate {path}");
     }
     Ok(())

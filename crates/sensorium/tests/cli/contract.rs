@@ -13,6 +13,7 @@ fn a_run_directory_holds_what_the_contract_names() {
         "model.safetensors",
         "model.json",
         "metrics.jsonl",
+        "facts.json",
         "tensorboard",
         "report.html",
         "quarantine.jsonl",
@@ -66,6 +67,85 @@ fn evaluate_prints_one_document_with_controls_and_intervals() {
     let plain: Value = serde_json::from_str(&plain.stdout).unwrap();
     assert_eq!(plain["controls"], serde_json::json!({}));
     assert_eq!(plain["metrics"], document["metrics"]);
+}
+
+/// What is measured of a group is what is measured of its rows alone.
+#[test]
+fn evaluate_measures_the_rows_of_each_value() {
+    let fixture = Fixture::trained();
+    let measure = |more: &[&str]| -> Value {
+        let finished = fixture.expect(&[&["evaluate", "run", "--json"], more].concat(), 0, &[]);
+        serde_json::from_str(&finished.stdout).unwrap()
+    };
+    let rows = String::from_utf8(fixture.read("rows.jsonl")).unwrap();
+    let colours = rows.lines().filter(|line| line.contains("which color?"));
+    fixture.write("colours.jsonl", colours.collect::<Vec<_>>().join("\n"));
+    let alone = measure(&["--data", "colours.jsonl"]);
+    let document = measure(&["--by", "question"]);
+    assert_eq!(document["by"], "question");
+    let groups = document["groups"].as_object().unwrap();
+    assert_eq!(groups.keys().collect::<Vec<_>>(), ["how large?", "which color?"]);
+    let group = &groups["which color?"];
+    let keys: Vec<&String> = group.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["rows", "metrics", "intervals", "controls"]);
+    for key in ["rows", "metrics", "intervals"] {
+        assert_eq!(group[key], alone[key], "{key}");
+    }
+    let controls = |of: &Value| of["controls"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(controls(group), controls(&document));
+    assert_eq!(group["controls"]["without:image"], alone["controls"]["without:image"]);
+    let report = String::from_utf8(fixture.read("run/report.html")).unwrap();
+    assert!(report.contains("<h4>By question</h4>") && report.contains("<th scope=\"row\">which color?</th>"));
+    let whole = measure(&["--no-controls"]);
+    assert!(whole.get("groups").is_none() && whole.get("by").is_none(), "{whole}");
+    assert_eq!(whole["metrics"], document["metrics"]);
+    assert_eq!(whole["intervals"], document["intervals"]);
+    let people = fixture.expect(&["evaluate", "run", "--by", "question", "--no-controls"], 0, &[]);
+    let names = ["  how large?", "  which color?"];
+    let lines = people
+        .stdout
+        .lines()
+        .filter(|line| names.iter().any(|name| line.starts_with(name)));
+    let lengths: Vec<usize> = lines.map(str::len).collect();
+    assert!(lengths.len() == 2 && lengths[0] == lengths[1], "{}", people.stdout);
+    let known = "image, question, answer, split";
+    fixture.expect(&["evaluate", "run", "--by", "colour"], 2, &["--by colour", known]);
+}
+
+#[test]
+fn a_run_tells_what_its_training_took() {
+    let fixture = Fixture::new();
+    let train = ["train", "recipe.toml", "--run", "run", "--set", "training.max_epochs=2"];
+    let finished = fixture.expect(
+        &train,
+        0,
+        &["parameters from 36 rows in 2 epochs and 12 steps", "seed 5"],
+    );
+    let facts: Value = serde_json::from_slice(&fixture.read("run/facts.json")).unwrap();
+    let number = |name: &str| facts[name].as_f64().unwrap_or_else(|| panic!("{name}: {facts}"));
+    let command = "sensorium train recipe.toml --run run --set training.max_epochs=2";
+    assert_eq!(
+        (&facts["command"], &facts["version"]),
+        (&command.into(), &env!("CARGO_PKG_VERSION").into())
+    );
+    let counts = [
+        "seed",
+        "threads",
+        "train_rows",
+        "validation_rows",
+        "test_rows",
+        "epochs",
+        "steps",
+    ]
+    .map(number);
+    assert_eq!(counts, [5.0, 1.0, 36.0, 12.0, 12.0, 2.0, 12.0]);
+    assert!(number("minutes") > 0.0 && number("minutes") < 5.0);
+    let parameters = number("parameters");
+    assert!(parameters > 100.0 && finished.stderr.contains(&format!("{parameters} parameters; in run")));
+    let memory = facts.get("peak_memory_mb").map(|memory| memory.as_f64().unwrap());
+    assert_eq!(memory.is_some_and(|memory| memory > 1.0), cfg!(target_os = "linux"));
+    let report = String::from_utf8(fixture.read("run/report.html")).unwrap();
+    assert!(report.contains(&format!("<code>{command}</code>")) && report.contains("<dt>Seed</dt><dd>5</dd>"));
 }
 
 #[test]
@@ -147,6 +227,7 @@ fn resuming_a_finished_run_changes_nothing() {
         "model.safetensors",
         "model.json",
         "metrics.jsonl",
+        "facts.json",
         "recipe.toml",
         "report.html",
     ];

@@ -26,7 +26,7 @@ pub struct ReportData {
 /// The run in a few facts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Trainable and frozen parameters together.
+    /// Trainable ones.
     pub parameters: u64,
     pub training_seconds: f64,
     pub epochs: u64,
@@ -41,6 +41,11 @@ pub struct Summary {
     /// Rows left out because they could not be read.
     pub quarantined_rows: u64,
     pub peak_memory_mb: Option<f64>,
+    pub seed: u64,
+    /// Compute threads, where the run says.
+    pub threads: Option<u64>,
+    /// The command that began the training, where the run says.
+    pub command: Option<String>,
 }
 
 /// One optimiser step. Numbers that are not finite are counted on the page and not drawn.
@@ -74,6 +79,24 @@ pub struct SplitReport {
     pub rows: u64,
     /// Rows left out.
     pub skipped: u64,
+    pub outputs: Vec<OutputReport>,
+    /// The same for the rows of each value of a column, where that was asked for.
+    pub groups: Option<GroupsReport>,
+}
+
+/// The rows of a split by the values of a column.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupsReport {
+    pub column: String,
+    pub groups: Vec<GroupReport>,
+}
+
+/// The rows of one value.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupReport {
+    pub value: String,
+    pub rows: u64,
+    /// Those that some of the rows have a target for.
     pub outputs: Vec<OutputReport>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::confusion::{self, ConfusionView};
 use super::data::{Control, OutputReport, ReportData, SplitReport};
+use super::groups::{self, GroupsView};
 use crate::page::format;
 use serde::Serialize;
 
@@ -35,6 +36,7 @@ pub struct OutputView {
     pub metrics: Vec<MetricView>,
     pub controls: Option<ControlsView>,
     pub confusion: Option<ConfusionView>,
+    pub groups: Option<GroupsView>,
 }
 
 /// A metric as text, and as shares of its bar for those that end at 1.
@@ -71,7 +73,7 @@ pub struct ControlView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ControlCell {
     pub value: String,
-    /// The change against everything, or empty for everything itself.
+    /// The change against everything; of everything itself the interval, or nothing.
     pub change: String,
     /// The bar's length in percent.
     pub bar: String,
@@ -126,28 +128,32 @@ pub fn split(split: &SplitReport) -> SplitView {
         name: split.name.clone(),
         rows: format::count(split.rows),
         skipped,
-        outputs: split.outputs.iter().map(output).collect(),
+        outputs: split.outputs.iter().map(|one| output(split, one)).collect(),
     }
 }
 
-fn output(output: &OutputReport) -> OutputView {
+fn output(split: &SplitReport, output: &OutputReport) -> OutputView {
     OutputView {
         name: output.name.clone(),
         metrics: ordered(output).into_iter().map(|name| metric(output, name)).collect(),
         controls: controls(output),
         confusion: output.confusion.as_ref().and_then(confusion::view),
+        groups: split
+            .groups
+            .as_ref()
+            .and_then(|groups| groups::view(groups, &output.name)),
     }
 }
 
 /// The output's metrics, the one that speaks for it first.
-fn ordered(output: &OutputReport) -> Vec<&str> {
+pub fn ordered(output: &OutputReport) -> Vec<&str> {
     let rank = |name: &&str| HEADLINES.iter().position(|one| one == name).unwrap_or(usize::MAX);
     let mut names: Vec<&str> = output.metrics.keys().map(String::as_str).collect();
     names.sort_by_key(rank);
     names
 }
 
-fn metric(output: &OutputReport, name: &str) -> MetricView {
+pub fn metric(output: &OutputReport, name: &str) -> MetricView {
     let value = output.metrics.get(name).copied().unwrap_or(f64::NAN);
     let interval = output.intervals.get(name).copied();
     let interval = interval.filter(|ends| ends.iter().all(|end| end.is_finite()));
@@ -195,7 +201,7 @@ fn controls(output: &OutputReport) -> Option<ControlsView> {
 }
 
 /// Bars of one metric share a scale: 0 to 1 where all values fit it, else 0 to the largest.
-fn control_cell(name: &str, control: &Control, all: &[&Control]) -> ControlCell {
+pub fn control_cell(name: &str, control: &Control, all: &[&Control]) -> ControlCell {
     let of = |control: &Control| control.metrics.get(name).copied().unwrap_or(f64::NAN);
     let largest = all.iter().map(|one| of(one)).filter(|value| value.is_finite());
     let largest = largest.fold(1.0, f64::max);
@@ -289,7 +295,7 @@ mod tests {
 
     #[test]
     fn an_output_without_anything_is_an_empty_view() {
-        let view = output(&OutputReport::default());
+        let view = output(&SplitReport::default(), &OutputReport::default());
         assert!(view.metrics.is_empty() && view.controls.is_none() && view.confusion.is_none());
     }
 }

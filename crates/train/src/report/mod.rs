@@ -6,19 +6,21 @@ mod curves;
 mod data;
 mod evaluation;
 mod examples;
+mod groups;
 
 pub use data::{
-    Confusion, Control, EvaluationPoint, Example, ExampleInput, HeatMap, OutputReport, ReportData, SplitReport,
-    StepPoint, Summary,
+    Confusion, Control, EvaluationPoint, Example, ExampleInput, GroupReport, GroupsReport, HeatMap, OutputReport,
+    ReportData, SplitReport, StepPoint, Summary,
 };
 
 use crate::page::format;
 use serde::Serialize;
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("report.html", include_str!("report.html")),
     ("charts.html", include_str!("charts.html")),
     ("evaluation.html", include_str!("evaluation.html")),
+    ("groups.html", include_str!("groups.html")),
     ("examples.html", include_str!("examples.html")),
     ("predictions.css", include_str!("predictions.css")),
     ("report.js", include_str!("report.js")),
@@ -29,6 +31,7 @@ const TEMPLATES: [(&str, &str); 6] = [
 struct Page<'a> {
     name: &'a str,
     recipe: &'a str,
+    command: Option<&'a str>,
     generated_by: &'a str,
     headlines: Vec<evaluation::Headline>,
     facts: Vec<(&'static str, String)>,
@@ -47,6 +50,7 @@ fn page(data: &ReportData) -> Page<'_> {
     Page {
         name: &data.name,
         recipe: &data.recipe,
+        command: data.summary.command.as_deref(),
         generated_by: &data.generated_by,
         headlines: evaluation::headlines(data),
         facts: facts(&data.summary),
@@ -83,6 +87,8 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
         ("Quarantined rows", format::count(summary.quarantined_rows)),
     ];
     facts.extend(summary.peak_memory_mb.map(|mb| ("Peak memory", memory(mb))));
+    facts.extend(summary.threads.map(|threads| ("Threads", format::count(threads))));
+    facts.push(("Seed", summary.seed.to_string()));
     facts.push(("Stopped because", stop));
     facts
 }
@@ -138,6 +144,14 @@ mod tests {
                 width: 64,
             }),
         };
+        let groups = GroupsReport {
+            column: label.into(),
+            groups: vec![GroupReport {
+                value: label.into(),
+                rows: 1234,
+                outputs: vec![output.clone()],
+            }],
+        };
         ReportData {
             name: label.into(),
             recipe: format!("name = '{label}'"),
@@ -146,6 +160,9 @@ mod tests {
                 stop_reason: label.into(),
                 best_step: Some(2),
                 peak_memory_mb: Some(812.0),
+                seed: 1234,
+                threads: Some(2),
+                command: Some(format!("sensorium train {label}")),
                 ..Summary::default()
             },
             steps: (0..500)
@@ -165,6 +182,7 @@ mod tests {
                 rows: 8,
                 skipped: 1,
                 outputs: vec![output],
+                groups: Some(groups),
             }],
             examples: vec![example("no"), example(label)],
         }
@@ -187,6 +205,11 @@ mod tests {
             "70.0% to 80.0%",
             "Peak memory",
             "812 MB",
+            "<dt>Seed</dt><dd>1234</dd>",
+            "<dt>Threads</dt><dd>2</dd>",
+            "<code>sensorium train easy</code>",
+            "<h4>By easy</h4>",
+            "<td class=\"number muted\">1,234</td>",
             "easy taken for no: 1 of 4 rows (25.0%)",
             "how much the answer’s probability falls when this part is hidden",
             "data:image/png;base64,iVBORw==",
