@@ -380,6 +380,7 @@ impl ModelConfig {
                 }
                 read.push(input.as_str());
             }
+            self.check_length(name, output)?;
         }
         match known.iter().find(|input| !read.contains(input)) {
             None => Ok(()),
@@ -388,6 +389,17 @@ impl ModelConfig {
                 Err(ModelError::config(format!("inputs.{input}"), message))
             }
         }
+    }
+
+    /// A transcript is read off a sequence, of which each token may say one token of the text.
+    fn check_length(&self, name: &str, output: &OutputConfig) -> Result<()> {
+        let transcribes = matches!(output.task, TaskConfig::Transcribe(_));
+        if !(transcribes && output.from == Source::Fusion && self.fusion.is_one_token()) {
+            return Ok(());
+        }
+        let message = "a transcript is read off a sequence, but this fusion makes one token of a row; read one input with \
+                       from = \"inputs.NAME\", or join the inputs by `concat`, `cross_attention` or `bottleneck`";
+        Err(ModelError::config(format!("outputs.{name}.from"), message))
     }
 
     fn fusion(

@@ -58,6 +58,16 @@ impl Default for FusionConfig {
     }
 }
 
+impl FusionConfig {
+    /// Whether a row comes out as one token, and not as a sequence.
+    pub fn is_one_token(&self) -> bool {
+        match self {
+            Self::Gated(_) | Self::Late(_) => true,
+            Self::Concat(_) | Self::CrossAttention(_) | Self::Bottleneck(_) => false,
+        }
+    }
+}
+
 #[derive(Module, Debug)]
 pub enum Fusion {
     Concat(ConcatFusion),
