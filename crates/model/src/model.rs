@@ -394,7 +394,7 @@ impl ModelConfig {
     /// A transcript is read off a sequence, of which each token may say one token of the text.
     fn check_length(&self, name: &str, output: &OutputConfig) -> Result<()> {
         let transcribes = matches!(output.task, TaskConfig::Transcribe(_));
-        if !(transcribes && output.from == Source::Fusion && self.fusion.is_one_token()) {
+        if !(transcribes && output.from == Source::Fusion && self.fusion.kind.is_one_token()) {
             return Ok(());
         }
         let message = "a transcript is read off a sequence, but this fusion makes one token of a row; read one input with \

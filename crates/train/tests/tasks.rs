@@ -1,6 +1,8 @@
-//! Every task learns a small set by heart, through the recipe and the trainer, and answers it.
+//! What is learnt by heart is answered: the losses, searches and decoders of tasks, through the recipe and the trainer.
 
 mod bars;
+#[path = "bars/tones.rs"]
+mod tones;
 
 use bars::Bar;
 use sensorium_data::Home;
@@ -10,13 +12,14 @@ use sensorium_train::{Controls, Evaluation, Outcome, Plan, Recipe, Request, Trai
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use tones::tones;
 
 /// Pictures and sounds of bars with everything that could be said of them.
 fn write_data(folder: &Path) {
     let mut rows = String::new();
     for (index, Bar { name, color, shape }) in bars::draw(folder).into_iter().enumerate() {
         let (sound, lying) = (format!("{color}-{shape}.wav"), shape == "lying");
-        std::fs::write(folder.join(&sound), tones(index / 2, lying)).unwrap();
+        std::fs::write(folder.join(&sound), tones(index / 2, lying, 4000)).unwrap();
         let row = serde_json::json!({
             "sound": sound, "image": name, "caption": format!("a {color} bar is {shape}"), "tags": [color, shape],
             "number": (index / 2) as f64 * 10.0 + f64::from(lying), "split": "train"
@@ -24,23 +27,6 @@ fn write_data(folder: &Path) {
         rows += &format!("{row}\n");
     }
     std::fs::write(folder.join("rows.jsonl"), rows).unwrap();
-}
-
-/// A recording (WAV, 8 kHz, 16 bit) of one tone for the colour and one for the posture.
-fn tones(color: usize, lying: bool) -> Vec<u8> {
-    let pitches = [[300.0, 700.0, 1500.0][color], if lying { 500.0 } else { 2200.0 }];
-    let samples = pitches.iter().flat_map(|pitch| {
-        (0..4000).map(move |at| (f64::from(at) / 8000.0 * pitch * std::f64::consts::TAU).sin() * 12_000.0)
-    });
-    let data: Vec<u8> = samples.flat_map(|sample| (sample as i16).to_le_bytes()).collect();
-    let size = data.len() as u32;
-    let mut file = b"RIFF".to_vec();
-    file.extend((36 + size).to_le_bytes());
-    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend([8000u32, 16_000].map(u32::to_le_bytes).concat());
-    file.extend(b"\x02\0\x10\0data");
-    file.extend(size.to_le_bytes());
-    [file, data].concat()
 }
 
 const IMAGE: &str = r#"
@@ -162,7 +148,7 @@ fn captions_are_written_by_every_decoder_and_search() {
 }
 
 #[test]
-fn recordings_are_transcribed_with_every_trunk() {
+fn recordings_are_transcribed_alone_with_word_pairs_and_with_attention() {
     let trunks = [
         r#"{ kind = "rnn", width = 32, bidirectional = true }"#,
         r#"{ kind = "conformer", width = 32, layers = 1, heads = 2, kernel = 5, dropout = 0.0 }"#,
