@@ -164,6 +164,7 @@ fn it_is_what_is_measured_and_what_a_pipeline_loads() {
         seed: 1,
         failure_budget: 0.0,
         threads: 1,
+        by: None,
         interrupt: &AtomicBool::new(false),
     };
     let (_, scores) = request.run(&run, &mut |_| {}).unwrap().unwrap();

@@ -100,6 +100,7 @@ fn each_task_is_measured_and_controlled_by_its_own_rows() {
         seed: 1,
         failure_budget: 0.0,
         threads: 1,
+        by: None,
         interrupt: &AtomicBool::new(false),
     };
     let mut answered: BTreeMap<String, usize> = BTreeMap::new();
