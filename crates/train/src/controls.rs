@@ -69,7 +69,7 @@ impl Control {
     fn is_met(&self, request: &Request) -> bool {
         let samples = request.dataset.samples();
         let has_all = |index: &usize| self.inputs().iter().all(|input| has(request, &samples[*index], input));
-        request.indices.iter().any(|index| has_all(index))
+        request.indices.iter().any(has_all)
     }
 
     /// Whether the control says something about an output: something must be left to be read when an input is withheld.
@@ -84,12 +84,18 @@ impl Changed {
     /// `scores` are those of the whole truth.
     pub fn new(control: &Control, request: &Request, scores: &Scores) -> Self {
         let concerned = outputs(request).filter(|output| control.concerns(request, output));
-        let outputs: Vec<String> = concerned.map(String::from).collect();
+        let mut outputs: Vec<String> = concerned.map(String::from).collect();
         let scored: HashMap<usize, &ScoredRow> = scores.rows.iter().map(|row| (row.row, row)).collect();
         let samples = request.indices.iter().map(|&index| &request.dataset.samples()[index]);
         let asked = |sample: &&Sample| scored.get(&sample.row).is_some_and(|row| is_asked(row, &outputs));
         let any = |sample: &&Sample| control.inputs().iter().any(|input| has(request, sample, input));
-        let mut samples: Vec<Sample> = samples.filter(asked).filter(any).cloned().collect();
+        let samples: Vec<&Sample> = samples.filter(asked).filter(any).collect();
+        // An output may read what none of its rows has.
+        outputs.retain(|output| {
+            let mut rows = samples.iter().map(|sample| scored[&sample.row]);
+            rows.any(|row| row.losses.contains_key(output))
+        });
+        let mut samples: Vec<Sample> = samples.into_iter().cloned().collect();
         let key = Key::new(request.seed);
         match control {
             Control::Without(inputs) => samples.iter_mut().for_each(|sample| withhold(request, sample, inputs)),

@@ -78,6 +78,9 @@ impl Request<'_> {
         for control in Control::list(self) {
             let name = control.name();
             let changed = Changed::new(&control, self, &scores);
+            if changed.outputs.is_empty() {
+                continue;
+            }
             let Some(found) = self.score(&changed.dataset, &name, progress) else {
                 return Ok(None);
             };

@@ -56,7 +56,7 @@ tokenizer = { kind = "word" }
 modality = "text"
 tokenizer = { kind = "word" }
 [fusion]
-inputs = ["image", "question"]
+inputs = ["caption", "image", "question"]
 kind = "gated"
 width = 32
 [outputs.color]
