@@ -115,6 +115,7 @@ fn check_search(index: usize, mut table: &Table) {
         max_length: 7,
         repetition_penalty: 1.0,
         no_repeat_ngram: table.no_repeat_ngram,
+        constraint: None,
     };
     let symbols = Symbols {
         vocabulary: table.logits.len(),

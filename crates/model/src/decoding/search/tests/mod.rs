@@ -237,7 +237,7 @@ proptest! {
         repetition_penalty in 1f64..2.0,
     ) {
         let max_length = min_length + more;
-        let config = DecodingConfig { method, min_length, max_length, repetition_penalty, no_repeat_ngram };
+        let config = DecodingConfig { method, min_length, max_length, repetition_penalty, no_repeat_ngram, constraint: None };
         check_answers(seed, &config, None);
     }
 
