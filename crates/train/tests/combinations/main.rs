@@ -137,7 +137,7 @@ fn the_tables_have_every_word_of_the_recipe_language() {
     check_words("Cell", "cell", &TRUNKS);
     check_words("PositionKind", "positions", &TRUNKS);
     check_words("SpaceTime", "space_time", &TRUNKS);
-    check_words("FusionConfig", "kind", &FUSIONS);
+    check_words("JoinConfig", "kind", &FUSIONS);
     check_words("OutputConfig", "task", &outputs);
     for task in ["generate", "language_model"] {
         let decoders: Vec<&str> = outputs.into_iter().filter(|output| output.contains(task)).collect();
