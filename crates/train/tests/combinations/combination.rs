@@ -53,7 +53,9 @@ impl Combination {
     /// How the recipe check names the key and the reason of a combination that makes no sense.
     pub fn refusal(&self) -> Option<&'static str> {
         if self.task.reads != Reads::Raw {
-            return self.fusion_refusal().or_else(|| self.trunk_refusal());
+            // In the order in which they are found.
+            let found = self.source_refusal().or_else(|| self.trunk_refusal());
+            return found.or_else(|| self.fusion_refusal());
         }
         (self.stem.modality != "text").then_some("outputs.answer.from: expected one input that is a text")
     }
@@ -78,16 +80,17 @@ impl Combination {
         refused.into_iter().find_map(|(wrong, reason)| wrong.then_some(reason))
     }
 
-    fn fusion_refusal(&self) -> Option<&'static str> {
+    fn source_refusal(&self) -> Option<&'static str> {
         let one_token = self.fusion.contains("\"gated\"") || self.fusion.contains("\"late\"");
+        let wrong = self.task.output.contains("from = \"fusion\"") && one_token;
+        wrong.then_some("outputs.answer.from: a transcript is read off a sequence")
+    }
+
+    fn fusion_refusal(&self) -> Option<&'static str> {
         let refused = [
             (
                 self.task.reads == Reads::MediumFused && self.fusion.contains("cross_attention"),
                 "fusion.kind: cross_attention joins at least two inputs",
-            ),
-            (
-                self.task.output.contains("from = \"fusion\"") && one_token,
-                "outputs.answer.from: a transcript is read off a sequence",
             ),
             (
                 self.fusion.contains("learned"),
