@@ -95,7 +95,12 @@ pub fn is_share(metric: &str) -> bool {
 
 /// A metric's value as its name asks for.
 pub fn metric(name: &str, value: f64) -> String {
-    if is_share(name) { percent(value) } else { number(value) }
+    match value.abs() {
+        _ if is_share(name) => percent(value),
+        // A value and its interval have the same decimals.
+        0.001..10.0 => signed(format!("{value:.3}")),
+        _ => number(value),
+    }
 }
 
 /// The metric without the split and output before it: `validation.answer.accuracy` → `accuracy`.
@@ -107,9 +112,16 @@ pub fn last(metric: &str) -> &str {
 pub fn words(name: &str) -> String {
     let spaced = name.replace(['_', ':'], " ");
     match spaced.as_str() {
-        "wer" | "cer" | "auroc" | "map" | "mrr" | "ndcg" => spaced.to_uppercase(),
+        "wer" | "cer" | "auroc" | "mrr" | "ndcg" | "mae" | "rmse" => spaced.to_uppercase(),
         "wer unaided" => "WER unaided".into(),
         "cer unaided" => "CER unaided".into(),
+        "map" => "mAP".into(),
+        "cider" => "CIDEr".into(),
+        "bleu4" => "BLEU-4".into(),
+        "rouge l" => "ROUGE-L".into(),
+        "meteor exact" => "METEOR, exact".into(),
+        "r2" => "R²".into(),
+        "micro ap" => "micro AP".into(),
         _ => spaced.replace(" f1", " F1"),
     }
 }
@@ -159,7 +171,12 @@ mod tests {
         check(number(2e-7), "2.00e-7");
         check(metric("answer.macro_f1", 0.5), "50.0%");
         check(metric("perplexity", 12.345), "12.35");
+        check(metric("cider", 0.08158), "0.082");
+        check(metric("pearson", -0.5), "−0.500");
+        check(metric("mrr", f64::NAN), MISSING);
         check(words("macro_f1"), "macro F1");
+        check(words("micro_ap"), "micro AP");
+        check(words("rouge_l"), "ROUGE-L");
         check(words("without:image"), "without image");
         check(shorten("rectangle", 5), "rect…");
         check(shorten("größe", 5), "größe");

@@ -224,7 +224,7 @@ mod tests {
             .insert("validation.caption.cider".into(), 1.2);
         check(
             &data,
-            &[("Validation caption bleu4", 1), ("Validation caption cider", 1)],
+            &[("Validation caption BLEU-4", 1), ("Validation caption CIDEr", 1)],
         );
     }
 
