@@ -12,10 +12,11 @@ use crate::report::{
     Confusion, Control, EvaluationPoint, Example, ExampleInput, GroupReport, GroupsReport, HeatMap, OutputReport,
     ReportData, SplitReport, StepPoint, Summary, render,
 };
+use crate::sound;
 use sensorium_data::split::Split;
 use sensorium_data::{Feature, Modality, Sample, Value, files};
 use sensorium_model::explain::{CELLS, occlusion};
-use sensorium_model::tasks::{Answer, Prediction, Task};
+use sensorium_model::tasks::{Answer, Task};
 use sensorium_model::{Answers, Pipeline, RunDirectory, parameters};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -105,10 +106,14 @@ impl ReportSource<'_> {
         if let Task::Rank(_) = task(output) {
             lines.iter_mut().for_each(|line| line.keep_best(output));
         }
+        let graded = is_graded(task(output));
         let mut examples = Vec::new();
-        for line in choose(&lines, output) {
+        for line in choose(&lines, output, graded) {
             if let Some(sample) = place.get(&line.row) {
-                examples.push(self.example(sample, line, output)?);
+                let mut example = self.example(sample, line, output)?;
+                // Of a text or a number only that it is the very one can be said.
+                example.right = example.right.filter(|right| graded || *right);
+                examples.push(example);
             }
         }
         Ok(examples)
@@ -121,9 +126,12 @@ impl ReportSource<'_> {
             row: line.row as u64,
             inputs: Vec::new(),
             output: output.to_string(),
-            expected: line.expected[output].join(", "),
+            expected: match &answer.value {
+                Answer::List(_) => vec![line.expected[output].join(", ")],
+                _ => line.expected[output].clone(),
+            },
             predicted: answer.value.to_string(),
-            right: line.is_right(output),
+            right: Some(line.is_right(output)),
             probability: answer.probability,
             top: answer
                 .top
@@ -143,13 +151,19 @@ impl ReportSource<'_> {
                 (Modality::Audio | Modality::Video, value) => {
                     let feature = input.processor.prepare(value, root)?;
                     shown.png = feature.preview().map(|picture| picture.to_png());
+                    shown.spectrum = matches!(feature, Feature::Audio(_));
+                    shown.sound = shown.spectrum.then(|| sound::playable(value, root)).flatten();
                 }
                 (Modality::Text, value) => shown.text = value.label(),
                 (Modality::Image, value) => {
                     if let Feature::Image(picture) = input.processor.prepare(value, root)? {
                         shown.png = Some(picture.to_png());
                     }
-                    let map = occlusion(self.pipeline, sample, root, &input.name, output)?;
+                    // A text has no alternatives whose probabilities could be compared.
+                    let map = match is_graded(self.pipeline.model().task(output)) {
+                        true => occlusion(self.pipeline, sample, root, &input.name, output)?,
+                        false => None,
+                    };
                     example.heat = example.heat.or(map.map(|map| HeatMap {
                         cells: CELLS,
                         falls: map.falls,
@@ -192,23 +206,47 @@ impl PredictionLine {
     }
 }
 
-/// The wrong answers that were the surest, and right answers of as many different labels as there are.
-fn choose<'a>(lines: &'a [PredictionLine], output: &str) -> Vec<&'a PredictionLine> {
-    let answer = |line: &PredictionLine| -> Prediction { line.outputs[output].clone() };
+/// Whether an answer of this task is right or wrong, and nothing between.
+fn is_graded(task: &Task) -> bool {
+    match task {
+        Task::Classify(_) | Task::Tag(_) | Task::Rank(_) => true,
+        Task::Regress(_) | Task::Generate(_) | Task::Transcribe(_) | Task::LanguageModel(_) | Task::Align(_) => false,
+    }
+}
+
+/// Of graded answers the wrong ones that were the surest, and right ones of as many different labels as there are; of others
+/// those of rows from all over the split.
+fn choose<'a>(lines: &'a [PredictionLine], output: &str, graded: bool) -> Vec<&'a PredictionLine> {
     let known = lines.iter().filter(|line| {
         line.expected.get(output).is_some_and(|expected| !expected.is_empty()) && line.outputs.contains_key(output)
     });
-    let (right, mut wrong): (Vec<_>, Vec<_>) = known.partition(|line| line.is_right(output));
-    let surety = |line: &PredictionLine| answer(line).probability.unwrap_or_default();
+    let known: Vec<&PredictionLine> = known.collect();
+    let expected = |line: &PredictionLine| line.expected[output].clone();
+    if !graded {
+        let (fresh, _) = first_of_each(known, expected);
+        let count = fresh.len().min(2 * EXAMPLES);
+        return (0..count).map(|place| fresh[place * fresh.len() / count]).collect();
+    }
+    let answer = |line: &PredictionLine| line.outputs[output].value.to_string();
+    let (right, mut wrong): (Vec<_>, Vec<_>) = known.into_iter().partition(|line| line.is_right(output));
+    let surety = |line: &PredictionLine| line.outputs[output].probability.unwrap_or_default();
     wrong.sort_by(|a, b| surety(b).total_cmp(&surety(a)));
-    let mut seen = BTreeSet::new();
-    let fresh = right
-        .iter()
-        .filter(|line| seen.insert(answer(line).value.to_string()))
-        .copied();
-    let mut chosen: Vec<&PredictionLine> = wrong.into_iter().take(EXAMPLES).collect();
-    chosen.extend(fresh.take(EXAMPLES));
+    // Rows that share a medium often share their mistake, too, and would be all that is shown.
+    let (mut chosen, repeated) = first_of_each(wrong, |line| (expected(line), answer(line)));
+    chosen.extend(repeated);
+    chosen.truncate(EXAMPLES);
+    let (fresh, _) = first_of_each(right, answer);
+    chosen.extend(fresh.into_iter().take(EXAMPLES));
     chosen
+}
+
+/// The first line of each kind, and all others.
+fn first_of_each<K: Ord>(
+    lines: Vec<&PredictionLine>,
+    kind: impl Fn(&PredictionLine) -> K,
+) -> (Vec<&PredictionLine>, Vec<&PredictionLine>) {
+    let mut seen = BTreeSet::new();
+    lines.into_iter().partition(|line| seen.insert(kind(line)))
 }
 
 fn step_point(event: &Event) -> Option<StepPoint> {
@@ -291,4 +329,49 @@ fn output_reports(
         }
     };
     metrics.iter().map(output).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sensorium_model::tasks::Prediction;
+
+    /// Lines of (expected, given, its probability) and the rows that are chosen of them.
+    fn check(lines: &[(&str, &str, f64)], graded: bool, expected: &[usize]) {
+        let line = |(row, (expected, given, probability)): (usize, &(&str, &str, f64))| PredictionLine {
+            row,
+            expected: [("answer".to_string(), vec![expected.to_string()])].into(),
+            outputs: [(
+                "answer".to_string(),
+                Prediction::new(Answer::Text(given.to_string()), Some(*probability)),
+            )]
+            .into(),
+        };
+        let lines: Vec<PredictionLine> = lines.iter().enumerate().map(line).collect();
+        let rows: Vec<usize> = choose(&lines, "answer", graded).iter().map(|line| line.row).collect();
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn sure_mistakes_of_different_kinds_come_first() {
+        let sure = ("a", "b", 0.9);
+        let lines = [
+            sure,
+            sure,
+            ("a", "c", 0.5),
+            ("b", "b", 0.9),
+            ("b", "b", 0.8),
+            ("c", "c", 0.2),
+        ];
+        check(&lines, true, &[0, 2, 1, 3, 5]);
+        check(&[sure; 20], true, &[0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn texts_are_chosen_from_everywhere() {
+        check(&[("a", "x", 0.9), ("a", "y", 0.1), ("b", "b", 0.5)], false, &[0, 2]);
+        let names: Vec<String> = (0..24).map(|number| format!("{number}")).collect();
+        let lines: Vec<(&str, &str, f64)> = names.iter().map(|name| (name.as_str(), "x", 0.5)).collect();
+        check(&lines, false, &(0..12).map(|place| place * 2).collect::<Vec<_>>());
+    }
 }

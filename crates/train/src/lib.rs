@@ -23,6 +23,7 @@ mod recipe;
 mod report;
 mod schedule;
 mod score;
+mod sound;
 mod sources;
 mod stats;
 mod tensorboard;

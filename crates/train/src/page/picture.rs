@@ -24,7 +24,7 @@ pub fn embed(png: &[u8], size: Option<[u32; 2]>) -> Embedded {
     let aspect = f64::from(width.max(1)) / f64::from(height.max(1));
     Embedded {
         base64: STANDARD.encode(png),
-        aspect: format!("{:.3}", aspect.clamp(0.4, 4.0)),
+        aspect: format!("{:.3}", aspect.clamp(0.4, 8.0)),
         small: width < SMALL,
     }
 }

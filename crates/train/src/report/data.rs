@@ -137,10 +137,11 @@ pub struct Example {
     pub inputs: Vec<ExampleInput>,
     /// The output that was predicted.
     pub output: String,
-    pub expected: String,
+    /// What would have been right: of a text every reference.
+    pub expected: Vec<String>,
     pub predicted: String,
-    /// Whether the model gave an expected answer.
-    pub right: bool,
+    /// Whether the model gave an expected answer; none where only more or less can be said of it, as of a number.
+    pub right: Option<bool>,
     /// The probability of `predicted`, where it has one.
     pub probability: Option<f64>,
     /// The likeliest answers with their probabilities, best first; the page shows five.
@@ -156,6 +157,18 @@ pub struct ExampleInput {
     pub text: Option<String>,
     /// A PNG file: the picture as the model sees it.
     pub png: Option<Vec<u8>>,
+    /// The picture is a spectrum, whose sides have no scale in common.
+    pub spectrum: bool,
+    /// What the page plays.
+    pub sound: Option<Sound>,
+}
+
+/// An encoded sound.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sound {
+    /// Its media type, such as `audio/ogg`.
+    pub kind: String,
+    pub bytes: Vec<u8>,
 }
 
 /// How much the answer's probability falls when a part of the picture is hidden.

@@ -1,8 +1,10 @@
 //! Example predictions: pictures, heat maps and the likeliest answers.
 
-use super::data::{Example, HeatMap};
+use super::data::{Example, ExampleInput, HeatMap};
 use crate::page::format;
 use crate::page::picture::{Embedded, embed};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 /// How many of the likeliest answers are shown.
@@ -11,18 +13,23 @@ const TOP: usize = 5;
 /// Falls below this are faint on every map, so that noise does not look like evidence.
 const LEAST_SCALE: f64 = 0.1;
 
+/// Width over height of a spectrum, however long its sound is.
+const SPECTRUM_ASPECT: &str = "2.500";
+
 /// Longer texts are cut.
 const TEXT_CHARACTERS: usize = 600;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct ExampleView {
     pub row: String,
-    pub right: bool,
+    /// `right`, `wrong` or nothing.
+    pub verdict: &'static str,
     pub output: String,
-    pub expected: String,
+    pub expected: Vec<String>,
     pub predicted: String,
     pub probability: String,
     pub pictures: Vec<PictureView>,
+    pub sounds: Vec<SoundView>,
     /// Names and texts; `None` where the input is absent.
     pub texts: Vec<(String, Option<String>)>,
     pub top: Vec<Answer>,
@@ -34,6 +41,17 @@ pub struct PictureView {
     #[serde(flatten)]
     pub embedded: Embedded,
     pub heat: Option<HeatView>,
+    /// Much wider than high.
+    pub wide: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct SoundView {
+    /// None below a picture that has it.
+    pub name: Option<String>,
+    pub kind: String,
+    /// Has no character that could end an attribute.
+    pub base64: String,
 }
 
 /// The map as squares on a plane of 100 by 100, blurred by the page.
@@ -67,6 +85,17 @@ pub struct Answer {
     pub predicted: bool,
 }
 
+/// How many answers of each kind are shown.
+pub fn tally(examples: &[Example]) -> String {
+    let count = |right: Option<bool>| examples.iter().filter(|example| example.right == right).count();
+    let (open, wrong, right) = (count(None), count(Some(false)), count(Some(true)));
+    match (open, right) {
+        (0, _) => format!("{wrong} wrong, {right} right"),
+        (_, 0) => format!("{} rows", examples.len()),
+        _ => format!("{} rows, {right} of them right to the letter", examples.len()),
+    }
+}
+
 /// Wrong predictions first, otherwise in the order given.
 pub fn views(examples: &[Example]) -> Vec<ExampleView> {
     let mut sorted: Vec<&Example> = examples.iter().collect();
@@ -76,24 +105,34 @@ pub fn views(examples: &[Example]) -> Vec<ExampleView> {
 
 fn view(example: &Example) -> ExampleView {
     let mut heat = example.heat.as_ref();
-    let (mut pictures, mut texts) = (Vec::new(), Vec::new());
+    let (mut pictures, mut sounds, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     for input in &example.inputs {
         if let Some(png) = &input.png {
-            pictures.push(picture(&input.name, png, heat.take()));
+            pictures.push(picture(input, png, heat.take()));
         }
-        if input.text.is_some() || input.png.is_none() {
+        sounds.extend(input.sound.as_ref().map(|sound| SoundView {
+            name: input.png.is_none().then(|| input.name.clone()),
+            kind: sound.kind.clone(),
+            base64: STANDARD.encode(&sound.bytes),
+        }));
+        if input.text.is_some() || (input.png.is_none() && input.sound.is_none()) {
             let text = input.text.as_ref().map(|text| format::shorten(text, TEXT_CHARACTERS));
             texts.push((input.name.clone(), text));
         }
     }
     ExampleView {
         row: format::count(example.row),
-        right: example.right,
+        verdict: match example.right {
+            Some(true) => "right",
+            Some(false) => "wrong",
+            None => "",
+        },
         output: example.output.clone(),
         expected: example.expected.clone(),
         predicted: example.predicted.clone(),
         probability: example.probability.map(format::percent).unwrap_or_default(),
         pictures,
+        sounds,
         texts,
         top: example.top.iter().take(TOP).map(|one| answer(example, one)).collect(),
     }
@@ -109,15 +148,20 @@ fn answer(example: &Example, (value, probability): &(String, f64)) -> Answer {
         value: value.clone(),
         probability: format::percent(*probability),
         bar: format!("{:.1}", share * 100.0),
-        expected: *value == example.expected,
+        expected: example.expected.contains(value),
         predicted: *value == example.predicted,
     }
 }
 
-fn picture(name: &str, png: &[u8], heat: Option<&HeatMap>) -> PictureView {
+fn picture(input: &ExampleInput, png: &[u8], heat: Option<&HeatMap>) -> PictureView {
+    let mut embedded = embed(png, heat.map(|heat| [heat.width as u32, heat.height as u32]));
+    if input.spectrum {
+        embedded.aspect = SPECTRUM_ASPECT.into();
+    }
     PictureView {
-        name: name.into(),
-        embedded: embed(png, heat.map(|heat| [heat.width as u32, heat.height as u32])),
+        name: input.name.clone(),
+        wide: embedded.aspect.parse::<f64>().is_ok_and(|aspect| aspect > 2.0),
+        embedded,
         heat: heat.and_then(heat_view),
     }
 }
@@ -168,7 +212,6 @@ fn squares(heat: &HeatMap, scale: f64, side: f64) -> Vec<Square> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::data::ExampleInput;
     use super::*;
 
     fn heat(falls: &[f64]) -> HeatMap {
@@ -185,14 +228,51 @@ mod tests {
     fn wrong_ones_come_first_and_the_order_is_kept() {
         let example = |row, predicted: &str| Example {
             row,
-            expected: "yes".into(),
+            expected: vec!["yes".into()],
             predicted: predicted.into(),
-            right: predicted == "yes",
+            right: Some(predicted == "yes"),
             ..Example::default()
         };
         let examples = [example(1, "yes"), example(2, "no"), example(3, "yes"), example(4, "no")];
         let rows: Vec<String> = views(&examples).into_iter().map(|one| one.row).collect();
         assert_eq!(rows, ["2", "4", "1", "3"]);
+    }
+
+    #[test]
+    fn the_heading_counts_verdicts_where_there_are_any() {
+        let check = |verdicts: &[Option<bool>], expected: &str| {
+            let example = |&right: &Option<bool>| Example {
+                right,
+                ..Example::default()
+            };
+            assert_eq!(tally(&verdicts.iter().map(example).collect::<Vec<_>>()), expected);
+        };
+        check(&[Some(false), Some(true), Some(false)], "2 wrong, 1 right");
+        check(&[None, None], "2 rows");
+        check(&[None, Some(true)], "2 rows, 1 of them right to the letter");
+    }
+
+    #[test]
+    fn a_spectrum_is_wide_and_a_sound_is_not_absent() {
+        let input = ExampleInput {
+            name: "speech".into(),
+            png: Some(Vec::new()),
+            spectrum: true,
+            sound: Some(Default::default()),
+            ..ExampleInput::default()
+        };
+        let example = |input: ExampleInput| Example {
+            inputs: vec![input],
+            ..Example::default()
+        };
+        let found = view(&example(input.clone()));
+        assert!(found.pictures[0].wide && found.pictures[0].embedded.aspect == SPECTRUM_ASPECT);
+        assert_eq!((&found.sounds[0].name, found.texts.len()), (&None, 0));
+        let found = view(&example(ExampleInput { png: None, ..input }));
+        assert_eq!(
+            (found.sounds[0].name.as_deref(), found.texts.len()),
+            (Some("speech"), 0)
+        );
     }
 
     #[test]

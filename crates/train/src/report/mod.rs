@@ -10,7 +10,7 @@ mod groups;
 
 pub use data::{
     Confusion, Control, EvaluationPoint, Example, ExampleInput, GroupReport, GroupsReport, HeatMap, OutputReport,
-    ReportData, SplitReport, StepPoint, Summary,
+    ReportData, Sound, SplitReport, StepPoint, Summary,
 };
 
 use crate::page::format;
@@ -38,7 +38,7 @@ struct Page<'a> {
     charts: Vec<charts::Chart>,
     splits: Vec<evaluation::SplitView>,
     examples: Vec<examples::ExampleView>,
-    wrong: usize,
+    tally: String,
 }
 
 /// Renders a self-contained HTML page. The same data give the same bytes.
@@ -57,7 +57,7 @@ fn page(data: &ReportData) -> Page<'_> {
         charts: curves::charts(data),
         splits: data.splits.iter().map(evaluation::split).collect(),
         examples: examples::views(&data.examples),
-        wrong: data.examples.iter().filter(|example| !example.right).count(),
+        tally: examples::tally(&data.examples),
     }
 }
 
@@ -120,11 +120,20 @@ mod tests {
                     name: label.into(),
                     text: None,
                     png: Some(b"\x89PNG".to_vec()),
+                    ..ExampleInput::default()
                 },
                 ExampleInput {
                     name: "question".into(),
                     text: Some(label.into()),
-                    png: None,
+                    ..ExampleInput::default()
+                },
+                ExampleInput {
+                    name: "voice".into(),
+                    sound: Some(Sound {
+                        kind: "audio/ogg".into(),
+                        bytes: b"OggS".to_vec(),
+                    }),
+                    ..ExampleInput::default()
                 },
                 ExampleInput {
                     name: "speech".into(),
@@ -132,10 +141,10 @@ mod tests {
                 },
             ],
             output: label.into(),
-            expected: label.into(),
+            expected: vec![label.into()],
             predicted: predicted.into(),
             probability: Some(0.5),
-            right: predicted == label,
+            right: Some(predicted == label),
             top: vec![(label.into(), 0.5), ("no".into(), f64::NAN)],
             heat: Some(HeatMap {
                 cells: 1,
@@ -216,6 +225,8 @@ mod tests {
             "wrong",
             "right",
             "absent",
+            ";base64,T2dnUw==\"></audio>",
+            "1 wrong, 1 right",
             "name = &#x27;easy&#x27;",
             "1 value was not a finite number",
             "prefers-color-scheme: dark",
