@@ -62,14 +62,22 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
     let dropping = json!({
         "kind": "cnn", "stages": [4, 6], "blocks": 2, "stride": 2, "dropout": 0.1, "drop_path": 0.2
     });
+    // Each with the normalisation that the input does not have by default.
+    let normed = |norm: &str| json!({"kind": "cnn", "stages": [4, 6], "blocks": 2, "norm": norm});
     match input {
-        "text" | "audio" => named([("causal", causal), ("conformer", conformer), ("strided cnn", dropping)]),
+        "text" | "audio" => named([
+            ("causal", causal),
+            ("conformer", conformer),
+            ("strided cnn", dropping),
+            ("batch cnn", normed("batch")),
+        ]),
         "video" => named([
             ("factorised", factorised),
             ("turned", turned),
             ("dropping cnn", dropping),
+            ("batch cnn", normed("batch")),
         ]),
-        _ => named([("dropping cnn", dropping)]),
+        _ => named([("dropping cnn", dropping), ("layer cnn", normed("layer"))]),
     }
 }
 

@@ -21,6 +21,7 @@ mod plan;
 mod quarantine;
 mod recipe;
 mod report;
+mod rows;
 mod schedule;
 mod score;
 mod sound;

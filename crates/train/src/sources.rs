@@ -1,12 +1,11 @@
 //! Where a recipe's rows come from: one set, or several mixed by weight.
 
 use crate::error::{Result, TrainError};
-use crate::recipe::Recipe;
 use schemars::JsonSchema;
 use sensorium_data::catalogue::{self, Progress};
 use sensorium_data::manifest::{Mix, MixSource};
-use sensorium_data::split::{Split, SplitConfig, Splits, split};
-use sensorium_data::{Home, Manifest, Sample, TrainingStream, Value, storage};
+use sensorium_data::split::Split;
+use sensorium_data::{Home, Manifest, Sample, Value, storage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -43,7 +42,7 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
     /// The one split that this set has rows for, such as `train` for a set that only helps: its rows in the other splits
-    /// are left out. All by default.
+    /// are left out, and those whose split column says nothing belong to it. All by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Split>,
     /// The rows to take by what their columns say, such as `{ language = "cs" }`: others are left out. All by default.
@@ -52,9 +51,9 @@ pub struct Source {
 }
 
 /// What is taken of a set in a joined manifest.
-struct Taken<'a> {
-    samples: Range<usize>,
-    source: &'a Source,
+pub struct Taken<'a> {
+    pub samples: Range<usize>,
+    pub source: &'a Source,
 }
 
 fn default_weight() -> f64 {
@@ -74,7 +73,7 @@ impl Sources {
     }
 
     /// Reads all rows (fetching catalogue sets that are not on disk), with the way to mix them where there are several.
-    fn open(&self, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Opened<'_>> {
+    pub fn open(&self, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Opened<'_>> {
         let sources = match self {
             Self::One(name) => {
                 let manifest = Manifest::open(&locate(name, folder, home, progress)?)?;
@@ -164,43 +163,28 @@ impl Source {
         filter.all(|(column, value)| sample.get(column).label().as_ref() == Some(value))
     }
 
-    fn takes(&self, sample: &Sample, split: Split) -> bool {
+    /// Whether the set is there for this row in this split.
+    pub fn takes(&self, sample: &Sample, split: Split) -> bool {
         self.only.is_none_or(|only| only == split) && self.passes(sample)
     }
 }
 
 /// The rows of all sets before they are divided.
-struct Opened<'a> {
-    manifest: Manifest,
-    mix: Option<Mix>,
-    taken: Vec<Taken<'a>>,
+pub struct Opened<'a> {
+    pub manifest: Manifest,
+    /// How the rows of several sets are mixed.
+    pub mix: Option<Mix>,
+    pub taken: Vec<Taken<'a>>,
 }
 
 impl Opened<'_> {
     /// All rows of one set.
-    fn whole(manifest: Manifest) -> Self {
+    pub fn whole(manifest: Manifest) -> Self {
         Self {
             manifest,
             mix: None,
             taken: Vec::new(),
         }
-    }
-
-    /// Takes out of the splits what the sets are not there for.
-    fn restrict(&self, splits: &mut Splits) {
-        let mut all = [
-            (Split::Train, &mut splits.train),
-            (Split::Validation, &mut splits.validation),
-            (Split::Test, &mut splits.test),
-        ];
-        let samples = &self.manifest.samples;
-        for Taken { samples: range, source } in &self.taken {
-            let unwanted = |split, row: &mut usize| range.contains(row) && !source.takes(&samples[*row], split);
-            for (split, rows) in &mut all {
-                splits.other.extend(rows.extract_if(.., |row| unwanted(*split, row)));
-            }
-        }
-        splits.other.sort_unstable();
     }
 }
 
@@ -219,72 +203,8 @@ fn name_sets(sources: &[Source], opened: &mut [MixSource]) {
     }
 }
 
-/// A recipe's rows, divided.
-pub struct Rows {
-    /// All rows; of a stream those for validation and test, and some of those for training.
-    pub manifest: Manifest,
-    /// Indices into the manifest's samples.
-    pub splits: Splits,
-    /// How the rows of several sets are mixed.
-    pub mix: Option<Mix>,
-    /// What reads the training rows of a set that is not held.
-    pub stream: Option<TrainingStream>,
-}
-
-impl Rows {
-    /// Reads and divides the rows; `folder` is what the recipe's paths are relative to.
-    pub fn open(recipe: &Recipe, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
-        let data = &recipe.data;
-        let (opened, stream) = match data.streaming {
-            true => {
-                let (manifest, stream) = open_stream(recipe, folder, home, progress)?;
-                (Opened::whole(manifest), Some(stream))
-            }
-            false => (data.manifest.open(folder, home, progress)?, None),
-        };
-        let config = split_config(recipe, &opened.manifest);
-        let mut splits = split(&opened.manifest.samples, &config, recipe.seed)?;
-        opened.restrict(&mut splits);
-        let Opened { manifest, mix, .. } = opened;
-        Ok(Self {
-            mix,
-            manifest,
-            splits,
-            stream,
-        })
-    }
-
-    /// Rows for training, held or not.
-    pub fn training(&self) -> usize {
-        let held = self.splits.train.len();
-        self.stream.as_ref().map_or(held, TrainingStream::rows)
-    }
-}
-
-/// How the recipe divides rows; by the column `split` where there is one and it says nothing.
-pub fn split_config(recipe: &Recipe, manifest: &Manifest) -> SplitConfig {
-    let config = recipe.data.split.clone();
-    config.unwrap_or_else(|| SplitConfig::for_columns(&manifest.columns))
-}
-
-fn open_stream(
-    recipe: &Recipe,
-    folder: &Path,
-    home: &Home,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(Manifest, TrainingStream)> {
-    let Sources::One(name) = &recipe.data.manifest else {
-        let message = "data.streaming: expected one set, found several; shuffle them into common shards";
-        return Err(TrainError::Recipe(message.into()));
-    };
-    let path = locate(name, folder, home, progress)?;
-    let outputs = recipe.outputs.iter().filter(|(_, output)| output.task.has_labels());
-    let targets: Vec<String> = outputs.map(|(name, output)| column(name, &output.column)).collect();
-    let split = recipe.data.split.as_ref();
-    Ok(TrainingStream::open(&path, split, recipe.seed, &targets)?)
-}
-
-fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+/// The path of a set, which is fetched where it is one of the catalogue that is not on disk.
+pub fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     Ok(match catalogue::find(source) {
         Some(_) => catalogue::fetch(source, home, progress)?,
         None if storage::url(Path::new(source)).is_some() => PathBuf::from(source),
@@ -338,30 +258,6 @@ mod tests {
             let counts = joined.mix.as_ref().unwrap().counts(8);
             assert_eq!((joined.manifest.rows(), counts), (5, vec![2, 6]));
         });
-    }
-
-    #[test]
-    fn a_set_gives_the_rows_that_it_is_there_for() {
-        let folder = tempfile::tempdir().unwrap();
-        rows(folder.path(), "a.jsonl", 2);
-        let other = "{\"a\":1,\"kind\":\"x\"}\n{\"a\":1,\"kind\":\"y\"}\n{\"a\":1,\"kind\":\"x\"}\n";
-        std::fs::write(folder.path().join("b.jsonl"), other).unwrap();
-        let json = r#"[{"manifest":"a.jsonl"},{"manifest":"b.jsonl","only":"train","where":{"kind":"x"}}]"#;
-        check(json, folder.path(), |opened| {
-            let mut splits = Splits {
-                train: vec![0, 2, 3],
-                validation: vec![4],
-                test: vec![1],
-                other: vec![],
-            };
-            opened.restrict(&mut splits);
-            assert_eq!((splits.train, splits.validation), (vec![0, 2], vec![]));
-            assert_eq!((splits.test, splits.other), (vec![1], vec![3, 4]));
-        });
-        let nothing: Sources = serde_json::from_str(r#"[{"manifest":"b.jsonl","where":{"kind":"z"}}]"#).unwrap();
-        let refused = nothing.open(folder.path(), &Home::new(folder.path()), &mut |_| ());
-        let message = refused.map(|_| ()).unwrap_err().to_string();
-        assert!(message.contains("no row of `b.jsonl` has kind = \"z\""), "{message}");
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub struct CnnConfig {
     /// The time of a video never shrinks.
     #[schemars(range(min = 1, max = 8))]
     pub stride: Option<usize>,
+    /// What is normalised after each convolution: by default the batch on a grid, the channels of each place (`layer`)
+    /// on a sequence and in frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm: Option<NormKind>,
     /// Dropout of what each stage computes.
     #[schemars(range(min = 0.0, max = 0.95))]
     pub dropout: f64,
@@ -38,6 +42,16 @@ pub struct CnnConfig {
     pub drop_path: f64,
 }
 
+/// What a normalisation measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NormKind {
+    /// Each channel over the batch, without what is padding (Ioffe and Szegedy 2015).
+    Batch,
+    /// The channels of each place (Ba et al. 2016).
+    Layer,
+}
+
 impl Default for CnnConfig {
     fn default() -> Self {
         Self {
@@ -45,6 +59,7 @@ impl Default for CnnConfig {
             blocks: 1,
             kernel: 3,
             stride: None,
+            norm: None,
             dropout: 0.0,
             drop_path: 0.0,
         }
@@ -80,15 +95,30 @@ struct Unit {
 #[derive(Module, Debug)]
 struct Through {
     conv: Conv2d,
-    norm: LayerNorm,
+    norm: Norm,
 }
 
-/// Grids have no padding and take batch statistics; padded tokens would disturb them, so sequences and frames are
-/// normalised by token.
 #[derive(Module, Debug)]
 enum Norm {
     Batch(BatchNorm),
     Layer(LayerNorm),
+}
+
+impl Norm {
+    fn new(kind: NormKind, width: usize, init: &Init) -> Self {
+        match kind {
+            NormKind::Batch => Self::Batch(BatchNorm::new(width, init)),
+            NormKind::Layer => Self::Layer(LayerNorm::new(width, init)),
+        }
+    }
+
+    fn forward(&self, planes: Planes, pass: &Pass) -> Planes {
+        match self {
+            Self::Layer(norm) => planes.map(|values| norm.forward(values)),
+            Self::Batch(norm) if pass.is_training() => planes.map_real(|values| norm.forward(values, pass)),
+            Self::Batch(norm) => planes.map(|values| norm.forward(values, pass)),
+        }
+    }
 }
 
 impl CnnTrunk {
@@ -127,7 +157,12 @@ impl Stage {
     fn new(config: &CnnConfig, index: usize, input: usize, space: Space, init: &Init) -> Self {
         let (init, output) = (init.at("stages").at(index), config.stages[index]);
         let stride = config.stride.unwrap_or(if space.is_line() { 1 } else { 2 });
-        let unit = |input, stride, init: &Init| Unit::new([input, output], [config.kernel, stride], space, init);
+        let norm = config.norm.unwrap_or(match space {
+            Space::Plane { .. } => NormKind::Batch,
+            Space::Line { .. } | Space::Volume { .. } => NormKind::Layer,
+        });
+        let unit =
+            |input, stride, init: &Init| Unit::new([input, output], [config.kernel, stride], (space, norm), init);
         let blocks = config.blocks.saturating_sub(1);
         let rates = Rates {
             dropout: 0.0,
@@ -161,65 +196,59 @@ impl Stage {
 }
 
 impl Unit {
-    fn new([input, output]: [usize; 2], [kernel, stride]: [usize; 2], space: Space, init: &Init) -> Self {
+    fn new(
+        [input, output]: [usize; 2],
+        [kernel, stride]: [usize; 2],
+        (space, norm): (Space, NormKind),
+        init: &Init,
+    ) -> Self {
         let vertical = |size| if space.is_line() { 1 } else { size };
-        let norm = match space {
-            Space::Plane { .. } => Norm::Batch(BatchNorm::new(output, &init.at("norm"))),
-            Space::Line { .. } | Space::Volume { .. } => Norm::Layer(LayerNorm::new(output, &init.at("norm"))),
-        };
         let kernel = [vertical(kernel), kernel];
+        let through = || Through::new(output, norm, &init.at("time"));
         Self {
             conv: Conv2d::new(input, output, kernel, [vertical(stride), stride], &init.at("conv")),
-            norm,
-            time: matches!(space, Space::Volume { .. }).then(|| Through::new(output, &init.at("time"))),
+            norm: Norm::new(norm, output, &init.at("norm")),
+            time: matches!(space, Space::Volume { .. }).then(through),
             stride,
         }
     }
 
     /// Masked positions are zero before the convolution, so that padding never reaches a real token.
     fn forward(&self, planes: Planes, pass: &Pass) -> Planes {
-        let planes = planes.zero_padding();
-        let values = self.conv.forward(planes.values);
-        let values = match &self.norm {
-            Norm::Batch(norm) => norm.forward(values, pass),
-            Norm::Layer(norm) => norm.forward(values),
-        };
+        let planes = planes.zero_padding().map(|values| self.conv.forward(values));
         let mask = match planes.mask {
             Mask::Line(mask) => Mask::Line(shrink_mask(mask, self.stride)),
             other => other,
         };
-        let planes = Planes {
-            values: relu(values),
-            mask,
-        };
+        let planes = self.norm.forward(Planes { mask, ..planes }, pass).map(relu);
         match &self.time {
-            Some(through) => through.forward(planes),
+            Some(through) => through.forward(planes, pass),
             None => planes,
         }
     }
 }
 
 impl Through {
-    fn new(width: usize, init: &Init) -> Self {
+    fn new(width: usize, norm: NormKind, init: &Init) -> Self {
         Self {
             conv: Conv2d::new(width, width, [3, 1], [1, 1], &init.at("conv")),
-            norm: LayerNorm::new(width, &init.at("norm")),
+            norm: Norm::new(norm, width, &init.at("norm")),
         }
     }
 
     /// Time is the height, and all places of a frame the width, of one plane for each clip.
-    fn forward(&self, planes: Planes) -> Planes {
+    fn forward(&self, planes: Planes, pass: &Pass) -> Planes {
         let planes = planes.zero_padding();
         let Mask::Frames(frames) = &planes.mask else {
             return planes;
         };
         let [batch, time] = frames.dims();
         let [count, height, width, channels] = planes.values.dims();
-        let lines = planes.values.clone().reshape([batch, time, height * width, channels]);
-        let change = relu(self.norm.forward(self.conv.forward(lines)));
-        Planes {
-            values: planes.values + change.reshape([count, height, width, channels]),
-            mask: planes.mask,
-        }
+        let before = planes.values.clone();
+        let changed = planes.map(|values| {
+            let lines = values.reshape([batch, time, height * width, channels]);
+            self.conv.forward(lines).reshape([count, height, width, channels])
+        });
+        self.norm.forward(changed, pass).map(|change| before + relu(change))
     }
 }

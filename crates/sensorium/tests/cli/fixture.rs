@@ -120,6 +120,24 @@ impl Fixture {
         fixture
     }
 
+    /// The same rows and a set of texts that only train, three of them for each row, with an output of their own.
+    pub fn mixed() -> Self {
+        let fixture = Self::new();
+        let texts: String = (0..20)
+            .map(|number| {
+                let kind = if number % 2 == 0 { "even" } else { "odd" };
+                format!("{{\"question\": \"which number is {number}?\", \"kind\": \"{kind}\"}}\n")
+            })
+            .collect();
+        fixture.write("texts.jsonl", texts);
+        let data = "[data]\nmanifest = [{ manifest = \"rows.jsonl\" }, \
+                    { manifest = \"texts.jsonl\", weight = 3, only = \"train\" }]\n";
+        let kind = "[outputs.kind]\ntask = \"classify\"\nfrom = \"inputs.question\"\n[training]\n";
+        let recipe = RECIPE.replace("[data]\n", data).replace("[training]\n", kind);
+        fixture.write("recipe.toml", recipe);
+        fixture
+    }
+
     /// A trained run in `run`.
     pub fn trained() -> Self {
         let fixture = Self::new();

@@ -2,7 +2,7 @@
 
 use crate::fixture::Fixture;
 use rand::{RngExt, SeedableRng};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,49 +73,49 @@ fn twenty_kills_change_no_byte() {
     println!("{kills} kills, {in_saves} of them inside a save");
 }
 
-#[test]
-fn a_killed_stream_goes_on_at_the_row_where_it_was() {
-    let whole = Fixture::streaming();
-    assert!(start(&whole).wait().unwrap().success());
-    let expected = whole.read("run/model.safetensors");
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(21);
-    let mut inside_an_epoch = 0;
-    while inside_an_epoch < 3 {
-        let fixture = Fixture::streaming();
-        let run = fixture.path("run");
-        for _ in 0..KILLS_A_RUN {
-            let delay = Duration::from_millis(random.random_range(50..400));
-            if kill(start(&fixture), &run, delay, false).is_none() {
-                break;
-            }
-            inside_an_epoch += usize::from(has_a_position(&run));
-        }
-        assert!(start(&fixture).wait().unwrap().success());
-        assert!(fixture.read("run/model.safetensors") == expected);
-    }
-}
-
-#[test]
-fn neither_kills_nor_threads_change_a_byte_of_an_average() {
-    let whole = Fixture::averaged();
-    assert!(start(&whole).wait().unwrap().success());
-    let expected = whole.read("run/model.safetensors");
-    assert!(expected != reference());
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(22);
+/// Kills runs until the checkpoints of `enough` were what `counts` asks for. Each of them ends with the bytes of `expected`.
+fn kills_change_no_byte(made: fn() -> Fixture, expected: &[u8], seed: u64, counts: fn(&Path) -> bool, enough: usize) {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut kills = 0;
-    while kills < KILLS_IN_A_SAVE {
-        let fixture = Fixture::averaged();
+    while kills < enough {
+        let fixture = made();
         let run = fixture.path("run");
         for _ in 0..KILLS_A_RUN {
             let delay = Duration::from_millis(random.random_range(50..400));
             if kill(start(&fixture), &run, delay, false).is_none() {
                 break;
             }
-            kills += 1;
+            kills += usize::from(counts(&run));
         }
         assert!(start(&fixture).wait().unwrap().success());
         assert!(fixture.read("run/model.safetensors") == expected, "after {kills} kills");
     }
+}
+
+/// The weights of a run that nothing interrupts.
+fn uninterrupted(made: fn() -> Fixture) -> Vec<u8> {
+    let whole = made();
+    assert!(start(&whole).wait().unwrap().success());
+    whole.read("run/model.safetensors")
+}
+
+#[test]
+fn a_killed_stream_goes_on_at_the_row_where_it_was() {
+    let expected = uninterrupted(Fixture::streaming);
+    kills_change_no_byte(Fixture::streaming, &expected, 21, has_a_position, 3);
+}
+
+#[test]
+fn a_killed_mixture_goes_on_with_the_rows_that_were_next() {
+    let expected = uninterrupted(Fixture::mixed);
+    kills_change_no_byte(Fixture::mixed, &expected, 23, has_a_checkpoint, KILLS_IN_A_SAVE);
+}
+
+#[test]
+fn neither_kills_nor_threads_change_a_byte_of_an_average() {
+    let expected = uninterrupted(Fixture::averaged);
+    assert!(expected != reference());
+    kills_change_no_byte(Fixture::averaged, &expected, 22, has_a_checkpoint, KILLS_IN_A_SAVE);
     for threads in ["2", "3"] {
         let fixture = Fixture::averaged();
         let arguments = ["train", "recipe.toml", "--run", "run", "-q", "--threads", threads];
@@ -124,17 +124,20 @@ fn neither_kills_nor_threads_change_a_byte_of_an_average() {
     }
 }
 
+/// The newest checkpoint that is whole.
+fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(run.join("checkpoints")).into_iter();
+    let paths = folders.flatten().flatten().map(|folder| folder.path());
+    paths.filter(|path| path.join("manifest.json").exists()).max()
+}
+
+fn has_a_checkpoint(run: &Path) -> bool {
+    newest_checkpoint(run).is_some()
+}
+
 /// Whether the newest checkpoint was taken inside an epoch of a stream.
 fn has_a_position(run: &Path) -> bool {
-    let folders = std::fs::read_dir(run.join("checkpoints"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let newest = folders
-        .map(|folder| folder.path())
-        .filter(|path| path.join("manifest.json").exists())
-        .max();
-    newest.is_some_and(|path| {
+    newest_checkpoint(run).is_some_and(|path| {
         let state = std::fs::read_to_string(path.join("trainer.json")).unwrap();
         state.contains("\"position\"")
     })
