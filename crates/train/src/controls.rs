@@ -2,6 +2,7 @@
 
 use crate::evaluation::{Controls, Request};
 use crate::score::{ScoredRow, Scores};
+use rand::Rng;
 use rand::seq::SliceRandom;
 use sensorium_data::random::Key;
 use sensorium_data::{ClipControl, Dataset, Modality, Sample, Value};
@@ -181,7 +182,8 @@ fn withhold(request: &Request, sample: &mut Sample, inputs: &[String]) {
 }
 
 /// Exchanges the values of an input between rows that have the same inputs and targets for the same outputs: between the
-/// rows of one set, where several are measured.
+/// rows of one set, where several are measured. Rows whose medium is compared with others go on sharing it, since a medium
+/// that several rows were given apart would be right for all of them.
 fn exchange(request: &Request, samples: &mut [Sample], scored: &HashMap<usize, &ScoredRow>, input: &str, key: &Key) {
     let mut kinds: BTreeMap<(Vec<bool>, Vec<&String>), Vec<usize>> = BTreeMap::new();
     for (place, sample) in samples.iter().enumerate() {
@@ -193,10 +195,43 @@ fn exchange(request: &Request, samples: &mut [Sample], scored: &HashMap<usize, &
     let column = column(request, input);
     let mut generator = key.with("shuffled").with(input).generator();
     for places in kinds.into_values() {
-        let mut values: Vec<Value> = places.iter().map(|&place| samples[place].get(column).clone()).collect();
-        values.shuffle(&mut generator);
+        let medium = |place: usize| scored[&samples[place].row].media.get(input).copied().unwrap_or(place);
+        let rows = places
+            .iter()
+            .map(|&place| (medium(place), samples[place].get(column).clone()));
+        let values = shuffled(rows.collect(), &mut generator);
         for (place, value) in places.into_iter().zip(values) {
             samples[place].values.insert(column.into(), value);
         }
+    }
+}
+
+/// The media of rows after an exchange of whole media: what is the same number before has the same value afterwards.
+fn shuffled(rows: Vec<(usize, Value)>, generator: &mut impl Rng) -> Vec<Value> {
+    let media: Vec<usize> = rows.iter().map(|(medium, _)| *medium).collect();
+    let whole: BTreeMap<usize, Value> = rows.into_iter().collect();
+    let mut values: Vec<Value> = whole.values().cloned().collect();
+    values.shuffle(generator);
+    let exchanged: BTreeMap<usize, Value> = whole.into_keys().zip(values).collect();
+    media.iter().map(|medium| exchanged[medium].clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_media_are_exchanged() {
+        let text = |text: &str| Value::Text(text.into());
+        let texts = ["a", "a", "b", "c", "c", "d", "e", "b"];
+        let media = [7, 7, 2, 9, 9, 1, 0, 2];
+        let rows = media.into_iter().zip(texts.map(text)).collect();
+        let found = shuffled(rows, &mut Key::new(3).generator());
+        let mut pairs: Vec<(usize, Option<String>)> = media.into_iter().zip(found.iter().map(Value::label)).collect();
+        pairs.sort();
+        pairs.dedup();
+        let values: BTreeSet<_> = pairs.iter().map(|(_, value)| value.clone()).collect();
+        assert_eq!((pairs.len(), values.len()), (5, 5), "{pairs:?}");
+        assert!(found.iter().zip(texts).any(|(found, before)| *found != text(before)));
     }
 }
