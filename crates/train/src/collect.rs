@@ -281,6 +281,7 @@ fn split_report(evaluation: &Evaluation) -> SplitReport {
     let mut outputs = output_reports(metrics, intervals, controls);
     for output in &mut outputs {
         let confusion = evaluation.confusion.get(&output.name);
+        output.rows = evaluation.measured.get(&output.name).map(|rows| *rows as u64);
         output.confusion = confusion.map(|confusion| Confusion {
             labels: confusion.labels.clone(),
             counts: confusion.counts.clone(),
@@ -322,6 +323,7 @@ fn output_reports(
         });
         OutputReport {
             name: name.clone(),
+            rows: None,
             metrics: metrics.clone(),
             intervals: intervals.get(name).cloned().unwrap_or_default(),
             controls: controls.collect(),

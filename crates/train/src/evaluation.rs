@@ -23,6 +23,9 @@ pub struct Evaluation {
     pub rows: usize,
     /// Rows that could not be read.
     pub skipped: usize,
+    /// Rows with a target for each output: those that it is measured on.
+    #[serde(default)]
+    pub measured: BTreeMap<String, usize>,
     pub metrics: BTreeMap<String, Metrics>,
     /// 95% bootstrap intervals.
     pub intervals: BTreeMap<String, Intervals>,
@@ -134,6 +137,7 @@ impl Request<'_> {
             split: self.split.to_string(),
             rows: scores.rows.len(),
             skipped: scores.failed.len(),
+            measured: BTreeMap::new(),
             metrics: BTreeMap::new(),
             intervals: BTreeMap::new(),
             confusion: BTreeMap::new(),
@@ -146,6 +150,7 @@ impl Request<'_> {
         for output in self.pipeline.description.model.outputs.keys() {
             let key = Key::new(self.seed).with(output);
             let measured = scores.measure(self.pipeline.model(), output, &groups, &key);
+            evaluation.measured.insert(output.clone(), measured.rows);
             evaluation.metrics.insert(output.clone(), measured.metrics);
             evaluation.intervals.insert(output.clone(), measured.intervals);
             if let Some(confusion) = measured.confusion {

@@ -114,6 +114,11 @@ fn each_task_is_measured_and_controlled_by_its_own_rows() {
         let [low, high] = evaluation.intervals[output]["accuracy"];
         assert!(low > 0.5 && high == 1.0, "{output}: {low} to {high}");
     }
+    let measured = [("color", 6), ("posture", 6), ("said", 12)];
+    assert_eq!(
+        evaluation.measured,
+        measured.map(|(output, rows)| (output.to_string(), rows)).into()
+    );
     // Six pictures, six captions and twelve questions, each answered by its own output.
     for (place, row) in scores.rows.iter().enumerate() {
         let output = ["color", "posture", "said", "said"][place / 6];

@@ -63,6 +63,9 @@ pub fn table(evaluation: &Evaluation) -> String {
         evaluation.run, evaluation.split, evaluation.rows, evaluation.skipped
     );
     for (output, metrics) in &evaluation.metrics {
+        if let Some(rows) = evaluation.measured.get(output).filter(|rows| **rows < evaluation.rows) {
+            text += &format!("  {output}: {rows} rows\n");
+        }
         for (metric, value) in metrics {
             let name = format!("{output}.{metric}");
             text += &format!("  {name:<24} {value:>7.4}");

@@ -109,6 +109,7 @@ mod tests {
             split: "test".into(),
             rows: 12_010,
             skipped: 0,
+            measured: BTreeMap::new(),
             metrics: metrics(0.9),
             intervals: BTreeMap::new(),
             confusion: BTreeMap::new(),

@@ -29,6 +29,8 @@ pub trait Measure {
 
 /// All that is measured of one output.
 pub struct Measured {
+    /// Rows with a target.
+    pub rows: usize,
     pub metrics: Metrics,
     pub intervals: Intervals,
     pub confusion: Option<Confusion>,
@@ -74,6 +76,7 @@ pub fn measure(task: &Task, output: &str, rows: &[ScoredRow], groups: &[usize], 
     let (rows, groups) = with_target(output, rows, groups);
     let measure = of(task, output, &rows);
     Measured {
+        rows: rows.len(),
         metrics: measure.metrics(&vec![1; rows.len()]),
         intervals: resample_weights(&groups, key, |weights| measure.metrics(weights)),
         confusion: measure.confusion(),

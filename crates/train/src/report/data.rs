@@ -104,6 +104,8 @@ pub struct GroupReport {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutputReport {
     pub name: String,
+    /// Rows with a target for it, where the evaluation counted them.
+    pub rows: Option<u64>,
     /// Metric name (`accuracy`, `macro_f1`, …) to value.
     pub metrics: BTreeMap<String, f64>,
     /// Metric name to the ends of its 95% interval.

@@ -10,8 +10,8 @@ use serde::Serialize;
 const HEADLINES: [&str; 11] = [
     "cider",
     "cer",
-    "accuracy",
     "map",
+    "accuracy",
     "macro_f1",
     "wer",
     "mrr",
@@ -33,6 +33,8 @@ pub struct SplitView {
 #[derive(Debug, Clone, Serialize)]
 pub struct OutputView {
     pub name: String,
+    /// Those of the split's rows that it is measured on; none where that is all.
+    pub rows: Option<String>,
     pub metrics: Vec<MetricView>,
     pub controls: Option<ControlsView>,
     pub confusion: Option<ConfusionView>,
@@ -111,7 +113,7 @@ fn headline(split: &SplitReport, output: &OutputReport) -> Option<Headline> {
     };
     Some(Headline {
         split: split.name.clone(),
-        rows: format::count(split.rows),
+        rows: format::count(output.rows.unwrap_or(split.rows)),
         output: output.name.clone(),
         metric: metric(output, name),
         controls: output.controls.iter().filter_map(control).collect(),
@@ -133,8 +135,10 @@ pub fn split(split: &SplitReport) -> SplitView {
 }
 
 fn output(split: &SplitReport, output: &OutputReport) -> OutputView {
+    let fewer = output.rows.filter(|rows| *rows < split.rows);
     OutputView {
         name: output.name.clone(),
+        rows: fewer.map(format::count),
         metrics: ordered(output).into_iter().map(|name| metric(output, name)).collect(),
         controls: controls(output),
         confusion: output.confusion.as_ref().and_then(confusion::view),
@@ -242,6 +246,7 @@ mod tests {
         };
         OutputReport {
             name: "answer".into(),
+            rows: Some(1234),
             metrics: metrics(0.965, 2.0),
             intervals: [("accuracy".into(), [0.961, 0.969])].into(),
             controls: vec![
@@ -272,6 +277,7 @@ mod tests {
             ..ReportData::default()
         })[0];
         assert_eq!((found.split.as_str(), found.metric.value.as_str()), ("test", "96.5%"));
+        assert_eq!(found.rows, format::count(1234));
         assert_eq!(found.metric.interval, "96.1% to 96.9%");
         assert_eq!(found.controls[0], ("without image".into(), "67.0%".into()));
         let found = headlines(&ReportData::default());
@@ -291,6 +297,30 @@ mod tests {
         check(2, 0, "–", "", "0.0");
         check(0, 1, "2.000", "", "25.0");
         check(1, 1, "8.000", "+6.000", "100.0");
+    }
+
+    #[test]
+    fn rows_are_told_of_outputs_that_only_some_have_a_target_for() {
+        let rows = |all: u64| {
+            let split = SplitReport {
+                rows: all,
+                ..SplitReport::default()
+            };
+            output(&split, &sample()).rows
+        };
+        assert_eq!(rows(1234), None);
+        assert_eq!(rows(9673), Some(format::count(1234)));
+    }
+
+    #[test]
+    fn mean_average_precision_speaks_for_tags() {
+        let tags = OutputReport {
+            metrics: ["accuracy", "macro_f1", "map"]
+                .map(|name| (name.to_string(), 0.5))
+                .into(),
+            ..OutputReport::default()
+        };
+        assert_eq!(ordered(&tags), ["map", "accuracy", "macro_f1"]);
     }
 
     #[test]

@@ -86,6 +86,7 @@ mod tests {
                     name: "without:history".into(),
                     metrics: metrics(without),
                 }],
+                rows: None,
                 confusion: None,
             }],
         }

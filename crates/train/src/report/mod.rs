@@ -102,6 +102,7 @@ mod tests {
         let metrics = || [("accuracy".to_string(), 0.75), (label.to_string(), f64::NAN)].into();
         let output = OutputReport {
             name: label.into(),
+            rows: Some(2),
             metrics: metrics(),
             intervals: [("accuracy".to_string(), [0.7, 0.8])].into(),
             controls: vec![Control {
