@@ -1,5 +1,6 @@
 //! The whole model: encoders, fusion, tasks.
 
+use crate::decoding::ctc::BeamConfig;
 use crate::encoded::{Encoded, Fused, Reading};
 use crate::encoder::{EncodedInput, Encoder, EncoderConfig};
 use crate::error::{ModelError, Result};
@@ -307,6 +308,19 @@ impl Model {
 
     pub fn tasks(&self) -> &Named<Task> {
         &self.outputs
+    }
+
+    /// The same model with other searches for transcripts, by output.
+    pub fn searching(mut self, beams: &BTreeMap<String, BeamConfig>) -> Self {
+        let change = |(name, task): (&str, &Task)| {
+            let task = match (task.clone(), beams.get(name)) {
+                (Task::Transcribe(task), Some(beam)) => Task::Transcribe(task.searching(beam.clone())),
+                (task, _) => task,
+            };
+            (name.to_string(), task)
+        };
+        self.outputs = self.outputs.iter().map(change).collect();
+        self
     }
 
     /// # Panics

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sensorium_data::catalogue::Progress;
-use sensorium_train::{EvaluationEvent, EvaluationProgress, Event};
+use sensorium_train::{EvaluationEvent, EvaluationProgress, Event, SearchEvent};
 use std::time::Duration;
 
 const BAR: &str = "{prefix:>12} {bar:30.cyan/dim} {human_pos}/{human_len} · {rate} · {eta} left {msg}";
@@ -112,6 +112,26 @@ impl TrainProgress {
                 self.bar.set_message(format!("· loss {smooth:.4}"));
             }
             Event::Evaluation(evaluation) => self.line(evaluation),
+            Event::Search(search) => self.tell_search(search),
+        }
+    }
+
+    fn tell_search(&self, search: &SearchEvent) {
+        let SearchEvent {
+            output,
+            language_model_weight: weight,
+            insertion_bonus: bonus,
+            cer,
+            cer_before,
+            ..
+        } = search;
+        if !self.quiet {
+            self.bar.suspend(|| {
+                eprintln!(
+                    "search of {output}: its language model weighs {weight}, each of its units adds {bonus}; on validation rows \
+                     a CER of {cer:.4}, {cer_before:.4} before"
+                );
+            });
         }
     }
 

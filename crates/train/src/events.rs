@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub enum Event {
     Step(StepEvent),
     Evaluation(EvaluationEvent),
+    Search(SearchEvent),
 }
 
 /// One step of the optimiser.
@@ -45,11 +46,24 @@ pub struct EvaluationEvent {
     pub best: bool,
 }
 
+/// How the transcripts of an output are searched for from now on, chosen on the validation rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchEvent {
+    pub step: u64,
+    pub output: String,
+    pub language_model_weight: f32,
+    pub insertion_bonus: f32,
+    /// The character error rate of these rows with the choice, and before it.
+    pub cer: f64,
+    pub cer_before: f64,
+}
+
 impl Event {
     fn step(&self) -> u64 {
         match self {
             Self::Step(event) => event.step,
             Self::Evaluation(event) => event.step,
+            Self::Search(event) => event.step,
         }
     }
 }
@@ -116,6 +130,7 @@ impl EventLog {
                     .into_iter()
                     .try_for_each(|(name, value)| scalar(&name.replace('.', "/"), *value))
             }
+            Event::Search(search) => scalar(&format!("search/{}/cer", search.output), search.cer),
         }
     }
 }

@@ -156,7 +156,10 @@ impl Plan {
         for (output, writer) in &self.writers {
             writer.save(run, output)?;
         }
-        self.description.save(run)?;
+        // Written last is the recipe. A run that has it may have been trained: then it describes itself.
+        if !run.recipe().exists() {
+            self.description.save(run)?;
+        }
         Ok(files::write_atomically(&run.recipe(), self.recipe_text().as_bytes())?)
     }
 

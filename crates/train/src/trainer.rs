@@ -10,13 +10,15 @@ use crate::optimizer::{self, Gradients, Optimizer, add};
 use crate::plan::Plan;
 use crate::quarantine::Quarantine;
 use crate::score::Scoring;
+use crate::search;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use sensorium_data::random::Key;
 use sensorium_data::shards::Shuffle;
 use sensorium_data::{Batch, Draw, Loader, Prepared, Sampler};
 use sensorium_kernels::gradient_norm;
-use sensorium_model::checkpoint::{save, to_host, to_vec};
+use sensorium_model::checkpoint::{from_host, load, save, to_host, to_vec};
+use sensorium_model::tasks::TaskConfig;
 use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients, on_compute_threads};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,11 +129,33 @@ impl Trainer {
                 self.save()?;
                 return Ok(Outcome::Interrupted);
             }
+            if self.state.finished.is_some() {
+                self.choose_searches(emit)?;
+            }
             self.save()?;
             if let Some(reason) = &self.state.finished {
                 return Ok(Outcome::Finished(reason.clone()));
             }
         }
+    }
+
+    /// Chooses how the finished model searches for transcripts.
+    fn choose_searches(&mut self, emit: &mut dyn FnMut(Event) -> Result<()>) -> Result<()> {
+        let open = search::open(&self.plan);
+        if open.is_empty() {
+            return Ok(());
+        }
+        let path = self.run.weights();
+        let model = from_host(self.answering(), &load(&path)?, &path)?;
+        for choice in search::choose(&self.plan, &open, model, self.state.step) {
+            let output = self.plan.description.model.outputs.get_mut(&choice.output);
+            if let Some(TaskConfig::Transcribe(task)) = output.map(|output| &mut output.task) {
+                task.beam.language_model_weight = Some(choice.language_model_weight);
+                task.beam.insertion_bonus = Some(choice.insertion_bonus);
+            }
+            emit(Event::Search(choice))?;
+        }
+        Ok(self.plan.description.save(&self.run)?)
     }
 
     fn save(&mut self) -> Result<()> {

@@ -60,7 +60,7 @@ fn train(folder: &Path, name: &str, average: Option<f64>) -> (RunDirectory, Vec<
     let mut observe = |event: &Event| match event {
         Event::Step(step) => steps.push(step.clone()),
         Event::Evaluation(evaluation) if evaluation.best => best = evaluation.metrics["validation.loss"],
-        Event::Evaluation(_) => {}
+        Event::Evaluation(_) | Event::Search(_) => {}
     };
     let mut trainer = Trainer::new(plan, run.clone(), &Device::flex()).unwrap();
     trainer.run(&AtomicBool::new(false), &mut observe).unwrap();

@@ -91,6 +91,11 @@ impl Transcribe {
         })
     }
 
+    /// The same with another search.
+    pub fn searching(self, beam: BeamConfig) -> Self {
+        Self { beam, ..self }
+    }
+
     fn blank(&self) -> usize {
         self.vocabulary.size
     }

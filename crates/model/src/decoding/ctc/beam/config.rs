@@ -24,11 +24,13 @@ pub struct BeamConfig {
     /// Classes with less probability in a frame extend no prefix; the most probable one always may.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub minimum_probability: f32,
-    /// What the language model's log probability is multiplied with.
+    /// What the language model's log probability is multiplied with. Where it is left out, training chooses it on the
+    /// validation rows; without such rows it is 0.5.
     #[schemars(range(min = 0.0))]
-    pub language_model_weight: f32,
-    /// What each unit of the language model (character or word; without a model each token) adds to the score.
-    pub insertion_bonus: f32,
+    pub language_model_weight: Option<f32>,
+    /// What each unit of the language model (character or word; without a model each token) adds to the score. Where it
+    /// is left out, training chooses it on the validation rows; without such rows or a language model it is 0.
+    pub insertion_bonus: Option<f32>,
 }
 
 impl Default for BeamConfig {
@@ -38,11 +40,14 @@ impl Default for BeamConfig {
             hypotheses: 1,
             classes: None,
             minimum_probability: 1e-4,
-            language_model_weight: 0.5,
-            insertion_bonus: 0.0,
+            language_model_weight: None,
+            insertion_bonus: None,
         }
     }
 }
+
+/// The weight of a language model that nobody has chosen.
+const LANGUAGE_MODEL_WEIGHT: f32 = 0.5;
 
 /// Beams beyond it take seconds for an utterance.
 const LARGEST_WIDTH: usize = 4096;
@@ -55,18 +60,26 @@ impl BeamConfig {
         check("hypotheses", self.hypotheses, 1..=self.width)?;
         check("classes", self.classes.unwrap_or(usize::MAX), 1..=usize::MAX)?;
         check("minimum_probability", self.minimum_probability, 0.0..=1.0)?;
-        check("language_model_weight", self.language_model_weight, 0.0..=f32::MAX)?;
-        check("insertion_bonus", self.insertion_bonus, f32::MIN..=f32::MAX)
+        check("language_model_weight", self.weight(), 0.0..=f32::MAX)?;
+        check("insertion_bonus", self.bonus(), f32::MIN..=f32::MAX)
+    }
+
+    fn weight(&self) -> f32 {
+        self.language_model_weight.unwrap_or(LANGUAGE_MODEL_WEIGHT)
+    }
+
+    fn bonus(&self) -> f32 {
+        self.insertion_bonus.unwrap_or_default()
     }
 
     /// What the language model adds to a score.
     pub(super) fn weigh(&self, log_probability: f64, insertions: u32) -> f64 {
-        let language_model = match self.language_model_weight {
+        let language_model = match self.weight() {
             // Zero times what is forbidden would be no number.
             0.0 => 0.0,
             weight => f64::from(weight) * log_probability,
         };
-        language_model + f64::from(self.insertion_bonus) * f64::from(insertions)
+        language_model + f64::from(self.bonus()) * f64::from(insertions)
     }
 }
 
@@ -115,14 +128,14 @@ mod tests {
             ),
             (
                 BeamConfig {
-                    language_model_weight: -0.1,
+                    language_model_weight: Some(-0.1),
                     ..default()
                 },
                 "language_model_weight",
             ),
             (
                 BeamConfig {
-                    insertion_bonus: f32::NAN,
+                    insertion_bonus: Some(f32::NAN),
                     ..default()
                 },
                 "insertion_bonus",

@@ -69,8 +69,8 @@ fn a_full_search_is_exhaustive() {
         check(&wide(), &Unscored, &random(3));
         check(&wide(), &Unscored, &random(4));
         let config = BeamConfig {
-            language_model_weight: 0.7,
-            insertion_bonus: 0.4,
+            language_model_weight: Some(0.7),
+            insertion_bonus: Some(0.4),
             ..wide()
         };
         check(&config, &Unscored, &random(3));
@@ -128,7 +128,7 @@ fn a_model_without_weight_is_no_model() {
         let config = BeamConfig {
             width: 8,
             hypotheses: 8,
-            language_model_weight: 0.0,
+            language_model_weight: Some(0.0),
             ..BeamConfig::default()
         };
         let plain = search(&config, &Unscored, &random.frames());
@@ -178,7 +178,7 @@ fn what_a_model_forbids_is_not_found() {
     let short = Random::new(1, 2, 4, 0);
     assert_eq!(search(&wide(), &Only(&[3, 1, 2]), &short.frames()), []);
     let unweighted = BeamConfig {
-        language_model_weight: 0.0,
+        language_model_weight: Some(0.0),
         ..wide()
     };
     assert!(search(&unweighted, &Only(&[3, 1, 2]), &short.frames()).len() > 1);
