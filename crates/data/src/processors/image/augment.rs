@@ -159,7 +159,7 @@ fn coloured(picture: &Picture, [brightness, contrast, saturation]: [f32; 3]) -> 
 }
 
 /// Every channel becomes the luma in whole numbers, as Pillow's `convert("L")` gives it.
-fn colourless(picture: &Picture) -> Picture {
+pub(super) fn colourless(picture: &Picture) -> Picture {
     let (pixels, _) = picture.pixels.as_chunks::<CHANNELS>();
     Picture {
         pixels: pixels

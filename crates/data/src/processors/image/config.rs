@@ -25,6 +25,9 @@ pub struct ImageConfig {
     #[serde(skip_serializing_if = "is_white")]
     #[schemars(inner(range(min = 0, max = 255)))]
     pub ground: [u8; CHANNELS],
+    /// Whether pictures lose their colours: red, green and blue all become the luma (ITU-R BT.601).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub grayscale: bool,
     /// Random changes made to training pictures only, each at most once, in this order.
     pub augment: Vec<Augment>,
     /// Subtracted from red, green and blue after these are scaled to 0…1.
@@ -50,6 +53,7 @@ impl Default for ImageConfig {
             resize: Resize::default(),
             decode: Decode::default(),
             ground: WHITE,
+            grayscale: false,
             augment: Vec::new(),
             mean: [0.5; CHANNELS],
             deviation: [0.5; CHANNELS],

@@ -64,7 +64,11 @@ pub(crate) fn decode_whole(bytes: &[u8]) -> Result<Picture> {
 
 /// Decodes and resizes an encoded picture.
 pub fn prepare_bytes(config: &ImageConfig, bytes: &[u8]) -> Result<Picture> {
-    Ok(resize::resize(decode::decode(bytes, config, Scale::Target)?, config))
+    let picture = resize::resize(decode::decode(bytes, config, Scale::Target)?, config);
+    Ok(match config.grayscale {
+        true => augment::colourless(&picture),
+        false => picture,
+    })
 }
 
 /// Normalises pictures into one batch: (value / 255 − mean) / deviation, by channel.
@@ -155,6 +159,27 @@ mod tests {
                 let what = format!("{height} × {width}, orientation {orientation}");
                 assert_close(&resize::resize(part, &crop), &resize::resize(whole, &crop), 0, &what);
             }
+        }
+    }
+
+    #[test]
+    fn colours_are_lost_where_the_recipe_says_so() {
+        let colored = pattern(9, 12);
+        let bytes = encode(&colored, image::ImageFormat::Png);
+        let config = |grayscale| ImageConfig {
+            size: Size::new(9, 12),
+            grayscale,
+            ..ImageConfig::default()
+        };
+        assert_eq!(prepare_bytes(&config(false), &bytes).unwrap(), colored);
+        let grey = prepare_bytes(&config(true), &bytes).unwrap();
+        let (pixels, colors) = (grey.pixels.as_chunks::<3>().0, colored.pixels.as_chunks::<3>().0);
+        assert!(colors.iter().any(|[red, green, _]| red != green));
+        for (pixel, color) in pixels.iter().zip(colors) {
+            let [red, green, blue] = color.map(f64::from);
+            let luma = 0.299 * red + 0.587 * green + 0.114 * blue;
+            assert_eq!([pixel[0]; 3], *pixel);
+            assert!((f64::from(pixel[0]) - luma).abs() <= 0.51, "{color:?} became {pixel:?}");
         }
     }
 
