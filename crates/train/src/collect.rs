@@ -280,8 +280,8 @@ fn split_report(evaluation: &Evaluation) -> SplitReport {
     } = evaluation;
     let mut outputs = output_reports(metrics, intervals, controls);
     for output in &mut outputs {
-        let confusion = evaluation.confusion.get(&output.name);
         output.rows = evaluation.measured.get(&output.name).map(|rows| *rows as u64);
+        let confusion = evaluation.confusion.get(&output.name);
         output.confusion = confusion.map(|confusion| Confusion {
             labels: confusion.labels.clone(),
             counts: confusion.counts.clone(),

@@ -156,8 +156,8 @@ impl Plan {
         for (output, writer) in &self.writers {
             writer.save(run, output)?;
         }
-        // Written last is the recipe. A run that has it may have been trained: then it describes itself.
-        if !run.recipe().exists() {
+        // Written last is the recipe. A run that has it may have been trained: then its own description holds, if it is whole.
+        if !run.recipe().exists() || Description::load(run).is_err() {
             self.description.save(run)?;
         }
         Ok(files::write_atomically(&run.recipe(), self.recipe_text().as_bytes())?)

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 /// The search of each output.
 pub type Searches = BTreeMap<String, BeamConfig>;
 
-/// What is tried, the most careful first: of equal ones the first is taken.
+/// What is tried beside the search as it is, the most careful first: of equal ones the first is taken.
 const WEIGHTS: [f32; 4] = [0.0, 0.3, 0.6, 0.9];
 const BONUSES: [f32; 4] = [0.0, 0.7, 1.4, 2.1];
 
@@ -26,26 +26,24 @@ pub fn choose(plan: &Plan, open: &Searches, model: Model, step: u64) -> Vec<Sear
     if rows.is_empty() {
         return Vec::new();
     }
-    let before = errors(plan, &model, &rows, open);
-    let mut best = BTreeMap::new();
-    for (weight, bonus) in settings() {
-        let beams = open.iter();
-        let beams = beams.map(|(output, beam)| (output.clone(), filled(beam, weight, bonus)));
-        let beams: Searches = beams.collect();
-        let found = errors(plan, &model.clone().searching(&beams), &rows, open);
-        for (output, cer) in found {
+    let mut best: BTreeMap<String, SearchEvent> = BTreeMap::new();
+    // The search as it is comes first, so that no choice is worse.
+    let filled = settings().map(|setting| filled(open, setting));
+    for beams in std::iter::once(open.clone()).chain(filled) {
+        for (output, cer) in errors(plan, &model.clone().searching(&beams), &rows, open) {
+            let known = best.get(&output);
+            if known.is_some_and(|best| best.cer <= cer) {
+                continue;
+            }
             let choice = SearchEvent {
                 step,
-                language_model_weight: beams[&output].language_model_weight.unwrap_or(weight),
-                insertion_bonus: beams[&output].insertion_bonus.unwrap_or(bonus),
+                language_model_weight: beams[&output].weight(),
+                insertion_bonus: beams[&output].bonus(),
                 cer,
-                cer_before: before[&output],
+                cer_before: known.map_or(cer, |best| best.cer_before),
                 output: output.clone(),
             };
-            let better = best.get(&output).is_none_or(|best: &SearchEvent| cer < best.cer);
-            if better {
-                best.insert(output, choice);
-            }
+            best.insert(output, choice);
         }
     }
     best.into_values().collect()
@@ -59,12 +57,14 @@ fn settings() -> impl Iterator<Item = (f32, f32)> {
     settings.filter(|(weight, bonus)| *weight > 0.0 || *bonus == 0.0)
 }
 
-fn filled(beam: &BeamConfig, weight: f32, bonus: f32) -> BeamConfig {
-    BeamConfig {
+/// The searches with what their recipes leave open.
+fn filled(open: &Searches, (weight, bonus): (f32, f32)) -> Searches {
+    let fill = |beam: &BeamConfig| BeamConfig {
         language_model_weight: beam.language_model_weight.or(Some(weight)),
         insertion_bonus: beam.insertion_bonus.or(Some(bonus)),
         ..beam.clone()
-    }
+    };
+    open.iter().map(|(output, beam)| (output.clone(), fill(beam))).collect()
 }
 
 /// The outputs that search with a language model and whose recipe leaves open how much they listen to it.
@@ -94,8 +94,8 @@ fn rows(plan: &Plan, open: &Searches) -> Vec<usize> {
     rows.into_iter().step_by(every).collect()
 }
 
-/// The character error rate of each output.
-fn errors(plan: &Plan, model: &Model, rows: &[usize], open: &Searches) -> BTreeMap<String, f64> {
+/// The character error rate of each of the outputs.
+fn errors(plan: &Plan, model: &Model, rows: &[usize], outputs: &Searches) -> BTreeMap<String, f64> {
     let scoring = Scoring {
         model,
         writers: &plan.writers,
@@ -105,7 +105,8 @@ fn errors(plan: &Plan, model: &Model, rows: &[usize], open: &Searches) -> BTreeM
         interrupt: &AtomicBool::new(false),
     };
     let scores = scoring.run(rows, &mut |_| {}).unwrap_or_default();
-    let outputs = open.keys();
-    let errors = outputs.map(|output| (output.clone(), scores.metrics(model, output)["cer"]));
+    let errors = outputs
+        .keys()
+        .map(|output| (output.clone(), scores.metrics(model, output)["cer"]));
     errors.filter(|(_, cer)| cer.is_finite()).collect()
 }

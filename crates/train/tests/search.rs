@@ -111,8 +111,7 @@ fn what_is_best_on_validation_rows_is_kept_and_measured() {
     assert_eq!(kept.language_model_weight, Some(choice.language_model_weight));
     assert_eq!(kept.insertion_bonus, Some(choice.insertion_bonus));
     assert_eq!(measure(&run, &plan()), choice.cer);
-    // The choice before, a weight of a half, is none of those that are tried.
-    assert!(choice.cer <= choice.cer_before + 0.05, "{choice:?}");
+    assert!(choice.cer <= choice.cer_before, "{choice:?}");
     assert!(
         train(plan(), &run, true).is_empty(),
         "a run that is finished chooses nothing"

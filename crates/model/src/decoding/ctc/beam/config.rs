@@ -64,11 +64,13 @@ impl BeamConfig {
         check("insertion_bonus", self.bonus(), f32::MIN..=f32::MAX)
     }
 
-    fn weight(&self) -> f32 {
+    /// The weight that the search takes, whether it was chosen or not.
+    pub fn weight(&self) -> f32 {
         self.language_model_weight.unwrap_or(LANGUAGE_MODEL_WEIGHT)
     }
 
-    fn bonus(&self) -> f32 {
+    /// The bonus that the search takes, whether it was chosen or not.
+    pub fn bonus(&self) -> f32 {
         self.insertion_bonus.unwrap_or_default()
     }
 
