@@ -7,6 +7,7 @@ use crate::error::{ModelError, Result};
 use crate::fusion::{Fusion, JoinConfig};
 use crate::init::Init;
 use crate::layers::Named;
+use crate::parts::{Part, parts};
 use crate::pass::Pass;
 use crate::source::Source;
 use crate::tasks::{Decoded, Fitted, Losses, Task, TaskConfig};
@@ -113,17 +114,17 @@ impl Model {
         self.encode_rows(batch, names.collect(), pass)
     }
 
-    /// Encodes what is needed to compare the outputs with their targets: in training and when a model is measured, rows
-    /// without a target for an output cost it nothing.
-    pub fn encode_targets<'a>(&self, batch: &'a Batch, pass: &Pass) -> Encoded<'a> {
-        if batch.mixed.is_some() {
-            // The targets of a row's partner count too.
-            return self.encode(batch, pass);
-        }
-        let rows = self.outputs.iter().map(|(name, task)| {
-            let targets = batch.targets.get(name);
-            let rows = targets.map(|targets| task.rows_with_target(batch, targets));
-            (name.to_string(), rows.unwrap_or_default())
+    /// Encodes what is needed to compare the outputs of `part` with their targets: in training and when a model is measured,
+    /// rows without a target for an output cost it nothing.
+    pub fn encode_targets<'a>(&self, part: &Part, batch: &'a Batch, pass: &Pass) -> Encoded<'a> {
+        let rows = part.iter().map(|name| {
+            let rows = match (&batch.mixed, batch.targets.get(name)) {
+                // The targets of a row's partner count too.
+                (Some(_), _) => (0..batch.rows.len()).collect(),
+                (None, Some(targets)) => self.task(name).rows_with_target(batch, targets),
+                (None, None) => Vec::new(),
+            };
+            (name.clone(), rows)
         });
         self.encode_rows(batch, rows.collect(), pass)
     }
@@ -162,8 +163,8 @@ impl Model {
         }
     }
 
-    /// The losses of each output against the batch's targets, of blended rows against those of both. An output for which no
-    /// row has a target is left out.
+    /// The losses of each encoded output against the batch's targets, of blended rows against those of both. An output for
+    /// which no row has a target is left out.
     pub fn losses(&self, encoded: &Encoded, pass: &Pass) -> BTreeMap<String, Losses> {
         let loss = |(name, task): (&str, &Task)| {
             let targets = encoded.batch.targets.get(name)?;
@@ -173,7 +174,11 @@ impl Model {
             };
             Some((name.to_string(), losses?))
         };
-        self.outputs.iter().filter_map(loss).collect()
+        self.encoded_outputs(encoded).filter_map(loss).collect()
+    }
+
+    fn encoded_outputs<'a>(&'a self, encoded: &'a Encoded) -> impl Iterator<Item = (&'a str, &'a Task)> {
+        self.outputs.iter().filter(|(name, _)| encoded.rows.contains_key(*name))
     }
 
     /// The losses of those rows that have a target, zero in the others; none where no row has one.
@@ -224,7 +229,7 @@ impl Model {
         })
     }
 
-    /// The answers of each output, one for each row that it was encoded to answer; `writers` read and write the texts among
+    /// The answers of each encoded output, one for each row that it was encoded to answer; `writers` read and write the texts among
     /// them.
     pub fn decode(&self, encoded: &Encoded, writers: &Writers) -> BTreeMap<String, Vec<Decoded>> {
         self.decode_where(encoded, writers, |_| true)
@@ -245,7 +250,7 @@ impl Model {
             let answers = self.decode_rows(encoded, name, task, writers);
             (name.to_string(), answers)
         };
-        let wanted = self.outputs.iter().filter(|(_, task)| wanted(task));
+        let wanted = self.encoded_outputs(encoded).filter(|(_, task)| wanted(task));
         wanted.map(decode).collect()
     }
 
@@ -304,6 +309,15 @@ impl Model {
     /// Whether the input is encoded: one that is only read as it stands is not.
     pub fn encodes(&self, input: &str) -> bool {
         self.inputs.get(input).is_some()
+    }
+
+    /// The outputs in parts that share no encoder, by their first outputs: each can be computed beside the others.
+    pub fn parts(&self) -> Vec<Part> {
+        let reads = |name: &str| match &self.alone[name][..] {
+            [] => self.joined.iter().cloned().collect(),
+            alone => alone.iter().cloned().collect(),
+        };
+        parts(self.outputs.iter().map(|(name, _)| (name.to_string(), reads(name))))
     }
 
     pub fn tasks(&self) -> &Named<Task> {

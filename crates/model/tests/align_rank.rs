@@ -348,7 +348,10 @@ fn rows_without_a_target_for_an_output_are_neither_learnt_from_nor_answered() {
     let model = several().valid();
     let pass = Pass::evaluation();
     let batch = labelled(&[0, 3], &[1]);
-    let (all, some) = (model.encode(&batch, &pass), model.encode_targets(&batch, &pass));
+    let (all, some) = (
+        model.encode(&batch, &pass),
+        model.encode_targets(&model.parts()[0], &batch, &pass),
+    );
     let found = [OUTPUT, "seen", "heard"].map(|output| some.rows(output).to_vec());
     assert_eq!(found, [vec![0, 1, 2], vec![0, 3], vec![1]]);
     assert_eq!(some.tokens(&Source::Fusion, &[3]).embeddings.dims()[0], 1);
@@ -389,7 +392,7 @@ fn an_input_that_no_row_needs_is_not_encoded() {
         pixels: Vec::new(),
     });
     let pass = Pass::training(Key::new(1));
-    let losses = model.losses(&model.encode_targets(&batch, &pass), &pass);
+    let losses = model.losses(&model.encode_targets(&model.parts()[0], &batch, &pass), &pass);
     assert!(losses.keys().eq(["heard"]));
     let found = gradients(&model, &mut losses["heard"].rows.clone().sum().backward());
     assert!(

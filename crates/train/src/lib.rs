@@ -1,6 +1,7 @@
 //! Training: from a recipe to a run directory, with evaluation and report.
 
 mod average;
+mod backward;
 mod checkpoint;
 mod collect;
 pub mod config;

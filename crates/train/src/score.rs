@@ -3,17 +3,20 @@
 use crate::measure::{self, Measured};
 use crate::metrics::Metrics;
 use rand::RngExt;
+use rayon::prelude::*;
 use sensorium_data::random::Key;
 use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sample, Sampler, Takes, Value, identity};
 use sensorium_model::checkpoint::to_vec;
-use sensorium_model::tasks::Task;
-use sensorium_model::{Answers, Model, Pass, Writers, on_compute_threads};
+use sensorium_model::tasks::{Decoded, Losses, Task};
+use sensorium_model::{Answers, Encoded, Model, Part, Pass, Writers, on_compute_threads};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows that go through the model together; the result does not depend on it beyond rounding.
 const BATCH_SIZE: usize = 256;
+
+type ByOutput<T> = BTreeMap<String, T>;
 
 /// One answered row; of the outputs those that it has a target for.
 #[derive(Clone)]
@@ -94,32 +97,43 @@ impl Scoring<'_> {
     }
 
     fn score(&self, batch: &Batch) -> Vec<ScoredRow> {
-        let pass = Pass::evaluation();
-        let encoded = self.model.encode_targets(batch, &pass);
         let row = |(place, &row): (usize, &usize)| ScoredRow {
             targets: targets(batch, place),
             candidates: self.candidates(batch, place),
             ..ScoredRow::empty(row)
         };
         let mut rows: Vec<ScoredRow> = batch.rows.iter().enumerate().map(row).collect();
-        for (name, decoded) in self.model.decode_measured(&encoded, self.writers) {
-            for (&place, one) in encoded.rows(&name).iter().zip(decoded) {
-                let row = &mut rows[place];
-                row.answers.insert(name.clone(), one.prediction);
-                if !one.embeddings.is_empty() {
-                    row.embeddings.insert(name.clone(), one.embeddings);
+        let parts = self.model.parts();
+        let parts: Vec<_> = parts.par_iter().map(|part| self.answers(part, batch)).collect();
+        for (encoded, decoded, losses) in parts {
+            for (name, decoded) in decoded {
+                for (&place, one) in encoded.rows(&name).iter().zip(decoded) {
+                    let row = &mut rows[place];
+                    row.answers.insert(name.clone(), one.prediction);
+                    if !one.embeddings.is_empty() {
+                        row.embeddings.insert(name.clone(), one.embeddings);
+                    }
+                    row.unaided.extend(one.unaided.map(|text| (name.clone(), text)));
                 }
-                row.unaided.extend(one.unaided.map(|text| (name.clone(), text)));
             }
-        }
-        for (name, losses) in self.model.losses(&encoded, &pass) {
-            let sums: Vec<f32> = to_vec(losses.rows);
-            for &place in encoded.rows(&name) {
-                let loss = (f64::from(sums[place]), losses.counts[place]);
-                rows[place].losses.insert(name.clone(), loss);
+            for (name, losses) in losses {
+                let sums: Vec<f32> = to_vec(losses.rows);
+                for &place in encoded.rows(&name) {
+                    let loss = (f64::from(sums[place]), losses.counts[place]);
+                    rows[place].losses.insert(name.clone(), loss);
+                }
             }
         }
         rows
+    }
+
+    /// What the outputs of `part` say of the rows that have a target for them, and their losses.
+    fn answers<'a>(&self, part: &Part, batch: &'a Batch) -> (Encoded<'a>, ByOutput<Vec<Decoded>>, ByOutput<Losses>) {
+        let pass = Pass::evaluation();
+        let encoded = self.model.encode_targets(part, batch, &pass);
+        let decoded = self.model.decode_measured(&encoded, self.writers);
+        let losses = self.model.losses(&encoded, &pass);
+        (encoded, decoded, losses)
     }
 
     /// What those outputs that choose among a row's texts chose from.

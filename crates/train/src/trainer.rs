@@ -1,6 +1,7 @@
 //! The training loop: epochs of steps, an evaluation after each, and a checkpoint that resumes bit for bit.
 
 use crate::average::Average;
+use crate::backward::Backward;
 use crate::checkpoint::{self, Best, TrainerState};
 use crate::error::{Result, TrainError};
 use crate::events::{EvaluationEvent, Event, EventLog, StepEvent};
@@ -12,14 +13,15 @@ use crate::quarantine::Quarantine;
 use crate::score::Scoring;
 use crate::search;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
+use rayon::prelude::*;
 use sensorium_data::random::Key;
 use sensorium_data::shards::Shuffle;
 use sensorium_data::{Batch, Draw, Loader, Prepared, Sampler};
 use sensorium_kernels::gradient_norm;
-use sensorium_model::checkpoint::{from_host, load, save, to_host, to_vec};
+use sensorium_model::checkpoint::{from_host, load, save, to_host};
 use sensorium_model::tasks::TaskConfig;
-use sensorium_model::{Model, Pass, RunDirectory, absorb_statistics, gradients, on_compute_threads};
+use sensorium_model::{Model, Part, RunDirectory, absorb_statistics, on_compute_threads};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -38,6 +40,8 @@ pub struct Trainer {
     plan: Plan,
     run: RunDirectory,
     model: Model,
+    /// Of the model's outputs.
+    parts: Vec<Part>,
     optimizer: Optimizer,
     average: Option<Average>,
     state: TrainerState,
@@ -82,6 +86,7 @@ impl Trainer {
         Ok(Self {
             plan,
             run,
+            parts: model.parts(),
             model,
             optimizer,
             average,
@@ -248,11 +253,10 @@ impl Trainer {
             if batch.rows.is_empty() {
                 continue;
             }
-            let pass = Pass::training(self.step_key().at(micro as u64));
-            let (loss, gradients) = self.backward(&batch, &pass)?;
-            sum = add(sum, gradients);
-            statistics.extend(pass.into_statistics());
-            loss_sum += loss * batch.rows.len() as f64;
+            let found = self.backward(&batch, &self.step_key().at(micro as u64))?;
+            sum = add(sum, found.gradients);
+            statistics.extend(found.statistics);
+            loss_sum += found.loss * batch.rows.len() as f64;
             rows.extend(batch.rows);
             used += 1;
         }
@@ -273,30 +277,24 @@ impl Trainer {
         Key::new(self.plan.recipe.seed).with("step").at(self.state.step)
     }
 
-    /// The mean loss of a batch and its gradients.
-    fn backward(&self, batch: &Batch, pass: &Pass) -> Result<(f64, Gradients)> {
-        let encoded = self.model.encode_targets(batch, pass);
-        let mut total: Option<Tensor<1>> = None;
-        let mut per_row = Vec::new();
-        for (name, losses) in self.model.losses(&encoded, pass) {
-            let weight = self.plan.recipe.outputs[&name].weight / losses.count().max(1) as f64;
-            per_row.push(losses.rows.clone().without_autodiff());
-            let mean = losses.rows.sum() * weight;
-            total = Some(match total {
-                Some(total) => total + mean,
-                None => mean,
-            });
+    /// The mean loss of a batch and its gradients. Outputs that share no encoder are computed beside each other.
+    fn backward(&self, batch: &Batch, key: &Key) -> Result<Backward> {
+        let weights = &self.plan.recipe.outputs;
+        let parts = self.parts.par_iter();
+        let parts: Vec<Backward> = parts
+            .map(|part| Backward::new(&self.model, part, batch, key, |output| weights[output].weight))
+            .collect();
+        let mut whole = Backward::default();
+        for part in parts {
+            whole.loss += part.loss;
+            whole.gradients.extend(part.gradients);
+            whole.statistics.extend(part.statistics);
+            whole.per_row.extend(part.per_row);
         }
-        let Some(total) = total else {
-            // No row has a target.
-            return Ok((0.0, Gradients::new()));
-        };
-        let loss = f64::from(total.clone().into_scalar::<f32>());
-        if !loss.is_finite() {
-            return Err(self.non_finite("the loss", &culprits(batch, per_row)));
+        match whole.loss.is_finite() {
+            true => Ok(whole),
+            false => Err(self.non_finite("the loss", &whole.culprits(batch))),
         }
-        let gradients = gradients(&self.model, &mut total.backward());
-        Ok((loss, gradients))
     }
 
     /// Lets the optimiser take its step along `share` of the gradients, clipped.
@@ -457,14 +455,4 @@ fn ended_early() -> TrainError {
     let message = "the rows of this epoch ended before their number was reached: the set was changed, or a thread that \
                    prepares batches was lost; go on with --resume once the set is whole";
     TrainError::Run(message.into())
-}
-
-/// The rows whose own loss is not finite.
-fn culprits(batch: &Batch, per_row: Vec<Tensor<1>>) -> Vec<usize> {
-    let losses: Vec<Vec<f32>> = per_row.into_iter().map(to_vec).collect();
-    let bad = |place: &usize| losses.iter().any(|rows| !rows[*place].is_finite());
-    (0..batch.rows.len())
-        .filter(bad)
-        .map(|place| batch.rows[place])
-        .collect()
 }

@@ -5,7 +5,7 @@ mod bars;
 use bars::Bar;
 use sensorium_data::random::Key;
 use sensorium_data::{Draw, Home, Mixing};
-use sensorium_model::checkpoint::to_vec;
+use sensorium_model::checkpoint::{HostTensors, load, to_vec};
 use sensorium_model::{Device, Model, Pass, RunDirectory};
 use sensorium_train::{Event, Outcome, Plan, Recipe, Trainer, config};
 use std::path::Path;
@@ -127,6 +127,38 @@ fn blended_pictures_train_to_the_same_bits_with_any_number_of_threads() {
     let losses = train(1, "one");
     assert!(losses.iter().all(|loss| loss.is_finite() && *loss > 0.0), "{losses:?}");
     assert_eq!(losses, train(3, "three"));
+}
+
+/// The weights after one epoch of a recipe that reads the answers off some of the columns, all of them as texts.
+fn weights_of(folder: &Path, columns: &[&str]) -> HostTensors {
+    let training = "training = { batch_size = 5, max_epochs = 1, modality_dropout = 0.0, clip_norm = 1e9 }\n";
+    let read = columns.iter().map(|column| {
+        format!(
+            "inputs.{column} = {{ modality = 'text', tokenizer = {{ kind = 'character' }}, trunk = {RNN} }}\n\
+             outputs.by_{column} = {{ task = 'classify', column = 'answer', from = 'inputs.{column}' }}\n"
+        )
+    });
+    let text = training.to_string() + &read.collect::<String>();
+    let recipe: Recipe = config::parse(&text, "recipe.toml", &[]).unwrap();
+    let plan = Plan::new(recipe, folder, "parts", &Home::from_environment(), &mut |_| {}).unwrap();
+    let run = RunDirectory::new(folder.join(columns.join("-")));
+    plan.prepare(&run, false).unwrap();
+    let mut trainer = Trainer::new(plan, run.clone(), &Device::flex()).unwrap();
+    trainer.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+    load(&run.weights()).unwrap()
+}
+
+#[test]
+fn outputs_that_share_no_encoder_train_together_to_the_bits_that_each_has_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let mut both = weights_of(folder.path(), &["image", "question"]);
+    for column in ["image", "question"] {
+        for (path, alone) in weights_of(folder.path(), &[column]) {
+            assert!(both.remove(&path).unwrap().values == alone.values, "{path}");
+        }
+    }
+    assert!(both.is_empty(), "{:?}", both.keys());
 }
 
 #[test]
