@@ -10,7 +10,7 @@ use sensorium_data::{Batch, Collated, InputBatch, TargetTexts, Targets, Value};
 use sensorium_model::checkpoint::{from_host, to_host, to_vec};
 use sensorium_model::decoder::Vocabulary;
 use sensorium_model::tasks::{Answer, Decoded, Fitted};
-use sensorium_model::{Model, ModelConfig, OutputConfig, Pass, Source, Writers, gradients, parameters};
+use sensorium_model::{Model, ModelConfig, OutputConfig, Part, Pass, Source, Writers, gradients, parameters};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -343,6 +343,11 @@ fn labelled(seen: &[usize], heard: &[usize]) -> Batch {
     batch
 }
 
+/// All outputs at once.
+fn outputs(model: &Model) -> Part {
+    model.parts().into_iter().flatten().collect()
+}
+
 #[test]
 fn rows_without_a_target_for_an_output_are_neither_learnt_from_nor_answered() {
     let model = several().valid();
@@ -350,7 +355,7 @@ fn rows_without_a_target_for_an_output_are_neither_learnt_from_nor_answered() {
     let batch = labelled(&[0, 3], &[1]);
     let (all, some) = (
         model.encode(&batch, &pass),
-        model.encode_targets(&model.parts()[0], &batch, &pass),
+        model.encode_targets(&outputs(&model), &batch, &pass),
     );
     let found = [OUTPUT, "seen", "heard"].map(|output| some.rows(output).to_vec());
     assert_eq!(found, [vec![0, 1, 2], vec![0, 3], vec![1]]);
@@ -392,7 +397,7 @@ fn an_input_that_no_row_needs_is_not_encoded() {
         pixels: Vec::new(),
     });
     let pass = Pass::training(Key::new(1));
-    let losses = model.losses(&model.encode_targets(&model.parts()[0], &batch, &pass), &pass);
+    let losses = model.losses(&model.encode_targets(&outputs(&model), &batch, &pass), &pass);
     assert!(losses.keys().eq(["heard"]));
     let found = gradients(&model, &mut losses["heard"].rows.clone().sum().backward());
     assert!(
