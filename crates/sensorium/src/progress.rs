@@ -147,6 +147,12 @@ impl TrainProgress {
         let (epoch, seconds) = (evaluation.epoch + 1, evaluation.seconds);
         self.bar.suspend(|| {
             eprintln!("epoch {epoch:>3} · {seconds:6.1} s · {}{star}", metrics.join(" · "));
+            if evaluation.unreadable > 0 {
+                let count = evaluation.unreadable;
+                eprintln!(
+                    "rows that could not be read so far: {count}; quarantine.jsonl in the run says which, and why"
+                );
+            }
         });
     }
 

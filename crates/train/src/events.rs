@@ -44,6 +44,13 @@ pub struct EvaluationEvent {
     pub seconds: f64,
     /// Whether this is the best so far.
     pub best: bool,
+    /// Rows that could not be read in this sitting so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unreadable: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// How the transcripts of an output are searched for from now on, chosen on the validation rows.

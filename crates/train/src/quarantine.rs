@@ -43,6 +43,11 @@ impl Quarantine {
         }
     }
 
+    /// How many rows.
+    pub fn count(&self) -> usize {
+        self.rows.len()
+    }
+
     /// One JSON object a line, in the order of the rows; an empty account leaves an empty file.
     pub fn write(&self, path: &Path) -> Result<()> {
         let rows: Vec<Quarantined> = self.rows.values().filter_map(Quarantined::of).collect();

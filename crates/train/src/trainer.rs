@@ -349,12 +349,14 @@ impl Trainer {
         };
         let best = self.compare(&metrics)?;
         let (step, epoch, seconds) = (self.state.step, self.state.epoch, self.seconds());
+        self.quarantine.write(&self.run.quarantine())?;
         emit(Event::Evaluation(EvaluationEvent {
             step,
             epoch,
             metrics,
             seconds,
             best,
+            unreadable: self.quarantine.count(),
         }))?;
         self.state.finished = self.reason_to_stop();
         if self.state.finished.is_none() {
