@@ -229,8 +229,8 @@ impl Model {
         })
     }
 
-    /// The answers of each encoded output, one for each row that it was encoded to answer; `writers` read and write the texts among
-    /// them.
+    /// The answers of each encoded output, one for each row that it was encoded to answer; `writers` read and write the
+    /// texts among them.
     pub fn decode(&self, encoded: &Encoded, writers: &Writers) -> BTreeMap<String, Vec<Decoded>> {
         self.decode_where(encoded, writers, |_| true)
     }
