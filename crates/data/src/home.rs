@@ -31,6 +31,11 @@ impl Home {
         self.0.join("data")
     }
 
+    /// `<home>/weights`: one folder per fetched checkpoint.
+    pub fn weights(&self) -> PathBuf {
+        self.0.join("weights")
+    }
+
     /// `<home>/runs`: one folder per run that was not given a folder of its own.
     pub fn runs(&self) -> PathBuf {
         self.0.join("runs")

@@ -49,11 +49,16 @@ pub fn from_host<M: Module>(module: M, tensors: &HostTensors, path: &Path) -> Re
             mismatch,
         });
     }
-    Ok(map_parameters(module, |name, old| {
-        let values = tensors[name].values.clone();
+    Ok(insert(module, tensors))
+}
+
+/// Puts those of the `tensors` into a module that it has a parameter for; these must fit.
+pub(crate) fn insert<M: Module>(module: M, tensors: &HostTensors) -> M {
+    map_parameters(module, |name, old| {
+        let values = tensors.get(name)?.values.clone();
         let count = values.len();
         Some(Tensor::from_data(TensorData::new(values, [count]), &old.device()))
-    }))
+    })
 }
 
 fn compare<M: Module>(module: &M, tensors: &HostTensors) -> Mismatch {

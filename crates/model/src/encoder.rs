@@ -22,6 +22,20 @@ pub struct EncoderConfig {
     pub stem: Option<StemConfig>,
     /// What the tokens pass through: by default a `cnn` for images and videos and an `rnn` for text and sound.
     pub trunk: Option<TrunkConfig>,
+    /// A checkpoint that others trained, in the place of a stem and a trunk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<PretrainedConfig>,
+}
+
+/// Where the weights of an encoder come from, and whether they are trained further.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainedConfig {
+    /// A folder in Hugging Face's layout, relative to the recipe.
+    pub pretrained: String,
+    /// Whether the weights stay as they are.
+    #[serde(default)]
+    pub freeze: bool,
 }
 
 #[derive(Module, Debug)]
@@ -30,6 +44,9 @@ pub struct Encoder {
     trunk: Trunk,
     /// What stands in for an input that a row does not have, [width].
     absent: Param<Tensor<1>>,
+    /// Whether stem and trunk stay as they are: then nothing in them is random, and no statistics are taken.
+    #[module(skip)]
+    frozen: bool,
 }
 
 /// The encoded media of an input and the one that each row reads.
@@ -115,7 +132,17 @@ impl Encoder {
         let stem = Stem::new(&stem, shape, trunk.input_width(), &init.at("stem"))?;
         let trunk = Trunk::new(&trunk, stem.width(), stem.space(shape), &init.at("trunk"))?;
         let absent = init.normal("absent", [trunk.width()], 1.0);
-        Ok(Self { stem, trunk, absent })
+        let frozen = config.encoder.as_ref().is_some_and(|encoder| encoder.freeze);
+        let (stem, trunk) = match frozen {
+            true => (stem.no_grad(), trunk.no_grad()),
+            false => (stem, trunk),
+        };
+        Ok(Self {
+            stem,
+            trunk,
+            absent,
+            frozen,
+        })
     }
 
     /// The width of the encoded tokens.
@@ -126,6 +153,8 @@ impl Encoder {
     /// Encodes each distinct medium once.
     pub fn forward(&self, input: &InputBatch, pass: &Pass) -> EncodedInput {
         let device = plain(&self.absent.device());
+        let evaluation = Pass::evaluation();
+        let pass = if self.frozen { &evaluation } else { pass };
         let encode = |collated| {
             self.trunk
                 .forward(self.stem.forward(Media::new(collated, &device)), pass)

@@ -1,5 +1,6 @@
 //! Models: the common token representation, encoders, fusion, tasks, checkpoints and the prediction pipeline.
 
+pub mod architectures;
 pub mod checkpoint;
 pub mod decoder;
 pub mod decoding;
@@ -30,7 +31,7 @@ mod writer;
 pub use burn::tensor::Device;
 pub use device::DeviceKind;
 pub use encoded::{Encoded, Reading};
-pub use encoder::EncoderConfig;
+pub use encoder::{EncoderConfig, PretrainedConfig};
 pub use error::{Mismatch, ModelError, Result};
 pub use examples::Examples;
 pub use init::Init;

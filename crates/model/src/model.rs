@@ -278,11 +278,10 @@ impl Model {
     /// other output is asked, and no other input encoded.
     ///
     /// # Panics
-    /// When `output` aligns no inputs.
+    /// When `output` has no space.
     pub fn embed(&self, batch: &Batch, output: &str) -> Vec<BTreeMap<String, Vec<f32>>> {
-        let Task::Align(task) = self.task(output) else {
-            panic!("`{output}` aligns no inputs");
-        };
+        let task = self.task(output);
+        assert!(task.space().is_some(), "`{output}` embeds no inputs");
         on_compute_threads(|| {
             let encoded = self.encode_for(batch, output);
             let reading = Reading {
@@ -291,7 +290,10 @@ impl Model {
                 rows: encoded.rows(output),
                 targets: None,
             };
-            task.decode(reading).into_iter().map(|row| row.embeddings).collect()
+            task.decode(reading, None)
+                .into_iter()
+                .map(|row| row.embeddings)
+                .collect()
         })
     }
 

@@ -174,6 +174,7 @@ fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig, seed: u
     let encoder = |trunk| EncoderConfig {
         stem: None,
         trunk: Some(trunk),
+        encoder: None,
     };
     let task = TaskConfig::Classify(ClassifyConfig::default());
     let output = OutputConfig {

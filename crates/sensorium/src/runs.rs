@@ -122,6 +122,13 @@ impl Measurable {
     pub fn load(run: &RunDirectory, manifest: Option<&Path>, quiet: bool) -> anyhow::Result<Self> {
         let pipeline = Pipeline::load(run, &device())?;
         let path = run.recipe();
+        if !path.exists() {
+            anyhow::bail!(
+                "{}: this run was imported and has no recipe that says what to measure; predict, index or serve it, or \
+                 train a recipe on its checkpoint by `encoder = {{ pretrained = \"DIR\" }}`",
+                run.path().display()
+            );
+        }
         let recipe: Recipe = config::load(&path, &[])
             .map_err(|error| anyhow::anyhow!("{error}"))
             .context("the run's recipe cannot be read")?;

@@ -20,6 +20,9 @@ const NAMED = 3;
 /** The most ranks that are listed. */
 const RANKS = 10;
 
+/** The most numbers of an embedding that are shown. */
+const NUMBERS = 6;
+
 const WRITTEN = ["generate", "transcribe", "language_model"];
 
 /** A script that sets no spaces between words, so that tokens are not joined to words. */
@@ -41,10 +44,17 @@ export function sureness({ value, probability, tokens = [] }) {
 function parts(output, task) {
   const { value, tokens = [] } = output;
   if (value == null) return [element("p", { class: "value prose none" }, "No answer")];
+  if (task === "embed") return [element("p", { class: "value prose" }, vector(value))];
   if (task === "rank" && (Array.isArray(value) || output.top?.length > 0)) return ranking(output);
   if (Array.isArray(value)) return labels(output);
   if (typeof value === "string" && (WRITTEN.includes(task) || tokens.length > 0)) return text(output);
   return single(output);
+}
+
+/** The first few numbers of an embedding, and how many there are. */
+function vector(numbers) {
+  const first = numbers.slice(0, NUMBERS).map((number) => number.toFixed(4));
+  return `${first.join(", ")}${numbers.length > NUMBERS ? `, … (${numbers.length} numbers)` : ""}`;
 }
 
 /** A label or a number, with the likeliest others as bars. */

@@ -201,7 +201,7 @@ impl PredictionLine {
         match &self.outputs[output].value {
             Answer::Text(text) => expected.contains(text),
             Answer::List(items) => items.iter().collect::<BTreeSet<_>>() == expected.iter().collect(),
-            Answer::Number(_) => false,
+            Answer::Number(_) | Answer::Vector(_) => false,
         }
     }
 }
@@ -210,7 +210,8 @@ impl PredictionLine {
 fn is_graded(task: &Task) -> bool {
     match task {
         Task::Classify(_) | Task::Tag(_) | Task::Rank(_) => true,
-        Task::Regress(_) | Task::Generate(_) | Task::Transcribe(_) | Task::LanguageModel(_) | Task::Align(_) => false,
+        Task::Regress(_) | Task::Generate(_) | Task::Transcribe(_) | Task::LanguageModel(_) => false,
+        Task::Align(_) | Task::Embed(_) => false,
     }
 }
 

@@ -19,6 +19,7 @@ pub mod optimizer;
 mod outputs;
 mod page;
 mod plan;
+pub mod pretrained;
 mod quarantine;
 mod recipe;
 mod report;

@@ -48,7 +48,7 @@ fn is_blended(task: &TaskConfig) -> bool {
     match task {
         TaskConfig::Classify(_) | TaskConfig::Tag(_) | TaskConfig::Regress(_) => true,
         TaskConfig::Generate(_) | TaskConfig::Transcribe(_) | TaskConfig::LanguageModel(_) => false,
-        TaskConfig::Align(_) | TaskConfig::Rank(_) => false,
+        TaskConfig::Align(_) | TaskConfig::Rank(_) | TaskConfig::Embed(_) => false,
     }
 }
 

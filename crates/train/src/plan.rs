@@ -3,6 +3,7 @@
 use crate::error::{Result, TrainError};
 use crate::mixing;
 use crate::outputs::{self, FittedOutput, target_column};
+use crate::pretrained;
 use crate::recipe::Recipe;
 use crate::rows::{Rows, split_config};
 use crate::sources::{Sources, column};
@@ -63,6 +64,7 @@ impl Plan {
         for input in recipe.inputs.values_mut() {
             input.processor.resolve(folder);
         }
+        pretrained::settle(&mut recipe, folder, home, progress)?;
         outputs::set_sources(&mut recipe)?;
         check_columns(&recipe, &manifest)?;
         check_stop_metric(&recipe)?;

@@ -9,6 +9,7 @@ use crate::facts::Facts;
 use crate::mixing;
 use crate::optimizer::{self, Gradients, Optimizer, add};
 use crate::plan::Plan;
+use crate::pretrained;
 use crate::quarantine::Quarantine;
 use crate::score::Scoring;
 use crate::search;
@@ -61,11 +62,15 @@ impl Trainer {
             .map(|input| (input.name.clone(), input.processor.shape()))
             .collect();
         let mut model = Model::new(&plan.description.model, &shapes, plan.recipe.seed, &device)?;
+        let before = checkpoint::newest(&run)?;
+        if before.is_none() {
+            model = pretrained::fill(&plan.recipe, model)?;
+        }
         let training = &plan.recipe.training;
         let mut optimizer = Optimizer::new(training.optimizer.clone(), &model);
         let mut average = training.average.map(|decay| Average::new(decay, &model));
         let mut state = TrainerState::default();
-        if let Some(folder) = checkpoint::newest(&run)? {
+        if let Some(folder) = before {
             state = checkpoint::read_state(&folder)?;
             model = checkpoint::restore(&folder, model, &mut optimizer, &device)?;
             if let Some(average) = &mut average {

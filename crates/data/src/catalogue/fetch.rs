@@ -3,7 +3,7 @@
 use super::lock::lock;
 use super::packages::Downloads;
 use super::{Entry, Progress};
-use crate::{DataError, ErrorKind, Home, Result, files};
+use crate::{DataError, ErrorKind, Result, files};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -26,20 +26,19 @@ struct Complete {
     rows: String,
 }
 
-/// See [`super::fetch`].
-pub(super) fn fetch(entry: &Entry, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-    let folder = home.data_set(entry.name);
+/// See [`super::fetch`]; the folders of sets lie in `data`.
+pub(super) fn fetch(entry: &Entry, data: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    let folder = data.join(entry.name);
     if is_complete(entry, &folder)? {
         return Ok(folder.join(ROWS));
     }
-    let data = home.data();
-    files::create_folder(&data)?;
+    files::create_folder(data)?;
     let path = data.join(format!(".{}.lock", entry.name));
     let _lock = lock(&path, "waiting for another fetch of the same set", progress)?;
     // Another process may have fetched the set while this one waited for the lock.
     if !is_complete(entry, &folder)? {
-        sweep(entry, &data)?;
-        build(entry, &data, &folder, progress)?;
+        sweep(entry, data)?;
+        build(entry, data, &folder, progress)?;
     }
     Ok(folder.join(ROWS))
 }
@@ -171,6 +170,7 @@ fn sync(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Home;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn entry(name: &'static str, build: super::super::Build) -> Entry {
@@ -213,7 +213,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
         for _ in 0..2 {
-            let rows = fetch(&counted, &home, &mut |_| {}).unwrap();
+            let rows = fetch(&counted, &home.data(), &mut |_| {}).unwrap();
             assert_eq!(rows, home.data_set("counted").join("rows.jsonl"));
             assert_eq!(fs::read_to_string(rows).unwrap(), "\"a\"\n\"b\"\n");
         }
@@ -225,12 +225,12 @@ mod tests {
     fn a_failed_or_killed_fetch_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
-        let error = fetch(&entry("cut", fail_half_way), &home, &mut |_| {}).unwrap_err();
+        let error = fetch(&entry("cut", fail_half_way), &home.data(), &mut |_| {}).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Fetch);
         assert_eq!(names(&home.data()), [".cut.lock"]);
         fs::create_dir_all(home.data().join(".cut.partial-killed/cut")).unwrap();
         fs::create_dir_all(home.data().join(".cut-other.partial-running")).unwrap();
-        fetch(&entry("cut", write_two), &home, &mut |_| {}).unwrap();
+        fetch(&entry("cut", write_two), &home.data(), &mut |_| {}).unwrap();
         assert_eq!(names(&home.data()), [".cut-other.partial-running", ".cut.lock", "cut"]);
     }
 
@@ -238,9 +238,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
         let set = entry("set", write_two);
-        fetch(&set, &home, &mut |_| {}).unwrap();
+        fetch(&set, &home.data(), &mut |_| {}).unwrap();
         spoil(&home.data_set("set"));
-        let error = fetch(&set, &home, &mut |_| {}).unwrap_err();
+        let error = fetch(&set, &home.data(), &mut |_| {}).unwrap_err();
         assert!(error.message.contains(part), "{error}");
         assert_eq!(error.kind, ErrorKind::Damaged);
         assert!(home.data_set("set").join("images/0.png").exists());
@@ -269,7 +269,7 @@ mod tests {
             write_two(packages, folder, progress)
         });
         std::thread::scope(|scope| {
-            let run = || fetch(&slow, &home, &mut |_| {}).map(|_| ());
+            let run = || fetch(&slow, &home.data(), &mut |_| {}).map(|_| ());
             let runs: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
             runs.into_iter().for_each(|run| run.join().unwrap().unwrap());
         });

@@ -22,6 +22,7 @@ mod screensavers;
 mod stamps;
 mod syllables_zh;
 mod vader;
+pub mod weights;
 mod wordnet;
 
 use crate::{DataError, ErrorKind, Home, Result};
@@ -124,11 +125,16 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// one than expected, and `Damaged` where the folder of the set holds something else.
 pub fn fetch(name: &str, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let entry = find(name).ok_or_else(|| unknown(name))?;
-    fetch::fetch(entry, home, progress)
+    fetch::fetch(entry, &home.data(), progress)
 }
 
 fn unknown(name: &str) -> DataError {
     let names: Vec<&str> = ENTRIES.iter().map(|entry| entry.name).collect();
+    if weights::find(name).is_some() {
+        let message =
+            format!("`{name}` is a checkpoint and no data set; `sensorium import {name} --run DIR` fetches it");
+        return DataError::new(ErrorKind::Missing, message);
+    }
     let near = names.iter().min_by_key(|known| distance(known, name));
     let hint = match near.filter(|known| distance(known, name) <= known.len() / 2) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -16,18 +16,26 @@ const MOMENTUM: f64 = 0.1;
 pub struct LayerNorm {
     weight: Param<Tensor<1>>,
     bias: Param<Tensor<1>>,
+    #[module(skip)]
+    epsilon: f64,
 }
 
 impl LayerNorm {
     pub fn new(width: usize, init: &Init) -> Self {
+        Self::with_epsilon(width, EPSILON, init)
+    }
+
+    /// `epsilon` is added to the variance.
+    pub fn with_epsilon(width: usize, epsilon: f64, init: &Init) -> Self {
         Self {
             weight: init.constant([width], 1.0),
             bias: init.constant([width], 0.0),
+            epsilon,
         }
     }
 
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        sensorium_kernels::layer_norm(x, self.weight.val(), self.bias.val(), EPSILON)
+        sensorium_kernels::layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
     }
 }
 
@@ -40,16 +48,24 @@ pub struct BatchNorm {
     running_var: Param<Tensor<1>>,
     #[module(skip)]
     path: String,
+    #[module(skip)]
+    epsilon: f64,
 }
 
 impl BatchNorm {
     pub fn new(channels: usize, init: &Init) -> Self {
+        Self::with_epsilon(channels, EPSILON, init)
+    }
+
+    /// `epsilon` is added to the variance.
+    pub fn with_epsilon(channels: usize, epsilon: f64, init: &Init) -> Self {
         Self {
             weight: init.constant([channels], 1.0),
             bias: init.constant([channels], 0.0),
             running_mean: init.constant([channels], 0.0).set_require_grad(false),
             running_var: init.constant([channels], 1.0).set_require_grad(false),
             path: init.path().to_string(),
+            epsilon,
         }
     }
 
@@ -59,13 +75,13 @@ impl BatchNorm {
         if pass.is_training() {
             let shape = x.dims();
             let count = (shape.iter().product::<usize>() / shape[D - 1]) as f64;
-            let result = sensorium_kernels::batch_norm(x, weight, bias, EPSILON);
+            let result = sensorium_kernels::batch_norm(x, weight, bias, self.epsilon);
             let unbiased = result.variance * (count / (count - 1.0).max(1.0));
             pass.record(&self.path, (result.mean, unbiased));
             return result.output;
         }
         let (mean, variance) = (self.running_mean.val(), self.running_var.val());
-        sensorium_kernels::batch_norm_evaluation(x, weight, bias, mean, variance, EPSILON)
+        sensorium_kernels::batch_norm_evaluation(x, weight, bias, mean, variance, self.epsilon)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Embeds the rows of a set.
 
-use super::{Index, IndexedRow, aligned, reference};
+use super::{Index, IndexedRow, embedded, reference};
 use crate::checkpoint::{HostTensor, HostTensors};
 use crate::pipeline::Pipeline;
 use sensorium_data::{Batch, DataError, Dataset, InputColumn, Loader, Prepared, Sample, identity};
@@ -26,7 +26,7 @@ impl Index {
     /// told the rows done.
     ///
     /// # Panics
-    /// When `output` aligns no inputs: [`Index::output`] finds one that does.
+    /// When `output` embeds no inputs: [`Index::output`] finds one that does.
     pub fn build(
         pipeline: Pipeline,
         output: &str,
@@ -36,7 +36,7 @@ impl Index {
         interrupt: &AtomicBool,
         progress: &mut dyn FnMut(usize),
     ) -> Option<Built> {
-        let inputs = aligned(&pipeline, output);
+        let inputs = embedded(&pipeline, output);
         let dataset = Arc::new(Dataset::new(samples, root.to_path_buf(), inputs.clone(), Vec::new()));
         let indices: Vec<usize> = (0..dataset.samples().len()).collect();
         let batches = indices.chunks(BATCH_SIZE).map(<[usize]>::to_vec).collect();

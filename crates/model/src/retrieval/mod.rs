@@ -7,7 +7,6 @@ mod store;
 use crate::checkpoint::HostTensors;
 use crate::error::{ModelError, Result};
 use crate::pipeline::Pipeline;
-use crate::tasks::Task;
 pub use build::Built;
 pub use search::Hit;
 use sensorium_data::{InputColumn, Modality, Value, identity};
@@ -37,39 +36,37 @@ pub struct IndexedRow {
 }
 
 impl Index {
-    /// The output that aligns the inputs of a run: `name`, or the only one.
+    /// The output that has a space to search in: `name`, or the only one.
     ///
     /// # Errors
     /// [`ModelError::Config`] where there is none, where there are several and none is named, or where `name` is no such
     /// output.
     pub fn output(pipeline: &Pipeline, name: Option<&str>) -> Result<String> {
         let tasks = pipeline.model().tasks().iter();
-        let aligning = tasks.filter(|(_, task)| matches!(task, Task::Align(_)));
-        let aligning: Vec<&str> = aligning.map(|(name, _)| name).collect();
+        let spaces = tasks.filter(|(_, task)| task.space().is_some());
+        let spaces: Vec<&str> = spaces.map(|(name, _)| name).collect();
         let problem = |message: String| Err(ModelError::config("output", message));
-        match (aligning.as_slice(), name) {
+        match (spaces.as_slice(), name) {
             ([], _) => problem(
-                "only a run with an output of the task `align` has a space to search in; this one has none, so train \
-                 one with such an output"
+                "only a run with an output of the task `align`, or an imported encoder of texts, has a space to search \
+                 in; this one has none, so train one with such an output"
                     .into(),
             ),
-            (_, Some(name)) if aligning.contains(&name) => Ok(name.to_string()),
+            (_, Some(name)) if spaces.contains(&name) => Ok(name.to_string()),
             ([only], None) => Ok(only.to_string()),
-            (many, _) => problem(format!("expected one of {}, which align inputs", many.join(", "))),
+            (many, _) => problem(format!("expected one of {}, which embed inputs", many.join(", "))),
         }
     }
 
     /// The inputs that can be searched, and searched for.
     pub fn inputs(&self) -> Vec<InputColumn> {
-        aligned(&self.pipeline, &self.output)
+        embedded(&self.pipeline, &self.output)
     }
 
     /// The width of the space.
     fn width(&self) -> usize {
-        match self.pipeline.model().task(&self.output) {
-            Task::Align(task) => task.width(),
-            _ => 0,
-        }
+        let space = self.pipeline.model().task(&self.output).space();
+        space.map_or(0, |(_, width)| width)
     }
 
     pub fn rows(&self) -> &[IndexedRow] {
@@ -82,14 +79,12 @@ impl Index {
     }
 }
 
-/// The columns of those inputs that `output` aligns.
-fn aligned(pipeline: &Pipeline, output: &str) -> Vec<InputColumn> {
-    let Task::Align(task) = pipeline.model().task(output) else {
-        return Vec::new();
-    };
+/// The columns of those inputs that `output` embeds.
+fn embedded(pipeline: &Pipeline, output: &str) -> Vec<InputColumn> {
+    let (names, _) = pipeline.model().task(output).space().unwrap_or_default();
     let inputs = pipeline.inputs().iter();
-    let aligned = inputs.filter(|column| task.inputs().any(|name| name == column.name));
-    aligned.cloned().collect()
+    let embedded = inputs.filter(|column| names.contains(&column.name.as_str()));
+    embedded.cloned().collect()
 }
 
 /// How people find a value again.

@@ -7,6 +7,7 @@ mod patch;
 mod pixels;
 mod tubelet;
 
+use crate::architectures::{BertStem, BertStemConfig};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::media::Media;
@@ -33,6 +34,8 @@ pub enum StemConfig {
     Patch(PatchConfig),
     /// Text: a learned vector for each token of the vocabulary.
     Embedding(EmbeddingConfig),
+    /// Text: BERT's vectors for tokens and their places.
+    Bert(BertStemConfig),
     /// Audio: strided convolutions over spectra or raw samples.
     Convolution(ConvolutionConfig),
     /// Video: every pixel of every frame is a token of its channels, for convolutional trunks.
@@ -46,6 +49,7 @@ pub enum Stem {
     Pixels(PixelsStem),
     Patch(PatchStem),
     Embedding(EmbeddingStem),
+    Bert(BertStem),
     Convolution(ConvolutionStem),
     Frames(FramesStem),
     Tubelet(TubeletStem),
@@ -69,6 +73,9 @@ impl Stem {
             }
             (StemConfig::Embedding(embedding), FeatureShape::Text { vocabulary, .. }) => {
                 Ok(Self::Embedding(EmbeddingStem::new(embedding, vocabulary, width, init)))
+            }
+            (StemConfig::Bert(bert), FeatureShape::Text { vocabulary, max_length }) => {
+                Ok(Self::Bert(BertStem::new(bert, [vocabulary, max_length], init)?))
             }
             (StemConfig::Convolution(convolution), FeatureShape::Audio { bins, .. }) => {
                 Ok(Self::Convolution(ConvolutionStem::new(convolution, bins, width, init)))
@@ -96,6 +103,7 @@ impl Stem {
             Self::Pixels(stem) => stem.width(),
             Self::Patch(stem) => stem.width(),
             Self::Embedding(stem) => stem.width(),
+            Self::Bert(stem) => stem.width(),
             Self::Convolution(stem) => stem.width(),
             Self::Frames(stem) => stem.width(),
             Self::Tubelet(stem) => stem.width(),
@@ -110,7 +118,9 @@ impl Stem {
                 let [height, width] = stem.patches([height, width]);
                 Space::Plane { height, width }
             }
-            (Self::Embedding(_), FeatureShape::Text { max_length, .. }) => Space::Line { length: max_length },
+            (Self::Embedding(_) | Self::Bert(_), FeatureShape::Text { max_length, .. }) => {
+                Space::Line { length: max_length }
+            }
             (Self::Convolution(stem), FeatureShape::Audio { max_frames, .. }) => Space::Line {
                 length: stem.tokens(max_frames),
             },
@@ -142,6 +152,7 @@ impl Stem {
             (Self::Pixels(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Patch(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Embedding(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
+            (Self::Bert(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Convolution(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Frames(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, &mask),
             (Self::Tubelet(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, mask),
@@ -154,7 +165,7 @@ impl Stem {
 fn accepted(shape: FeatureShape) -> &'static str {
     match shape {
         FeatureShape::Image { .. } => "an image takes the stem `pixels` or `patch`",
-        FeatureShape::Text { .. } => "a text takes the stem `embedding`",
+        FeatureShape::Text { .. } => "a text takes the stem `embedding` or `bert`",
         FeatureShape::Audio { .. } => "a sound takes the stem `convolution`",
         FeatureShape::Video { .. } => "a video takes the stem `frames` or `tubelet`",
     }

@@ -224,7 +224,7 @@ impl Compared<'_> {
 }
 
 /// Vectors [rows, width] of length one.
-fn normalised(vectors: Tensor<2>) -> Tensor<2> {
+pub(super) fn normalised(vectors: Tensor<2>) -> Tensor<2> {
     let squares = (vectors.clone() * vectors.clone()).sum_dim(1);
     vectors / (squares + 1e-12).sqrt()
 }

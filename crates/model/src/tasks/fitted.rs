@@ -62,7 +62,7 @@ impl TaskConfig {
     /// The texts that the task reads as tokens, if it does.
     pub fn texts(&self) -> Option<TextTargets> {
         match self {
-            Self::Classify(_) | Self::Tag(_) | Self::Regress(_) | Self::Align(_) => None,
+            Self::Classify(_) | Self::Tag(_) | Self::Regress(_) | Self::Align(_) | Self::Embed(_) => None,
             Self::Generate(config) => Some(TextTargets {
                 config: Some(config.text.clone()),
                 column: None,
@@ -90,6 +90,7 @@ impl TaskConfig {
     pub fn inputs(&self) -> Option<&[String]> {
         match self {
             Self::Align(config) => config.inputs.as_deref(),
+            Self::Embed(config) => Some(&config.inputs),
             _ => None,
         }
     }
@@ -118,7 +119,7 @@ impl TaskConfig {
 
     /// Whether the task can do without a column of targets.
     pub fn needs_no_column(&self) -> bool {
-        matches!(self, Self::Align(_))
+        matches!(self, Self::Align(_) | Self::Embed(_))
     }
 
     /// Whether the targets are labels, of which every one should be seen before training.
@@ -132,7 +133,7 @@ impl TaskConfig {
             Self::Classify(_) => classify::labels(targets).map(Fitted::Labels),
             Self::Tag(config) => tag::labels(targets, config.minimum_count).map(Fitted::Labels),
             Self::Regress(_) => Scale::of(targets).map(Fitted::Scale),
-            Self::Align(_) => Ok(Fitted::Nothing),
+            Self::Align(_) | Self::Embed(_) => Ok(Fitted::Nothing),
             Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) | Self::Rank(_) => Ok(Fitted::Vocabulary(
                 vocabulary(texts.expect("a task that reads texts is given them")),
             )),
@@ -167,6 +168,7 @@ impl TaskConfig {
                 "recall@10",
                 "mean_rank",
             ],
+            Self::Embed(_) => &[],
         }
     }
 }

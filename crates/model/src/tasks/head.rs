@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HeadConfig {
-    /// The width of the head's hidden layer; the source's by default.
-    #[schemars(range(min = 1, max = 8192))]
+    /// The width of the head's hidden layer; the source's by default, and with 0 there is no such layer.
+    #[schemars(range(min = 0, max = 8192))]
     pub hidden: Option<usize>,
     #[schemars(range(min = 0.0, max = 0.95))]
     pub dropout: f64,
@@ -21,7 +21,7 @@ pub struct HeadConfig {
 
 #[derive(Module, Debug)]
 pub struct Head {
-    hidden: Linear,
+    hidden: Option<Linear>,
     dropout: Dropout,
     output: Linear,
 }
@@ -30,16 +30,20 @@ impl Head {
     /// From `width` to `outputs` numbers.
     pub fn new(config: &HeadConfig, width: usize, outputs: usize, init: &Init) -> Self {
         let hidden = config.hidden.unwrap_or(width);
+        let before = (hidden > 0).then_some(hidden);
         Self {
-            hidden: Linear::new(width, hidden, &init.at("hidden")),
+            hidden: before.map(|hidden| Linear::new(width, hidden, &init.at("hidden"))),
             dropout: Dropout::new(config.dropout, &init.at("dropout")),
-            output: Linear::new(hidden, outputs, &init.at("output")),
+            output: Linear::new(before.unwrap_or(width), outputs, &init.at("output")),
         }
     }
 
     /// [rows, width] → [rows, outputs]
     pub fn forward(&self, summary: Tensor<2>, pass: &Pass) -> Tensor<2> {
-        let hidden = relu(self.hidden.forward(summary));
+        let hidden = match &self.hidden {
+            Some(hidden) => relu(hidden.forward(summary)),
+            None => summary,
+        };
         self.output.forward(self.dropout.forward(hidden, pass))
     }
 }

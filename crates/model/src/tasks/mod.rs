@@ -2,6 +2,7 @@
 
 mod align;
 mod classify;
+mod embed;
 mod fitted;
 mod generate;
 mod head;
@@ -24,6 +25,7 @@ pub use align::{Align, AlignConfig, AlignLoss};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 pub use classify::{Classify, ClassifyConfig};
+pub use embed::{Embed, EmbedConfig};
 pub use fitted::{Fitted, TextTargets};
 pub use generate::{Generate, GenerateConfig};
 pub use head::{Head, HeadConfig};
@@ -58,6 +60,9 @@ pub enum TaskConfig {
     Align(AlignConfig),
     /// The right one among candidates that each row brings.
     Rank(RankConfig),
+    /// The embedding of an input that was learnt elsewhere.
+    #[schemars(skip)]
+    Embed(EmbedConfig),
 }
 
 #[derive(Module, Debug)]
@@ -70,6 +75,7 @@ pub enum Task {
     LanguageModel(LanguageModel),
     Align(Align),
     Rank(Rank),
+    Embed(Embed),
 }
 
 /// The losses of a batch.
@@ -143,6 +149,7 @@ impl Task {
             }
             TaskConfig::Align(config) => Self::Align(Align::new(config, inputs, init)?),
             TaskConfig::Rank(config) => Self::Rank(Rank::new(config, fitted.vocabulary(), width, init)),
+            TaskConfig::Embed(config) => Self::Embed(Embed::new(config, inputs)),
         })
     }
 
@@ -163,6 +170,7 @@ impl Task {
             Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) => has_text(*row),
             Self::Align(task) => task.compares(batch, *row),
             Self::Rank(_) => has_text(*row) && *value(*row) != Value::Absent,
+            Self::Embed(_) => false,
         };
         (0..batch.rows.len()).filter(has).collect()
     }
@@ -178,6 +186,7 @@ impl Task {
             Self::LanguageModel(task) => task.losses(targets, pass),
             Self::Align(task) => task.losses(reading, &targets.values),
             Self::Rank(task) => task.losses(reading.pooled(), targets, pass),
+            Self::Embed(_) => panic!("no row has a target for an embedding"),
         }
     }
 
@@ -192,6 +201,16 @@ impl Task {
             Self::LanguageModel(task) => task.decode(reading, writer.expect(WRITER)),
             Self::Align(task) => task.decode(reading),
             Self::Rank(task) => task.decode(reading),
+            Self::Embed(task) => task.decode(reading),
+        }
+    }
+
+    /// The inputs whose media the task embeds in one space, and the width of that space; none where it has no space.
+    pub fn space(&self) -> Option<(Vec<&str>, usize)> {
+        match self {
+            Self::Align(task) => Some((task.inputs().collect(), task.width())),
+            Self::Embed(task) => Some((vec![task.input()], task.width())),
+            _ => None,
         }
     }
 
@@ -211,6 +230,7 @@ impl Task {
             Self::LanguageModel(_) => "language_model",
             Self::Align(_) => "align",
             Self::Rank(_) => "rank",
+            Self::Embed(_) => "embed",
         }
     }
 
@@ -220,7 +240,7 @@ impl Task {
             Self::Classify(task) => task.labels(),
             Self::Tag(task) => task.labels(),
             Self::Regress(_) | Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) => &[],
-            Self::Align(_) | Self::Rank(_) => &[],
+            Self::Align(_) | Self::Rank(_) | Self::Embed(_) => &[],
         }
     }
 }

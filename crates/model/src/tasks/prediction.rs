@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What an output answered: a label or a text, several labels or a ranking, or a number.
+/// What an output answered: a label or a text, several labels or a ranking, a number, or an embedding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
     Text(String),
     Number(f64),
     List(Vec<String>),
+    Vector(Vec<f32>),
 }
 
 /// One decoded answer.
@@ -106,6 +107,19 @@ impl fmt::Display for Answer {
             Self::Number(number) => write!(out, "{number:.4}"),
             Self::List(items) if items.is_empty() => out.write_str("(none)"),
             Self::List(items) => out.write_str(&items.join(", ")),
+            Self::Vector(numbers) => write_vector(numbers, out),
         }
+    }
+}
+
+/// The first few numbers, and how many there are.
+fn write_vector(numbers: &[f32], out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const SHOWN: usize = 4;
+    let first = numbers.iter().take(SHOWN).map(|number| format!("{number:.4}"));
+    let first = first.collect::<Vec<_>>().join(", ");
+    match numbers.len() {
+        0 => out.write_str("(none)"),
+        count if count > SHOWN => write!(out, "{first}, … ({count} numbers)"),
+        _ => out.write_str(&first),
     }
 }

@@ -9,6 +9,7 @@ mod rnn;
 mod space_time;
 mod transformer;
 
+use crate::architectures::{BertTrunk, BertTrunkConfig, EfficientNetConfig, EfficientNetTrunk};
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
@@ -16,6 +17,7 @@ use crate::tokens::Tokens;
 use burn::module::Module;
 pub use cnn::{CnnConfig, CnnTrunk};
 pub use conformer::{ConformerConfig, ConformerTrunk};
+pub(crate) use planes::Planes;
 pub use rnn::{RnnConfig, RnnTrunk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,10 @@ pub enum TrunkConfig {
     Transformer(TransformerConfig),
     /// Self-attention and convolution over the tokens of a sound or a text.
     Conformer(ConformerConfig),
+    /// BERT's blocks, behind its stem.
+    Bert(BertTrunkConfig),
+    /// EfficientNet-lite, behind the pixels of pictures.
+    EfficientNet(EfficientNetConfig),
 }
 
 /// What the tokens of an encoder lie on, at its largest.
@@ -75,6 +81,8 @@ pub enum Trunk {
     Rnn(RnnTrunk),
     Transformer(TransformerTrunk),
     Conformer(ConformerTrunk),
+    Bert(BertTrunk),
+    EfficientNet(EfficientNetTrunk),
 }
 
 impl TrunkConfig {
@@ -85,6 +93,8 @@ impl TrunkConfig {
             Self::Rnn(config) => config.width,
             Self::Transformer(config) => config.width,
             Self::Conformer(config) => config.width,
+            Self::Bert(config) => config.width,
+            Self::EfficientNet(_) => EfficientNetConfig::COLORS,
         }
     }
 }
@@ -100,6 +110,10 @@ impl Trunk {
                 Ok(Self::Transformer(trunk))
             }
             TrunkConfig::Conformer(config) => Ok(Self::Conformer(ConformerTrunk::new(config, input, space, init)?)),
+            TrunkConfig::Bert(config) => Ok(Self::Bert(BertTrunk::new(config, input, init)?)),
+            TrunkConfig::EfficientNet(config) => {
+                Ok(Self::EfficientNet(EfficientNetTrunk::new(config, input, space, init)?))
+            }
         }
     }
 
@@ -110,6 +124,8 @@ impl Trunk {
             Self::Rnn(trunk) => trunk.width(),
             Self::Transformer(trunk) => trunk.width(),
             Self::Conformer(trunk) => trunk.width(),
+            Self::Bert(trunk) => trunk.width(),
+            Self::EfficientNet(trunk) => trunk.width(),
         }
     }
 
@@ -119,6 +135,8 @@ impl Trunk {
             Self::Rnn(trunk) => trunk.forward(tokens, pass),
             Self::Transformer(trunk) => trunk.forward(tokens, pass),
             Self::Conformer(trunk) => trunk.forward(tokens, pass),
+            Self::Bert(trunk) => trunk.forward(tokens, pass),
+            Self::EfficientNet(trunk) => trunk.forward(tokens, pass),
         }
     }
 }

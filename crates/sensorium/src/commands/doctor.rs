@@ -80,6 +80,7 @@ fn examine() -> Findings {
         ],
         folders: vec![
             folder("data", &home.data()),
+            folder("weights", &home.weights()),
             folder("runs", &home.runs()),
             folder("temporary", &std::env::temp_dir()),
         ],

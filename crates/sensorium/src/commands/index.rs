@@ -1,4 +1,4 @@
-//! `sensorium index RUN`: the rows of a set embedded in the space of a run that aligns inputs, as a folder to search in.
+//! `sensorium index RUN`: the rows of a set embedded in the space of a run that has one, as a folder to search in.
 
 use super::data;
 use crate::exit::{Interrupted, Usage};
@@ -23,7 +23,7 @@ pub struct Arguments {
     /// The folder to write, which must be empty or missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The output that aligns the inputs, where the run has several
+    /// The output in whose space to embed, where the run has several
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
     /// The share of rows that may be bad

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod evaluate;
 mod groups;
+mod import;
 mod index;
 mod inputs;
 mod predict;
@@ -32,10 +33,12 @@ pub enum Command {
     Evaluate(evaluate::Arguments),
     /// Answer for one sample or for a file of rows
     Predict(predict::Arguments),
-    /// Embed the rows of a set with a run that aligns inputs, to be searched
+    /// Embed the rows of a set with a run that aligns inputs or an imported encoder, to be searched
     Index(index::Arguments),
     /// Find the rows of an index that lie closest to a text, a picture, a sound or a video
     Search(search::Arguments),
+    /// Make a run directory of a public checkpoint
+    Import(import::Arguments),
     /// Ask question after question about a picture, a sound, a video or a text
     Chat(chat::Arguments),
     /// Serve trained models over HTTP, with a page
@@ -59,6 +62,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Index(arguments) => index::run(arguments, global),
         Command::Search(arguments) => search::run(arguments),
+        Command::Import(arguments) => import::run(&arguments, global),
         Command::Chat(arguments) => chat::run(arguments, global),
         Command::Serve(arguments) => serve::run(arguments, global),
         Command::Doctor(arguments) => doctor::run(arguments),

@@ -6,6 +6,7 @@ mod chat;
 mod checks;
 mod contract;
 mod fixture;
+mod import;
 mod kills;
 mod recipes;
 mod retrieval;

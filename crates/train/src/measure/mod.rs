@@ -50,6 +50,7 @@ fn of(task: &Task, output: &str, rows: &[ScoredRow]) -> Box<dyn Measure> {
             Box::new(align::Retrieved::new(&inputs, output, rows))
         }
         Task::Rank(_) => Box::new(rank::Ordered::new(output, rows)),
+        Task::Embed(_) => panic!("no recipe has an output that learns nothing"),
     }
 }
 

@@ -55,10 +55,16 @@ fn word(value: &impl serde::Serialize) -> String {
     json.as_str().unwrap_or_default().to_string()
 }
 
-/// A table whose columns are as wide as their widest cell; the last one is free.
 fn list() {
-    let mut rows = vec![["NAME", "ROWS", "DOWNLOAD", "LICENCE", "TASKS", "DESCRIPTION"].map(String::from)];
-    rows.extend(catalogue::entries().iter().map(cells));
+    table("ROWS", catalogue::entries());
+    println!("\nWeights, for `sensorium import NAME` and `encoder = {{ pretrained = \"NAME\" }}`:");
+    table("FILES", catalogue::weights::entries());
+}
+
+/// A table whose columns are as wide as their widest cell; the last one is free.
+fn table(count: &str, entries: &[catalogue::Entry]) {
+    let mut rows = vec![["NAME", count, "DOWNLOAD", "LICENCE", "TASKS", "DESCRIPTION"].map(String::from)];
+    rows.extend(entries.iter().map(cells));
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..5).map(width).collect();
     for row in &rows {

@@ -1,0 +1,233 @@
+//! A folder in Hugging Face's layout: a configuration, a tokenizer and tensors in one file or several.
+
+use super::{Architecture, Place, safetensors, sentences, torch};
+use crate::checkpoint::{HostTensor, HostTensors, insert};
+use crate::error::{Mismatch, ModelError, Result};
+use crate::parameters::parameters;
+use crate::trunks::TrunkConfig;
+use burn::module::Module;
+use sensorium_data::catalogue::weights;
+use sensorium_data::processors::TokenizerConfig;
+use sensorium_data::{ProcessorConfig, files};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+const CONFIGURATION: &str = "config.json";
+/// Each may be cut into several files, which an index beside them names.
+const TENSORS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// A checkpoint whose architecture is known.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    architecture: Architecture,
+}
+
+/// Where the parts of a checkpoint go in a module: what the paths of their parameters begin with.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    pub encoder: &'a str,
+    /// None where the head is left out.
+    pub head: Option<&'a str>,
+}
+
+/// The tensors of a checkpoint.
+#[derive(Default)]
+struct Sorted {
+    /// By the paths of parameters.
+    tensors: HostTensors,
+    /// What the checkpoint calls them.
+    names: BTreeMap<String, String>,
+    /// The names of those that are left out.
+    unused: Vec<String>,
+    /// The names of those that the architecture does not have.
+    unknown: Vec<String>,
+}
+
+/// Which file holds each tensor.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// # Errors
+    /// For a folder without a configuration, and for an architecture that is not known.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(CONFIGURATION);
+        let bytes = files::read(&path).map_err(|_| {
+            let names = weights::entries().iter().map(|entry| entry.name);
+            let message = format!(
+                "expected the folder of a checkpoint in Hugging Face's layout, or one of {}; found no config.json in it",
+                names.collect::<Vec<_>>().join(", ")
+            );
+            ModelError::file(folder, message)
+        })?;
+        let mut architecture = Architecture::read(&bytes, &path)?;
+        if let ProcessorConfig::Text(text) = &mut architecture.processor {
+            let longest = sentences::max_length(folder)?.unwrap_or(text.max_length);
+            text.max_length = longest.min(text.max_length);
+            text.tokenizer = TokenizerConfig::File {
+                path: folder.join("tokenizer.json").display().to_string(),
+            };
+        }
+        if let TrunkConfig::Bert(trunk) = &mut architecture.trunk {
+            trunk.pool = sentences::pool(folder)?;
+        }
+        let checkpoint = Self {
+            folder: folder.to_path_buf(),
+            architecture,
+        };
+        checkpoint.check_size()?;
+        Ok(checkpoint)
+    }
+
+    /// A configuration that asks for more numbers than the files have room for is refused before memory is asked for.
+    fn check_size(&self) -> Result<()> {
+        let mut bytes = 0;
+        for file in self.files()? {
+            let path = self.folder.join(file);
+            bytes += std::fs::metadata(&path)
+                .map_err(|error| ModelError::io(&error, &path))?
+                .len();
+        }
+        let wanted = self.architecture.parameters;
+        match wanted.saturating_mul(2) <= u128::from(bytes) {
+            true => Ok(()),
+            false => Err(ModelError::file(
+                &self.folder,
+                format!(
+                    "config.json describes {wanted} numbers, and the tensor files hold {bytes} bytes; fetch both again"
+                ),
+            )),
+        }
+    }
+
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The same module with the checkpoint's weights at the `target`, and the names of the tensors that are left out. The
+    /// labels of a head are sorted.
+    ///
+    /// # Errors
+    /// For files that are cut or forged, and for tensors that are missing, misshapen or not known.
+    pub fn fill<M: Module>(&self, module: M, target: Target) -> Result<(M, Vec<String>)> {
+        let Sorted {
+            mut tensors,
+            names,
+            unused,
+            unknown,
+        } = self.tensors(target)?;
+        let mut mismatch = Mismatch {
+            unexpected: unknown,
+            ..Mismatch::default()
+        };
+        let parameters = parameters(&module);
+        let homeless = names.into_iter().filter(|(path, _)| !parameters.contains_key(path));
+        mismatch.unexpected.extend(homeless.map(|(_, name)| name));
+        for (path, parameter) in parameters {
+            match tensors.get(&path).map(|tensor| &tensor.shape) {
+                None if target.takes(&path) => mismatch.missing.push(path),
+                Some(found) if *found != parameter.shape => {
+                    mismatch.misshapen.push((path, parameter.shape, found.clone()));
+                }
+                _ => {}
+            }
+        }
+        if !mismatch.is_empty() {
+            let path = self.folder.clone();
+            return Err(ModelError::Tensors { path, mismatch });
+        }
+        if let Some(head) = target.head {
+            let order = self.architecture.order();
+            let head = tensors.iter_mut().filter(|(path, _)| path.starts_with(head));
+            head.for_each(|(_, tensor)| reorder(tensor, &order));
+        }
+        Ok((insert(module, &tensors), unused))
+    }
+
+    fn tensors(&self, target: Target) -> Result<Sorted> {
+        let mut sorted = Sorted::default();
+        for file in self.files()? {
+            let path = self.folder.join(&file);
+            let place = |name: &str| sorted.place(name, target, (self.architecture.place)(name));
+            let found = match path.extension().is_some_and(|extension| extension == "safetensors") {
+                true => safetensors::read(&path, place),
+                false => torch::read(&path, place),
+            };
+            sorted.tensors.extend(found?);
+        }
+        sorted.unused.sort();
+        sorted.unknown.sort();
+        Ok(sorted)
+    }
+
+    /// The files that hold the tensors, of which safetensors go before those of PyTorch.
+    fn files(&self) -> Result<BTreeSet<String>> {
+        for name in TENSORS {
+            let path = self.folder.join(format!("{name}.index.json"));
+            if path.exists() {
+                return named(&path);
+            }
+            if self.folder.join(name).exists() {
+                return Ok(BTreeSet::from([name.to_string()]));
+            }
+        }
+        let message = format!("expected a file of tensors ({}), found none", TENSORS.join(", "));
+        Err(ModelError::file(&self.folder, message))
+    }
+}
+
+impl Target<'_> {
+    /// Whether a parameter is one that the checkpoint must have.
+    fn takes(&self, path: &str) -> bool {
+        let in_encoder = |part: &str| {
+            path.strip_prefix(self.encoder)
+                .is_some_and(|path| path.starts_with(part))
+        };
+        in_encoder("stem.") || in_encoder("trunk.") || self.head.is_some_and(|head| path.starts_with(head))
+    }
+}
+
+/// The rows of a tensor in another order.
+fn reorder(tensor: &mut HostTensor, order: &[usize]) {
+    let width = tensor.values.len() / order.len().max(1);
+    let rows = order.iter().map(|&row| &tensor.values[row * width..(row + 1) * width]);
+    tensor.values = rows.collect::<Vec<_>>().concat();
+}
+
+impl Sorted {
+    /// Notes where a tensor goes, and gives the path of its parameter where it is wanted.
+    fn place(&mut self, name: &str, target: Target, place: Place) -> Option<String> {
+        let path = match (place, target.head) {
+            (Place::Parameter(path), _) => format!("{}{path}", target.encoder),
+            (Place::Head(path), Some(head)) => format!("{head}{path}"),
+            (Place::Known, _) => return None,
+            (Place::Unused | Place::Head(_), _) => {
+                self.unused.push(name.to_string());
+                return None;
+            }
+            (Place::Unknown, _) => {
+                self.unknown.push(name.to_string());
+                return None;
+            }
+        };
+        self.names.insert(path.clone(), name.to_string());
+        Some(path)
+    }
+}
+
+/// The files that the index at `path` names, none of which may lie elsewhere.
+fn named(path: &Path) -> Result<BTreeSet<String>> {
+    let wrong = |message: String| ModelError::file(path, message);
+    let index: Index = serde_json::from_slice(&files::read(path)?)
+        .map_err(|error| wrong(format!("expected the index of a checkpoint, found {error}")))?;
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    let leaves = |name: &&String| Path::new(name).file_name().is_none_or(|file| file != name.as_str());
+    match names.iter().find(leaves) {
+        Some(name) => Err(wrong(format!("expected names of files in this folder, found `{name}`"))),
+        None => Ok(names),
+    }
+}

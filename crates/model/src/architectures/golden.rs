@@ -1,0 +1,146 @@
+//! Architectures against what `transformers` makes of the same checkpoints (`reference/architectures/make.py`).
+
+use super::{Checkpoint, KNOWN, Target};
+use crate::checkpoint::to_vec;
+use crate::encoder::{Encoder, EncoderConfig};
+use crate::init::Init;
+use crate::pass::Pass;
+use crate::pipeline::Answers;
+use crate::tasks::Answer;
+use burn::tensor::Device;
+use sensorium_data::processors::{Collated, FeatureShape};
+use sensorium_data::{InputBatch, Sample, Value};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[derive(Deserialize)]
+struct Case {
+    tokens: Vec<Vec<i32>>,
+    /// How many tokens of each text are real.
+    lengths: Vec<usize>,
+    /// The states of the real tokens of all texts.
+    expected: Vec<f32>,
+    texts: Vec<String>,
+    embeddings: Vec<Vec<f32>>,
+}
+
+/// What a picture is answered.
+#[derive(Deserialize)]
+struct Picture {
+    embedding: Vec<f32>,
+    labels: BTreeMap<String, f64>,
+}
+
+const TEXTS: [&str; 2] = ["bert", "roberta"];
+const PICTURES: [&str; 1] = ["efficientnet-lite"];
+
+#[test]
+fn every_architecture_is_compared() {
+    let mut compared = [&TEXTS[..], &PICTURES].concat();
+    compared.sort_unstable();
+    assert_eq!(compared, KNOWN);
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../reference/architectures")
+        .join(name)
+}
+
+fn case<T: DeserializeOwned>(folder: &Path) -> T {
+    serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap()
+}
+
+fn assert_near(found: &[f32], expected: &[f32], place: &str) {
+    assert_eq!(found.len(), expected.len(), "{place}");
+    for (found, expected) in found.iter().zip(expected) {
+        let close = (found - expected).abs() < 1e-4 * (1.0 + expected.abs());
+        assert!(close, "{place}: {found}, not {expected}");
+    }
+}
+
+/// What an imported checkpoint answers values of its one input.
+fn answers(folder: &Path, input: &str, values: &[String]) -> Vec<Answers> {
+    let imported = Checkpoint::open(folder)
+        .unwrap()
+        .import("imported", &Device::flex())
+        .unwrap();
+    let sample = |value: &String| Sample {
+        row: 0,
+        values: BTreeMap::from([(input.into(), Value::Text(value.clone()))]),
+    };
+    let answers = imported.pipeline.predict(values.iter().map(sample).collect(), folder);
+    answers.into_iter().map(Result::unwrap).collect()
+}
+
+fn assert_embedding(answers: &Answers, expected: &[f32], place: &str) {
+    match &answers["embedding"].value {
+        Answer::Vector(found) => assert_near(found, expected, place),
+        other => panic!("an embedding is a vector, not {other}"),
+    }
+}
+
+#[test]
+fn imported_checkpoints_answer_as_their_originals() {
+    for name in TEXTS {
+        let case: Case = case(&folder(name));
+        let found = answers(&folder(name), "text", &case.texts);
+        for ((found, expected), text) in found.iter().zip(&case.embeddings).zip(&case.texts) {
+            assert_embedding(found, expected, &format!("{name}, {text:?}"));
+        }
+    }
+    for name in PICTURES {
+        let case: Picture = case(&folder(name));
+        let found = &answers(&folder(name), "image", &["picture.png".into()])[0];
+        assert_embedding(found, &case.embedding, name);
+        for label in &found["label"].top {
+            let expected = case.labels[&label.value];
+            assert!((label.probability - expected).abs() < 1e-4, "{name}, {}", label.value);
+        }
+    }
+}
+
+#[test]
+fn checkpoints_give_the_states_of_their_originals() {
+    for name in TEXTS {
+        let folder = folder(name);
+        let case: Case = case(&folder);
+        let checkpoint = Checkpoint::open(&folder).unwrap();
+        let config = EncoderConfig {
+            stem: Some(checkpoint.architecture().stem.clone()),
+            trunk: Some(checkpoint.architecture().trunk.clone()),
+            encoder: None,
+        };
+        let length = case.tokens[0].len();
+        let shape = FeatureShape::Text {
+            vocabulary: 40,
+            max_length: length,
+        };
+        let encoder = Encoder::new(&config, shape, &Init::new(1, &Device::flex())).unwrap();
+        let (encoder, _) = checkpoint
+            .fill(
+                encoder,
+                Target {
+                    encoder: "",
+                    head: None,
+                },
+            )
+            .unwrap();
+        let batch = InputBatch {
+            medium_of_row: (0..case.tokens.len()).map(Some).collect(),
+            media: Some(Collated::Text {
+                shape: [case.tokens.len(), length],
+                tokens: case.tokens.concat(),
+                lengths: case.lengths.clone(),
+            }),
+        };
+        let tokens = encoder.forward(&batch, &Pass::evaluation()).tokens();
+        let width = tokens.width();
+        let found = to_vec(tokens.embeddings);
+        let rows = found.chunks(length * width).zip(&case.lengths);
+        let found: Vec<f32> = rows.flat_map(|(row, real)| row[..real * width].to_vec()).collect();
+        assert_near(&found, &case.expected, name);
+    }
+}

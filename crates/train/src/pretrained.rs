@@ -1,0 +1,117 @@
+//! Encoders that others trained: what their checkpoints settle in a recipe, and their weights in a fresh model.
+
+use crate::error::{Result, TrainError};
+use crate::recipe::{InputConfig, Recipe};
+use sensorium_data::catalogue::{Progress, weights};
+use sensorium_data::processors::{ImageConfig, TextConfig};
+use sensorium_data::{Home, ProcessorConfig};
+use sensorium_model::architectures::{Checkpoint, Target};
+use sensorium_model::{Model, PretrainedConfig};
+use std::path::{Path, PathBuf};
+
+/// Fills in the stem, the trunk and the tokenizer of every input whose encoder is read from a checkpoint; `folder` is the
+/// recipe's own. A checkpoint of the catalogue that is not on disk is fetched.
+///
+/// # Errors
+/// For a checkpoint that cannot be read, and for what the recipe says otherwise.
+pub(crate) fn settle(
+    recipe: &mut Recipe,
+    folder: &Path,
+    home: &Home,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<()> {
+    for (name, input) in &mut recipe.inputs {
+        let Some(encoder) = &mut input.encoder.encoder else {
+            continue;
+        };
+        let path = locate(&encoder.pretrained, folder, home, progress)?;
+        let checkpoint = Checkpoint::open(&path)?;
+        encoder.pretrained = path.display().to_string();
+        settle_input(input, &checkpoint).map_err(|(key, message)| {
+            TrainError::Recipe(format!(
+                "inputs.{name}.{key}: {message}; the checkpoint {} settles it",
+                path.display()
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+/// The folder of a checkpoint: one in `folder`, or else one of the catalogue, which is fetched where it is not on disk.
+///
+/// # Errors
+/// For a checkpoint of the catalogue that cannot be had.
+pub fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    let path = folder.join(source);
+    match weights::find(source).filter(|_| !path.exists()) {
+        Some(entry) => Ok(weights::fetch(entry, home, progress)?),
+        None => Ok(path),
+    }
+}
+
+/// An error is a key and what is wrong with it.
+fn settle_input(input: &mut InputConfig, checkpoint: &Checkpoint) -> Result<(), (&'static str, String)> {
+    let architecture = checkpoint.architecture();
+    settle_value(&mut input.encoder.stem, &architecture.stem).map_err(|message| ("stem", message))?;
+    settle_value(&mut input.encoder.trunk, &architecture.trunk).map_err(|message| ("trunk", message))?;
+    match (&mut input.processor, &architecture.processor) {
+        (ProcessorConfig::Text(text), ProcessorConfig::Text(own)) => settle_texts(text, own),
+        (ProcessorConfig::Image(image), ProcessorConfig::Image(own)) => settle_images(image, own),
+        (_, own) => Err((
+            "modality",
+            format!("expected `{}`, which the encoder reads", own.modality()),
+        )),
+    }
+}
+
+/// A recipe may choose another size, and how pictures are brought to it; not what their colours become.
+fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), (&'static str, String)> {
+    let default = ImageConfig::default();
+    if image.size == default.size {
+        image.size = own.size;
+    }
+    let normal = |config: &ImageConfig| (config.mean, config.deviation);
+    if normal(image) != normal(&default) && normal(image) != normal(own) {
+        return Err(("mean", "expected neither a mean nor a deviation".into()));
+    }
+    (image.mean, image.deviation) = normal(own);
+    Ok(())
+}
+
+fn settle_texts(text: &mut TextConfig, own: &TextConfig) -> Result<(), (&'static str, String)> {
+    let default = TextConfig::default();
+    if text.tokenizer == default.tokenizer {
+        text.tokenizer = own.tokenizer.clone();
+    } else if text.tokenizer != own.tokenizer {
+        return Err(("tokenizer", "expected none".into()));
+    }
+    if text.max_length == default.max_length {
+        text.max_length = own.max_length.min(default.max_length);
+    }
+    if text.max_length > own.max_length {
+        let message = format!("expected at most {} tokens, found {}", own.max_length, text.max_length);
+        return Err(("max_length", message));
+    }
+    Ok(())
+}
+
+fn settle_value<T: Clone + PartialEq>(value: &mut Option<T>, settled: &T) -> Result<(), String> {
+    match value.replace(settled.clone()) {
+        Some(other) if other != *settled => Err("expected none beside an encoder that was trained before".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The same model with the weights of the checkpoints that the recipe names.
+pub(crate) fn fill(recipe: &Recipe, mut model: Model) -> Result<Model> {
+    for (name, input) in &recipe.inputs {
+        if let Some(PretrainedConfig { pretrained, .. }) = &input.encoder.encoder {
+            let target = Target {
+                encoder: &format!("inputs.{name}."),
+                head: None,
+            };
+            (model, _) = Checkpoint::open(Path::new(pretrained))?.fill(model, target)?;
+        }
+    }
+    Ok(model)
+}
