@@ -16,7 +16,10 @@ export function showAnswer(section, { asked, outputs, milliseconds }, described)
 
 /** The blocks of all outputs; one that did not answer says so. */
 export function outputBlocks(outputs, described, named) {
-  return described.map(({ name, task }) => outputBlock(name, outputs[name] ?? { value: null }, task, named));
+  // An embedding says least to people.
+  const last = ({ task }) => Number(task === "embed");
+  const ordered = [...described].sort((a, b) => last(a) - last(b));
+  return ordered.map(({ name, task }) => outputBlock(name, outputs[name] ?? { value: null }, task, named));
 }
 
 /** Empties `section`; `text` says what will stand there. */

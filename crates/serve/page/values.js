@@ -44,7 +44,7 @@ export function sureness({ value, probability, tokens = [] }) {
 function parts(output, task) {
   const { value, tokens = [] } = output;
   if (value == null) return [element("p", { class: "value prose none" }, "No answer")];
-  if (task === "embed") return [element("p", { class: "value prose" }, vector(value))];
+  if (task === "embed") return [element("p", { class: "value vector" }, vector(value))];
   if (task === "rank" && (Array.isArray(value) || output.top?.length > 0)) return ranking(output);
   if (Array.isArray(value)) return labels(output);
   if (typeof value === "string" && (WRITTEN.includes(task) || tokens.length > 0)) return text(output);
