@@ -1,7 +1,7 @@
 //! One stem, trunk, fusion and task: its recipe, and what the recipe check must say of it.
 
 use crate::rows::{BARS, PLACED};
-use crate::table::{FUSIONS, PLACED_FUSIONS, Reads, STEMS, Stem, TASKS, TRUNKS, Task};
+use crate::table::{FUSIONS, PLACED_FUSIONS, PUBLIC, Reads, STEMS, Stem, TASKS, TRUNKS, Task};
 use sensorium_data::Home;
 use sensorium_train::{Plan, Recipe, config};
 use std::path::Path;
@@ -22,7 +22,18 @@ pub fn all() -> Vec<Combination> {
         Reads::Medium | Reads::Caption => product(&TRUNKS, &FUSIONS[..1], task),
         Reads::Raw => product(&TRUNKS[..1], &FUSIONS[..1], task),
     });
-    all.chain(product(&TRUNKS[..1], &PLACED_FUSIONS, &TASKS[0])).collect()
+    let placed = product(&TRUNKS[..1], &PLACED_FUSIONS, &TASKS[0]);
+    all.chain(placed).collect()
+}
+
+/// Each public architecture with one fusion and one task.
+pub fn public() -> impl Iterator<Item = Combination> {
+    PUBLIC.iter().map(|(stem, trunk)| Combination {
+        stem: *stem,
+        trunk,
+        fusion: FUSIONS[0],
+        task: &TASKS[0],
+    })
 }
 
 fn product(trunks: &[&'static str], fusions: &[&'static str], task: &'static Task) -> Vec<Combination> {

@@ -9,7 +9,7 @@ mod table;
 #[path = "../bars/tones.rs"]
 mod tones;
 
-use combination::{Combination, all};
+use combination::{Combination, all, public};
 use learning::{Course, learn};
 use sensorium_train::{Recipe, config};
 use serde_json::Value as Json;
@@ -81,6 +81,18 @@ fn every_combination_is_learnt_by_heart_or_refused_with_a_reason() {
 }
 
 #[test]
+fn public_architectures_are_learnt_by_heart() {
+    let folder = toy_set();
+    for combination in public() {
+        assert!(
+            matches!(check(&combination, folder.path()), Ok(Some(_))),
+            "{}",
+            combination.name()
+        );
+    }
+}
+
+#[test]
 fn a_stem_of_another_modality_is_refused() {
     let folder = toy_set();
     for (own, other) in STEMS.iter().flat_map(|own| STEMS.iter().map(move |other| (own, other))) {
@@ -132,8 +144,13 @@ fn the_tables_have_every_word_of_the_recipe_language() {
     let modalities = STEMS.map(|stem| format!("modality = \"{}\"", stem.modality));
     let outputs = TASKS.each_ref().map(|task| task.output);
     check_words("InputConfig", "modality", &modalities.each_ref().map(String::as_str));
-    check_words("StemConfig", "kind", &STEMS.map(|stem| stem.stem));
-    check_words("TrunkConfig", "kind", &TRUNKS);
+    let (stems, trunks): (Vec<&str>, Vec<&str>) = public().map(|one| (one.stem.stem, one.trunk)).unzip();
+    check_words(
+        "StemConfig",
+        "kind",
+        &[&STEMS.map(|stem| stem.stem)[..], &stems].concat(),
+    );
+    check_words("TrunkConfig", "kind", &[&TRUNKS[..], &trunks].concat());
     check_words("Cell", "cell", &TRUNKS);
     check_words("PositionKind", "positions", &TRUNKS);
     check_words("SpaceTime", "space_time", &TRUNKS);

@@ -71,6 +71,28 @@ pub const TRUNKS: [&str; 13] = [
     r#"{ kind = "conformer", width = 16, layers = 1, heads = 2, kernel = 3, dropout = 0.0 }"#,
 ];
 
+/// Stems of public architectures, each with the one trunk that goes behind it.
+pub const PUBLIC: [(Stem, &str); 2] = [
+    (
+        Stem {
+            name: "text of BERT",
+            modality: "text",
+            settings: "column = \"text\"\ntokenizer = { kind = \"word\" }\nmax_length = 16",
+            stem: r#"{ kind = "bert", vocabulary = 64, places = 16, segments = 1, width = 16, epsilon = 1e-5 }"#,
+        },
+        r#"{ kind = "bert", width = 16, layers = 1, heads = 2, hidden = 32, epsilon = 1e-5 }"#,
+    ),
+    (
+        Stem {
+            name: "image of EfficientNet",
+            modality: "image",
+            settings: "column = \"image\"\nsize = 64\nmean = [0.94, 0.94, 0.94]\ndeviation = [0.2, 0.2, 0.2]",
+            stem: r#"{ kind = "pixels" }"#,
+        },
+        r#"{ kind = "efficient_net", width = 0.1, depth = 0.1 }"#,
+    ),
+];
+
 pub const FUSIONS: [&str; 5] = [
     r#"{ kind = "concat", width = 32, layers = 1, heads = 4 }"#,
     r#"{ kind = "gated", width = 32 }"#,
