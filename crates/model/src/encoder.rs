@@ -91,10 +91,11 @@ impl EncodedInput {
 
     /// One vector for every row, [rows, width], pooled before the media are spread over the rows.
     pub fn pooled(&self) -> Tensor<2> {
-        let absent = self.absent.clone().unsqueeze::<2>();
+        // Only where it is read: an operation on a parameter that no loss reaches stays in the graph for good.
+        let absent = || self.absent.clone().unsqueeze::<2>();
         let vectors = match self.read() {
-            None => absent,
-            Some(media) if self.medium_of_row.contains(&None) => Tensor::cat(vec![media.pooled(), absent], 0),
+            None => absent(),
+            Some(media) if self.medium_of_row.contains(&None) => Tensor::cat(vec![media.pooled(), absent()], 0),
             Some(media) => media.pooled(),
         };
         let last = vectors.dims()[0];
