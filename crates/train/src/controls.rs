@@ -182,8 +182,8 @@ fn withhold(request: &Request, sample: &mut Sample, inputs: &[String]) {
 }
 
 /// Exchanges the values of an input between rows that have the same inputs and targets for the same outputs: between the
-/// rows of one set, where several are measured. Rows whose medium is compared with others go on sharing it, since a medium
-/// that several rows were given apart would be right for all of them.
+/// rows of one set, where several are measured. Rows whose medium is compared with others go on sharing it, those of other
+/// kinds too, since media that several rows were given apart would be right for all of them.
 fn exchange(request: &Request, samples: &mut [Sample], scored: &HashMap<usize, &ScoredRow>, input: &str, key: &Key) {
     let mut kinds: BTreeMap<(Vec<bool>, Vec<&String>), Vec<usize>> = BTreeMap::new();
     for (place, sample) in samples.iter().enumerate() {
@@ -194,44 +194,62 @@ fn exchange(request: &Request, samples: &mut [Sample], scored: &HashMap<usize, &
     }
     let column = column(request, input);
     let mut generator = key.with("shuffled").with(input).generator();
+    let mut given = BTreeMap::new();
     for places in kinds.into_values() {
-        let medium = |place: usize| scored[&samples[place].row].media.get(input).copied().unwrap_or(place);
+        let shared = |place: usize| scored[&samples[place].row].media.get(input).copied().ok_or(place);
         let rows = places
             .iter()
-            .map(|&place| (medium(place), samples[place].get(column).clone()));
-        let values = shuffled(rows.collect(), &mut generator);
+            .map(|&place| (shared(place), samples[place].get(column).clone()));
+        let values = shuffled(rows.collect(), &mut given, &mut generator);
         for (place, value) in places.into_iter().zip(values) {
             samples[place].values.insert(column.into(), value);
         }
     }
 }
 
-/// The media of rows after an exchange of whole media: what is the same number before has the same value afterwards.
-fn shuffled(rows: Vec<(usize, Value)>, generator: &mut impl Rng) -> Vec<Value> {
-    let media: Vec<usize> = rows.iter().map(|(medium, _)| *medium).collect();
-    let whole: BTreeMap<usize, Value> = rows.into_iter().collect();
-    let mut values: Vec<Value> = whole.values().cloned().collect();
+/// The number of a medium that rows share, or the place of a row that shares none.
+type Shared = Result<usize, usize>;
+
+/// What the rows of a kind have after an exchange of whole media; `given` is what was exchanged before.
+fn shuffled(rows: Vec<(Shared, Value)>, given: &mut BTreeMap<Shared, Value>, generator: &mut impl Rng) -> Vec<Value> {
+    let media: Vec<Shared> = rows.iter().map(|(medium, _)| *medium).collect();
+    let new = rows.into_iter().filter(|(medium, _)| !given.contains_key(medium));
+    let new: BTreeMap<Shared, Value> = new.collect();
+    let mut values: Vec<Value> = new.values().cloned().collect();
     values.shuffle(generator);
-    let exchanged: BTreeMap<usize, Value> = whole.into_keys().zip(values).collect();
-    media.iter().map(|medium| exchanged[medium].clone()).collect()
+    given.extend(new.into_keys().zip(values));
+    media.iter().map(|medium| given[medium].clone()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rows(media: &[usize], texts: &[&str]) -> Vec<(Shared, Value)> {
+        let row = |(medium, text): (&usize, &&str)| (Ok(*medium), Value::Text(text.to_string()));
+        media.iter().zip(texts).map(row).collect()
+    }
+
     #[test]
     fn whole_media_are_exchanged() {
-        let text = |text: &str| Value::Text(text.into());
-        let texts = ["a", "a", "b", "c", "c", "d", "e", "b"];
-        let media = [7, 7, 2, 9, 9, 1, 0, 2];
-        let rows = media.into_iter().zip(texts.map(text)).collect();
-        let found = shuffled(rows, &mut Key::new(3).generator());
-        let mut pairs: Vec<(usize, Option<String>)> = media.into_iter().zip(found.iter().map(Value::label)).collect();
-        pairs.sort();
-        pairs.dedup();
+        let before = rows(&[7, 7, 2, 9, 9, 1, 0, 2], &["a", "a", "b", "c", "c", "d", "e", "b"]);
+        let found = shuffled(before.clone(), &mut BTreeMap::new(), &mut Key::new(3).generator());
+        let pair = |((medium, _), value): (&(Shared, Value), &Value)| (*medium, value.label());
+        let pairs: BTreeSet<_> = before.iter().zip(&found).map(pair).collect();
         let values: BTreeSet<_> = pairs.iter().map(|(_, value)| value.clone()).collect();
         assert_eq!((pairs.len(), values.len()), (5, 5), "{pairs:?}");
-        assert!(found.iter().zip(texts).any(|(found, before)| *found != text(before)));
+        assert!(before.iter().zip(&found).any(|((_, before), found)| before != found));
+    }
+
+    #[test]
+    fn a_medium_of_several_kinds_becomes_the_same_in_all() {
+        let (media, texts) = ([0, 1, 2, 3, 4], ["a", "b", "c", "d", "e"]);
+        let mut given = BTreeMap::new();
+        let mut generator = Key::new(3).generator();
+        let first = shuffled(rows(&media, &texts), &mut given, &mut generator);
+        let mut later = rows(&media, &texts);
+        later.push((Ok(5), Value::Text("f".into())));
+        let second = shuffled(later, &mut given, &mut generator);
+        assert_eq!((&second[..5], second[5].label()), (&first[..], Some("f".into())));
     }
 }
