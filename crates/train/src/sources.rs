@@ -45,7 +45,8 @@ pub struct Source {
     /// are left out, and those whose split column says nothing belong to it. All by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Split>,
-    /// The rows to take by what their columns say, such as `{ language = "cs" }`: others are left out. All by default.
+    /// The rows to take by what their columns say, called as here, such as `{ language = "cs" }`: others are left out. All
+    /// by default.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
     pub filter: BTreeMap<String, String>,
 }
@@ -118,7 +119,7 @@ impl Sources {
 }
 
 impl Source {
-    /// The rows with their columns called as the recipe calls them.
+    /// The rows with their columns called as the recipe calls them, all at once, so that two columns may exchange their names.
     fn rename(&self, mut manifest: Manifest) -> Result<Manifest> {
         for (name, column) in &self.columns {
             if !manifest.columns.contains(column) {
@@ -128,11 +129,13 @@ impl Source {
                     self.manifest
                 )));
             }
-            for sample in &mut manifest.samples {
-                if let Some(value) = sample.values.get(column).cloned() {
-                    sample.values.insert(name.clone(), value);
-                }
-            }
+        }
+        for sample in &mut manifest.samples {
+            let value = |(name, column): (&String, &String)| Some((name.clone(), sample.values.get(column).cloned()?));
+            let renamed: Vec<(String, Value)> = self.columns.iter().filter_map(value).collect();
+            sample.values.extend(renamed);
+        }
+        for name in self.columns.keys() {
             if !manifest.columns.contains(name) {
                 manifest.columns.push(name.clone());
             }
@@ -257,6 +260,17 @@ mod tests {
         check(json, folder.path(), |joined| {
             let counts = joined.mix.as_ref().unwrap().counts(8);
             assert_eq!((joined.manifest.rows(), counts), (5, vec![2, 6]));
+        });
+    }
+
+    #[test]
+    fn two_columns_exchange_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.jsonl"), "{\"a\":\"one\",\"b\":\"two\"}\n").unwrap();
+        let json = r#"[{"manifest":"a.jsonl","columns":{"a":"b","b":"a"},"where":{"a":"two"}}]"#;
+        check(json, folder.path(), |joined| {
+            let found = ["a", "b"].map(|name| joined.manifest.samples[0].get(name).label());
+            assert_eq!(found, ["two", "one"].map(|text| Some(text.to_string())));
         });
     }
 
