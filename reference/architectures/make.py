@@ -1,20 +1,26 @@
 """Writes the golden files of crates/model/src/architectures: small random checkpoints, and what `transformers` makes of them.
 
-Needs torch, transformers, efficientnet-lite-pytorch and pillow. Run it in this folder: python make.py
+Needs torch, transformers, efficientnet-lite-pytorch, pillow and ctranslate2. Run it in this folder: python make.py [NAME]…
 Each architecture has a folder in Hugging Face's layout with an expected.json beside it. Of texts: the tokens, how many of each
 text are real, and the last hidden states of the real ones; some texts, and the means of their states, of length one. Of
-pictures: the mean of the last map of picture.png, of length one.
+pictures: the mean of the last map of picture.png, of length one. Of sounds: the states of the encoder for sound.wav, logits behind
+some tokens, and the tokens that greedy search finds without times and with them. whisper-ctranslate2 is the same model as
+CTranslate2's own program converts it.
 """
 
 import json
+import shutil
+import sys
+import wave
 from pathlib import Path
 
+import ctranslate2
 import numpy
 import torch
 import transformers
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 FOLDER = Path(__file__).parent
 TOKENS = [[2, 7, 31, 18, 5, 3], [2, 11, 3, 0, 0, 0], [2, 39, 8, 8, 3, 0]]
@@ -64,6 +70,10 @@ def randomise(model):
     return model
 
 
+def wanted(name):
+    return name in sys.argv[1:] or not sys.argv[1:]
+
+
 SIZES = dict(
     vocab_size=40,
     hidden_size=16,
@@ -73,9 +83,11 @@ SIZES = dict(
     max_position_embeddings=12,
     hidden_dropout_prob=0.1,
 )
-write("bert", randomise(transformers.BertModel(transformers.BertConfig(**SIZES))))
-roberta = transformers.RobertaModel(transformers.RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=0, layer_norm_eps=1e-5))
-write("roberta", randomise(roberta))
+if wanted("bert"):
+    write("bert", randomise(transformers.BertModel(transformers.BertConfig(**SIZES))))
+if wanted("roberta"):
+    config = transformers.RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=0, layer_norm_eps=1e-5)
+    write("roberta", randomise(transformers.RobertaModel(config)))
 
 
 def write_efficientnet(name, width, depth, side):
@@ -110,4 +122,147 @@ def write_efficientnet(name, width, depth, side):
     (folder / "expected.json").write_text(json.dumps(content) + "\n")
 
 
-write_efficientnet("efficientnet-lite", 0.1, 0.1, 45)
+if wanted("efficientnet-lite"):
+    write_efficientnet("efficientnet-lite", 0.1, 0.1, 45)
+
+# The tokens of the small Whisper, in the order of the large ones'.
+LANGUAGES = ["en", "zh", "de"]
+COMMANDS = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
+MERGES = ["Ġ t", "h e", "Ġt he", "i n"]
+TIMES = 1501
+MELS, SECONDS = 16, 1
+
+
+def letters():
+    """The letters of bytes, in the order of GPT-2's vocabulary."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + place) for place in range(len(others))]
+
+
+def write_speech_tokenizer(folder):
+    words = letters() + [merge.replace(" ", "") for merge in MERGES]
+    vocabulary = {token: id for id, token in enumerate(words)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [tuple(merge.split()) for merge in MERGES]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    names = ["endoftext", "startoftranscript", *LANGUAGES, *COMMANDS]
+    special = [f"<|{name}|>" for name in names]
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    return tokenizer, words + special
+
+
+def write_sound(folder):
+    """Two seconds and a half of tones that come and go."""
+    time = numpy.arange(40_000) / 16_000
+    tones = sum(numpy.sin(2 * numpy.pi * pitch * time) * numpy.sin(pitch / 90 * time) for pitch in (220, 523, 1710))
+    samples = (9000 * tones / numpy.abs(tones).max()).astype("<i2")
+    with wave.open(str(folder / "sound.wav"), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(16_000)
+        file.writeframes(samples.tobytes())
+    return samples.astype(numpy.float32) / 32768
+
+
+def greedy(model, states, prompt, processors, most):
+    """The tokens behind a prompt, each the likeliest that the processors leave."""
+    ids, log_probabilities = list(prompt), []
+    while len(ids) < len(prompt) + most:
+        tokens = torch.tensor([ids])
+        logits = model(encoder_outputs=(states,), decoder_input_ids=tokens).logits[:, -1]
+        for processor in processors:
+            logits = processor(tokens, logits)
+        ids.append(int(logits.argmax()))
+        log_probabilities.append(float(logits.log_softmax(-1).max()))
+        if ids[-1] == model.config.eos_token_id:
+            break
+    return ids[len(prompt) :], log_probabilities
+
+
+def write_whisper(name):
+    folder = FOLDER / name
+    folder.mkdir(exist_ok=True)
+    tokenizer, tokens = write_speech_tokenizer(folder)
+    id = {token: place for place, token in enumerate(tokens)}
+    end, start = id["<|endoftext|>"], id["<|startoftranscript|>"]
+    config = transformers.WhisperConfig(
+        vocab_size=len(tokens) + TIMES, num_mel_bins=MELS, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_source_positions=50 * SECONDS, max_target_positions=32,
+        eos_token_id=end, bos_token_id=end, pad_token_id=end, decoder_start_token_id=start, suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    model = randomise(transformers.WhisperForConditionalGeneration(config)).eval()
+    readable = {id[letter] for letter in "abcdefghijklmnopqrstuvwxyzĠ"} | {id["Ġthe"], id["in"]}
+    suppressed = [place for place in range(end) if place not in readable] + [start]
+    model.generation_config = transformers.GenerationConfig(
+        eos_token_id=end, decoder_start_token_id=start, suppress_tokens=suppressed, begin_suppress_tokens=[id["Ġ"], end],
+        no_timestamps_token_id=id["<|notimestamps|>"], is_multilingual=True, max_initial_timestamp_index=50,
+        lang_to_id={f"<|{language}|>": id[f"<|{language}|>"] for language in LANGUAGES},
+    )  # fmt: skip
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half()
+    model.save_pretrained(folder, safe_serialization=True)
+    (folder / "model.safetensors").chmod(0o644)
+    model = model.float()
+    extractor = transformers.WhisperFeatureExtractor(feature_size=MELS, chunk_length=SECONDS)
+    samples = write_sound(folder)
+    features = extractor(samples[: 16_000 * SECONDS], sampling_rate=16_000, return_tensors="pt").input_features
+    with torch.no_grad():
+        write_spoken(folder, model, features, tokenizer, tokens)
+    write_converted(folder, tokens, suppressed, [id["Ġ"], end])
+
+
+def write_spoken(folder, model, features, tokenizer, tokens):
+    id = {token: place for place, token in enumerate(tokens)}
+    states = model.model.encoder(features).last_hidden_state
+    start = id["<|startoftranscript|>"]
+    spoken = [id[f"<|{language}|>"] for language in LANGUAGES]
+    first = model(encoder_outputs=(states,), decoder_input_ids=torch.tensor([[start]])).logits[0, -1]
+    language = max(spoken, key=lambda token: first[token])
+    prompt = [start, language, id["<|transcribe|>"]]
+    settings = model.generation_config
+    # Nothing but words, the end and times.
+    never = settings.suppress_tokens + list(range(settings.eos_token_id + 1, len(tokens)))
+    times = list(range(len(tokens), model.config.vocab_size))
+    suppress = transformers.SuppressTokensLogitsProcessor
+
+    def at_begin(length):
+        return transformers.SuppressTokensAtBeginLogitsProcessor(settings.begin_suppress_tokens, length)
+
+    plain = prompt + [id["<|notimestamps|>"]]
+    written, _ = greedy(model, states, plain, [suppress(never + times), at_begin(len(plain))], 16)
+    rules = transformers.WhisperTimeStampLogitsProcessor(settings, len(prompt))
+    timed, log_probabilities = greedy(model, states, prompt, [suppress(never), at_begin(len(prompt)), rules], 16)
+    logits = model(encoder_outputs=(states,), decoder_input_ids=torch.tensor([plain])).logits[0, :, ::16]
+    content = {
+        "states": states.flatten().tolist(),
+        "prompt": plain,
+        "logits": logits.flatten().tolist(),
+        "language": LANGUAGES[spoken.index(language)],
+        "text": tokenizer.decode(written),
+        "timed": timed,
+        "log_probability": sum(log_probabilities) / len(log_probabilities),
+    }
+    (folder / "expected.json").write_text(json.dumps(content) + "\n")
+
+
+def write_converted(folder, tokens, suppressed, suppressed_first):
+    """The same by CTranslate2's program, with a list of tokens in the place of a tokenizer."""
+    target = FOLDER / f"{folder.name}-ctranslate2"
+    shutil.rmtree(target, ignore_errors=True)
+    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder)
+    spec = ctranslate2.specs.WhisperSpec(2, 2, 2, 2)
+    ctranslate2.converters.transformers.WhisperLoader().set_encoder(spec.encoder, model.model.encoder)
+    ctranslate2.converters.transformers.WhisperLoader().set_decoder(spec.decoder, model.model.decoder)
+    ctranslate2.converters.transformers.WhisperLoader().set_linear(spec.decoder.projection, model.proj_out)
+    spec.register_vocabulary(tokens + [f"<|{0.02 * place:.2f}|>" for place in range(TIMES)])
+    spec.validate()
+    spec.optimize(quantization="float16")
+    target.mkdir()
+    spec.save(str(target))
+    config = {"suppress_ids": suppressed, "suppress_ids_begin": suppressed_first}
+    (target / "config.json").write_text(json.dumps(config) + "\n")
+
+
+if wanted("whisper"):
+    write_whisper("whisper")

@@ -18,6 +18,15 @@ pub struct HostTensor {
     pub values: Vec<f32>,
 }
 
+impl HostTensor {
+    pub(crate) fn zeros(shape: Vec<usize>) -> Self {
+        Self {
+            values: vec![0.0; shape.iter().product()],
+            shape,
+        }
+    }
+}
+
 /// Named tensors on the host; the order of names fixes the bytes of a file.
 pub type HostTensors = BTreeMap<String, HostTensor>;
 

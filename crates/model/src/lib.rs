@@ -25,6 +25,7 @@ mod source;
 pub mod stems;
 pub mod tasks;
 mod tokens;
+pub mod transcription;
 pub mod trunks;
 mod writer;
 

@@ -11,11 +11,12 @@ use crate::parts::{Part, parts};
 use crate::pass::Pass;
 use crate::source::Source;
 use crate::tasks::{Decoded, Fitted, Losses, Task, TaskConfig};
+use crate::tokens::Tokens;
 use crate::writer::Writers;
 use burn::module::Module;
 use burn::tensor::Device;
 use sensorium_data::processors::FeatureShape;
-use sensorium_data::{Batch, Mixed, Targets};
+use sensorium_data::{Batch, InputBatch, Mixed, Targets};
 use sensorium_kernels::on_compute_threads;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -306,6 +307,15 @@ impl Model {
     fn encode_for<'a>(&self, batch: &'a Batch, output: &str) -> Encoded<'a> {
         let rows = (0..batch.rows.len()).collect();
         self.encode_rows(batch, BTreeMap::from([(output.to_string(), rows)]), &Pass::evaluation())
+    }
+
+    /// The tokens of some media of one input, as they are encoded in evaluation.
+    ///
+    /// # Panics
+    /// When the model encodes no input called `input`.
+    pub(crate) fn encode_media(&self, input: &str, media: &InputBatch) -> Tokens {
+        let encoder = self.inputs.get(input).expect("an input that is encoded");
+        encoder.forward(media, &Pass::evaluation()).tokens()
     }
 
     /// Whether the input is encoded: one that is only read as it stands is not.

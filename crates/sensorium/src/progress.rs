@@ -2,7 +2,9 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sensorium_data::catalogue::Progress;
+use sensorium_model::transcription::Heeded;
 use sensorium_train::{EvaluationEvent, EvaluationProgress, Event, SearchEvent};
+use std::path::Path;
 use std::time::Duration;
 
 const BAR: &str = "{prefix:>12} {bar:30.cyan/dim} {human_pos}/{human_len} · {rate} · {eta} left {msg}";
@@ -81,6 +83,40 @@ impl CheckProgress {
 impl Drop for CheckProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Recordings that are transcribed, in seconds of each.
+pub struct TranscribeProgress {
+    quiet: bool,
+    shown: Option<ProgressBar>,
+}
+
+impl TranscribeProgress {
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, shown: None }
+    }
+
+    pub fn update(&mut self, file: &Path, heeded: Heeded) {
+        let bar = self.shown.get_or_insert_with(|| {
+            let bar = bar(self.quiet, Some(heeded.of.ceil() as u64)).with_prefix("seconds");
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            bar.set_message(format!("· {name}"));
+            bar
+        });
+        bar.set_position(heeded.seconds as u64);
+    }
+
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for TranscribeProgress {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Result, TrainError};
 use crate::recipe::{InputConfig, Recipe};
 use sensorium_data::catalogue::{Progress, weights};
-use sensorium_data::processors::{ImageConfig, TextConfig};
+use sensorium_data::processors::{AudioConfig, AudioFeatures, ImageConfig, TextConfig};
 use sensorium_data::{Home, ProcessorConfig};
 use sensorium_model::architectures::{Checkpoint, Target};
 use sensorium_model::{Model, PretrainedConfig};
@@ -57,6 +57,7 @@ fn settle_input(input: &mut InputConfig, checkpoint: &Checkpoint) -> Result<(), 
     match (&mut input.processor, &architecture.processor) {
         (ProcessorConfig::Text(text), ProcessorConfig::Text(own)) => settle_texts(text, own),
         (ProcessorConfig::Image(image), ProcessorConfig::Image(own)) => settle_images(image, own),
+        (ProcessorConfig::Audio(audio), ProcessorConfig::Audio(own)) => settle_sounds(audio, own),
         (_, own) => Err((
             "modality",
             format!("expected `{}`, which the encoder reads", own.modality()),
@@ -75,6 +76,36 @@ fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), (&'st
         return Err(("mean", "expected neither a mean nor a deviation".into()));
     }
     (image.mean, image.deviation) = normal(own);
+    Ok(())
+}
+
+/// A recipe may cut sounds shorter, and then no silence is added to them; not choose another spectrum.
+fn settle_sounds(audio: &mut AudioConfig, own: &AudioConfig) -> Result<(), (&'static str, String)> {
+    let default = AudioConfig::default();
+    if audio.features != default.features && audio.features != own.features {
+        return Err(("features", "expected none".into()));
+    }
+    if audio.sample_rate != own.sample_rate {
+        let message = format!(
+            "expected {} samples a second, found {}",
+            own.sample_rate, audio.sample_rate
+        );
+        return Err(("sample_rate", message));
+    }
+    if audio.max_seconds == default.max_seconds {
+        audio.max_seconds = own.max_seconds;
+    }
+    if audio.max_seconds > own.max_seconds {
+        let message = format!(
+            "expected at most {} seconds, found {}",
+            own.max_seconds, audio.max_seconds
+        );
+        return Err(("max_seconds", message));
+    }
+    audio.features = own.features.clone();
+    if let (AudioFeatures::LogMel(features), true) = (&mut audio.features, audio.max_seconds < own.max_seconds) {
+        features.pad_to_seconds = None;
+    }
     Ok(())
 }
 

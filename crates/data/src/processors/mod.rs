@@ -6,6 +6,7 @@ mod feature;
 pub(crate) mod image;
 mod preview;
 pub(crate) mod read;
+mod recording;
 mod store;
 mod text;
 pub(crate) mod video;
@@ -171,11 +172,14 @@ impl Processor {
             (Fitted::Image(config), Value::Bytes(bytes)) => image::prepare_bytes(config, bytes).map(Feature::Image),
             (Fitted::Audio(audio), Value::Text(name)) => {
                 let path = root.join(name);
-                sound(audio, audio.prepare_file(&path), || video::audio_track(&path))
-                    .map_err(|error| error.at_path(&path))
+                let prepare = |bytes: &[u8]| audio.prepare_bytes(bytes);
+                let feature = sound(audio.prepare_file(&path), || video::audio_track(&path), prepare);
+                feature.map(Feature::Audio).map_err(|error| error.at_path(&path))
             }
             (Fitted::Audio(audio), Value::Bytes(bytes)) => {
-                sound(audio, audio.prepare_bytes(bytes), || video::audio_track_of_bytes(bytes))
+                let prepare = |bytes: &[u8]| audio.prepare_bytes(bytes);
+                let feature = sound(prepare(bytes), || video::audio_track_of_bytes(bytes), prepare);
+                feature.map(Feature::Audio)
             }
             (Fitted::Video(config), Value::Text(name)) => {
                 video::prepare_file(config, &root.join(name)).map(Feature::Video)
@@ -274,23 +278,22 @@ impl Processor {
     }
 }
 
-/// What was read of a sound, or the sound of a video whose container only ffmpeg reads.
-fn sound(
-    audio: &audio::AudioProcessor,
-    read: Result<AudioFeature>,
+/// What was read of a sound, or what `prepare` makes of the sound of a video whose container only ffmpeg reads.
+fn sound<T>(
+    read: Result<T>,
     track: impl FnOnce() -> Result<Option<Vec<u8>>>,
-) -> Result<Feature> {
-    let feature = match read {
+    prepare: impl FnOnce(&[u8]) -> Result<T>,
+) -> Result<T> {
+    match read {
         Err(error) if error.kind == ErrorKind::Unsupported => match track() {
-            Ok(Some(track)) => audio.prepare_bytes(&track),
+            Ok(Some(track)) => prepare(&track),
             Ok(None) => Err(invalid(
                 "expected a sound, found a video without one; choose another file",
             )),
             Err(_) => Err(error),
         },
         read => read,
-    };
-    feature.map(Feature::Audio)
+    }
 }
 
 fn wrong_type(modality: Modality, value: &Value) -> DataError {

@@ -17,6 +17,8 @@ const FEW: usize = 4;
 #[derive(Clone, Debug)]
 pub struct KeyValueCache {
     storage: Storage,
+    /// The buffer that the next reordering fills and exchanges for one of the others.
+    spare: Vec<f32>,
     /// [batch, heads, capacity, width]
     shape: [usize; 4],
     length: usize,
@@ -41,6 +43,7 @@ impl KeyValueCache {
         };
         Self {
             storage,
+            spare: Vec::new(),
             shape,
             length: 0,
         }
@@ -99,17 +102,27 @@ impl KeyValueCache {
     /// their own. `mask` [batch, length] is true where a position is real. Otherwise as
     /// [`attention`](crate::attention).
     pub fn attend(&self, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
+        self.attend_as(AttentionKind::Causal, queries, mask)
+    }
+
+    /// Attention of `queries` that are no positions of these: each sees all of them. Otherwise as [`Self::attend`].
+    pub fn recall(&self, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
+        self.attend_as(AttentionKind::Full, queries, mask)
+    }
+
+    fn attend_as(&self, kind: AttentionKind, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
         let tracked = queries.is_autodiff();
         let output = match &self.storage {
             Storage::Floats(buffers) => {
                 let mask = mask.map(|mask| if mask.is_autodiff() { mask.inner() } else { mask });
-                self.attend_floats(buffers, queries, mask)
+                self.attend_floats(kind, buffers, queries, mask)
             }
             Storage::Tensors(buffers) => {
                 let [keys, values] = buffers.each_ref().map(|all| all.clone().narrow(2, 0, self.length));
                 let options = AttentionOptions {
                     mask,
-                    ..AttentionOptions::causal()
+                    kind,
+                    dropout: None,
                 };
                 crate::attention(without_graph(queries), keys, values, options)
             }
@@ -117,7 +130,13 @@ impl KeyValueCache {
         if tracked { output.autodiff() } else { output }
     }
 
-    fn attend_floats(&self, buffers: &[Vec<f32>; 2], q: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
+    fn attend_floats(
+        &self,
+        kind: AttentionKind,
+        buffers: &[Vec<f32>; 2],
+        q: Tensor<4>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> Tensor<4> {
         let [batch, key_heads, capacity, width] = self.shape;
         let q = on_host(q);
         let [rows, heads, queries, columns] = extents(&q);
@@ -141,7 +160,7 @@ impl KeyValueCache {
             keys: self.length,
             width,
             mask: Mask::new(real, batch, self.length),
-            kind: AttentionKind::Causal,
+            kind,
             dropout: None,
         };
         let stored = buffers
@@ -157,21 +176,25 @@ impl KeyValueCache {
 
     /// Lets row i go on from what was row `rows[i]`, as a beam search does; the batch becomes as long as `rows`.
     pub fn reorder(&mut self, rows: &[usize]) {
-        let [_, heads, capacity, width] = self.shape;
+        let [batch, heads, capacity, width] = self.shape;
+        if rows.iter().copied().eq(0..batch) {
+            return;
+        }
         self.shape[0] = rows.len();
         match &mut self.storage {
             Storage::Floats(buffers) => {
+                let (size, stride, filled) = (heads * capacity * width, capacity * width, self.length * width);
                 for buffer in buffers {
-                    let mut reordered = vec![0.0; rows.len() * heads * capacity * width];
-                    let size = (heads * capacity * width).max(1);
-                    for (target, &row) in reordered.chunks_exact_mut(size).zip(rows) {
+                    // What lies behind the filled positions is never read, whatever it is.
+                    self.spare.resize(rows.len() * size, 0.0);
+                    for (target, &row) in self.spare.chunks_exact_mut(size.max(1)).zip(rows) {
                         let source = &buffer[row * size..(row + 1) * size];
-                        let stride = (capacity * width).max(1);
-                        for (target, source) in target.chunks_exact_mut(stride).zip(source.chunks_exact(stride)) {
-                            target[..self.length * width].copy_from_slice(&source[..self.length * width]);
-                        }
+                        let heads = target
+                            .chunks_exact_mut(stride.max(1))
+                            .zip(source.chunks_exact(stride.max(1)));
+                        heads.for_each(|(target, source)| target[..filled].copy_from_slice(&source[..filled]));
                     }
-                    *buffer = reordered;
+                    std::mem::swap(buffer, &mut self.spare);
                 }
             }
             Storage::Tensors(buffers) => {
@@ -260,6 +283,24 @@ mod tests {
         check([2, 3, 3, 9, 5], &[6, 1, 2], false);
         check([3, 4, 2, 20, 17], &[7, 1, 1, 4, 1, 6], true);
         check([2, 4, 1, 40, 33], &[1, 30, 9], true);
+    }
+
+    #[test]
+    fn recalled_positions_are_all_seen() {
+        let device = Device::flex();
+        let tensor = |seed, length: usize| {
+            let values = values(seed, 2 * 3 * length * 5);
+            Tensor::<1>::from_floats(values.as_slice(), &device).reshape([2, 3, length, 5])
+        };
+        let (k, v) = (tensor(2, 9), tensor(3, 9));
+        for queries in [1, 3, 7] {
+            let q = tensor(1, queries);
+            let expected = crate::attention(q.clone(), k.clone(), v.clone(), AttentionOptions::default());
+            let mut cache = KeyValueCache::new([2, 3, 9, 5], &device);
+            cache.append(k.clone(), v.clone());
+            let expected: Vec<f64> = elements(expected).into_iter().map(f64::from).collect();
+            close("recall", &elements(cache.recall(q, None)), &expected, 1e-5);
+        }
     }
 
     #[test]

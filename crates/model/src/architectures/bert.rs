@@ -1,6 +1,6 @@
 //! BERT's encoder (Devlin et al. 2019) and RoBERTa's (Liu et al. 2019), as `transformers` names and configures them.
 
-use super::{Architecture, Place};
+use super::{Architecture, Head, Place};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{Dropout, Embedding, LayerNorm, Linear, MultiHeadAttention, Order};
@@ -339,9 +339,10 @@ pub(super) fn read(kind: &str, config: serde_json::Value) -> Result<Architecture
             max_length,
             ..TextConfig::default()
         }),
-        labels: Vec::new(),
+        head: Head::Nothing,
         parameters: public.parameters(),
         place,
+        lacks: |_| false,
     })
 }
 

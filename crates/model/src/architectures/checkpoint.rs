@@ -1,21 +1,24 @@
-//! A folder in Hugging Face's layout: a configuration, a tokenizer and tensors in one file or several.
+//! A folder in Hugging Face's layout, or CTranslate2's: a configuration, a tokenizer and tensors in one file or several.
 
-use super::{Architecture, Place, safetensors, sentences, torch};
+use super::{Architecture, Head, Place, ctranslate2, safetensors, sentences, torch};
 use crate::checkpoint::{HostTensor, HostTensors, insert};
 use crate::error::{Mismatch, ModelError, Result};
 use crate::parameters::parameters;
 use crate::trunks::TrunkConfig;
 use burn::module::Module;
 use sensorium_data::catalogue::weights;
-use sensorium_data::processors::TokenizerConfig;
-use sensorium_data::{ProcessorConfig, files};
+use sensorium_data::processors::{TextConfig, TokenizerConfig};
+use sensorium_data::{Processor, ProcessorConfig, files};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const CONFIGURATION: &str = "config.json";
+/// What it says goes before the configuration.
+const GENERATION: &str = "generation_config.json";
+const TOKENIZER: &str = "tokenizer.json";
 /// Each may be cut into several files, which an index beside them names.
-const TENSORS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+const TENSORS: [&str; 3] = ["model.safetensors", "pytorch_model.bin", ctranslate2::WEIGHTS];
 
 /// A checkpoint whose architecture is known.
 #[derive(Debug, Clone)]
@@ -59,28 +62,57 @@ impl Checkpoint {
         let bytes = files::read(&path).map_err(|_| {
             let names = weights::entries().iter().map(|entry| entry.name);
             let message = format!(
-                "expected the folder of a checkpoint in Hugging Face's layout, or one of {}; found no config.json in it",
+                "expected the folder of a checkpoint in the layout of Hugging Face or CTranslate2, or one of {}; found no config.json \
+                 in it",
                 names.collect::<Vec<_>>().join(", ")
             );
             ModelError::file(folder, message)
         })?;
-        let mut architecture = Architecture::read(&bytes, &path)?;
+        let own = parse(&bytes, &path)?;
+        let config = match ctranslate2::describes(folder, &own) {
+            true => ctranslate2::configuration(folder, &own)?,
+            false => with_generation(own, &folder.join(GENERATION))?,
+        };
+        let mut checkpoint = Self {
+            folder: folder.to_path_buf(),
+            architecture: Architecture::read(config, &path)?,
+        };
+        checkpoint.read_processors()?;
+        checkpoint.check_size()?;
+        Ok(checkpoint)
+    }
+
+    /// What the folder says of texts, beside the configuration.
+    fn read_processors(&mut self) -> Result<()> {
+        let (folder, architecture) = (&self.folder, &mut self.architecture);
+        let tokenizer = TokenizerConfig::File {
+            path: folder.join(TOKENIZER).display().to_string(),
+        };
+        if let Head::Text(head) = &mut architecture.head {
+            head.generate.text.tokenizer = tokenizer.clone();
+        }
         if let ProcessorConfig::Text(text) = &mut architecture.processor {
             let longest = sentences::max_length(folder)?.unwrap_or(text.max_length);
             text.max_length = longest.min(text.max_length);
-            text.tokenizer = TokenizerConfig::File {
-                path: folder.join("tokenizer.json").display().to_string(),
-            };
+            text.tokenizer = tokenizer;
         }
         if let TrunkConfig::Bert(trunk) = &mut architecture.trunk {
             trunk.pool = sentences::pool(folder)?;
         }
-        let checkpoint = Self {
-            folder: folder.to_path_buf(),
-            architecture,
-        };
-        checkpoint.check_size()?;
-        Ok(checkpoint)
+        Ok(())
+    }
+
+    /// What reads and writes the texts of a decoder: the folder's tokenizer or, of CTranslate2's folders that have none,
+    /// their list of tokens.
+    ///
+    /// # Errors
+    /// For a file that is missing or damaged.
+    pub(super) fn texts(&self, config: &TextConfig) -> Result<Processor> {
+        if self.folder.join(TOKENIZER).exists() || !self.folder.join(ctranslate2::WEIGHTS).exists() {
+            return Ok(Processor::fit(&ProcessorConfig::Text(config.clone()), &[])?);
+        }
+        let tokens = ctranslate2::vocabulary(&self.folder)?;
+        Processor::byte_level(config, &tokens).map_err(|error| error.at_path(&self.folder).into())
     }
 
     /// A configuration that asks for more numbers than the files have room for is refused before memory is asked for.
@@ -129,6 +161,9 @@ impl Checkpoint {
         mismatch.unexpected.extend(homeless.map(|(_, name)| name));
         for (path, parameter) in parameters {
             match tensors.get(&path).map(|tensor| &tensor.shape) {
+                None if target.takes(&path) && (self.architecture.lacks)(&path) => {
+                    tensors.insert(path, HostTensor::zeros(parameter.shape));
+                }
                 None if target.takes(&path) => mismatch.missing.push(path),
                 Some(found) if *found != parameter.shape => {
                     mismatch.misshapen.push((path, parameter.shape, found.clone()));
@@ -140,8 +175,8 @@ impl Checkpoint {
             let path = self.folder.clone();
             return Err(ModelError::Tensors { path, mismatch });
         }
-        if let Some(head) = target.head {
-            let order = self.architecture.order();
+        let order = self.architecture.head.order();
+        if let Some(head) = target.head.filter(|_| !order.is_empty()) {
             let head = tensors.iter_mut().filter(|(path, _)| path.starts_with(head));
             head.for_each(|(_, tensor)| reorder(tensor, &order));
         }
@@ -155,6 +190,7 @@ impl Checkpoint {
             let place = |name: &str| sorted.place(name, target, (self.architecture.place)(name));
             let found = match path.extension().is_some_and(|extension| extension == "safetensors") {
                 true => safetensors::read(&path, place),
+                false if file == ctranslate2::WEIGHTS => ctranslate2::read(&path, place),
                 false => torch::read(&path, place),
             };
             sorted.tensors.extend(found?);
@@ -164,7 +200,7 @@ impl Checkpoint {
         Ok(sorted)
     }
 
-    /// The files that hold the tensors, of which safetensors go before those of PyTorch.
+    /// The files that hold the tensors, of which safetensors go before those of PyTorch, and these before CTranslate2's.
     fn files(&self) -> Result<BTreeSet<String>> {
         for name in TENSORS {
             let path = self.folder.join(format!("{name}.index.json"));
@@ -189,6 +225,26 @@ impl Target<'_> {
         };
         in_encoder("stem.") || in_encoder("trunk.") || self.head.is_some_and(|head| path.starts_with(head))
     }
+}
+
+/// The configuration at `path`.
+fn parse(bytes: &[u8], path: &Path) -> Result<serde_json::Value> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = format!("expected the configuration of a checkpoint, found {error}");
+        ModelError::file(path, message)
+    })
+}
+
+/// A configuration and what is said of decoding in a file of its own, where there is one.
+fn with_generation(mut config: serde_json::Value, path: &Path) -> Result<serde_json::Value> {
+    if !path.exists() {
+        return Ok(config);
+    }
+    let more = parse(&files::read(path)?, path)?;
+    if let (Some(config), serde_json::Value::Object(more)) = (config.as_object_mut(), more) {
+        config.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    Ok(config)
 }
 
 /// The rows of a tensor in another order.

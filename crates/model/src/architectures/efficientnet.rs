@@ -1,7 +1,7 @@
 //! EfficientNet-lite (Tan and Le 2019; the variants for small devices by Liu 2020, without squeeze and excitation and with
 //! ReLU6), as `efficientnet_lite_pytorch` names its tensors.
 
-use super::{Architecture, Place};
+use super::{Architecture, Head, Place};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{BatchNorm, Dropout, Rates};
@@ -332,7 +332,7 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
     within("image_size", f64::from(public.image_size), 32.0, 4096.0)?;
     Ok(Architecture {
         stem: StemConfig::Pixels,
-        labels: public.id2label.into_values().collect(),
+        head: head(public.id2label.into_values().collect()),
         parameters: trunk.parameters() as u128,
         processor: ProcessorConfig::Image(ImageConfig {
             size: Size::new(public.image_size, public.image_size),
@@ -343,7 +343,15 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
         }),
         trunk: TrunkConfig::EfficientNet(trunk),
         place,
+        lacks: |_| false,
     })
+}
+
+fn head(labels: Vec<String>) -> Head {
+    match labels.is_empty() {
+        true => Head::Nothing,
+        false => Head::Labels(labels),
+    }
 }
 
 fn place(name: &str) -> Place {

@@ -5,9 +5,9 @@ use crate::checkpoint::to_vec;
 use crate::encoder::{Encoder, EncoderConfig};
 use crate::init::Init;
 use crate::pass::Pass;
-use crate::pipeline::Answers;
-use crate::tasks::Answer;
-use burn::tensor::Device;
+use crate::pipeline::{Answers, Pipeline};
+use crate::tasks::{Answer, Task};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::processors::{Collated, FeatureShape};
 use sensorium_data::{InputBatch, Sample, Value};
 use serde::Deserialize;
@@ -33,12 +33,26 @@ struct Picture {
     labels: BTreeMap<String, f64>,
 }
 
+/// What a sound is encoded to and answered.
+#[derive(Deserialize)]
+struct Sound {
+    states: Vec<f32>,
+    /// The tokens before a text without times.
+    prompt: Vec<u32>,
+    /// Behind each of these, of every sixteenth token.
+    logits: Vec<f32>,
+    text: String,
+}
+
 const TEXTS: [&str; 2] = ["bert", "roberta"];
 const PICTURES: [&str; 1] = ["efficientnet-lite"];
+const SOUNDS: [&str; 1] = ["whisper"];
+/// The same checkpoints in CTranslate2's layout.
+const CONVERTED: [(&str, &str); 1] = [("whisper", "whisper-ctranslate2")];
 
 #[test]
 fn every_architecture_is_compared() {
-    let mut compared = [&TEXTS[..], &PICTURES].concat();
+    let mut compared = [&TEXTS[..], &PICTURES, &SOUNDS].concat();
     compared.sort_unstable();
     assert_eq!(compared, KNOWN);
 }
@@ -61,17 +75,19 @@ fn assert_near(found: &[f32], expected: &[f32], place: &str) {
     }
 }
 
+fn import(folder: &Path) -> Pipeline {
+    let checkpoint = Checkpoint::open(folder).unwrap();
+    checkpoint.import("imported", &Device::flex()).unwrap().pipeline
+}
+
 /// What an imported checkpoint answers values of its one input.
 fn answers(folder: &Path, input: &str, values: &[String]) -> Vec<Answers> {
-    let imported = Checkpoint::open(folder)
-        .unwrap()
-        .import("imported", &Device::flex())
-        .unwrap();
+    let pipeline = import(folder);
     let sample = |value: &String| Sample {
         row: 0,
         values: BTreeMap::from([(input.into(), Value::Text(value.clone()))]),
     };
-    let answers = imported.pipeline.predict(values.iter().map(sample).collect(), folder);
+    let answers = pipeline.predict(values.iter().map(sample).collect(), folder);
     answers.into_iter().map(Result::unwrap).collect()
 }
 
@@ -142,5 +158,36 @@ fn checkpoints_give_the_states_of_their_originals() {
         let rows = found.chunks(length * width).zip(&case.lengths);
         let found: Vec<f32> = rows.flat_map(|(row, real)| row[..real * width].to_vec()).collect();
         assert_near(&found, &case.expected, name);
+    }
+}
+
+#[test]
+fn speech_is_written_as_by_its_original() {
+    let folders = SOUNDS.map(|name| (name, name)).into_iter().chain(CONVERTED);
+    for (original, name) in folders {
+        let case: Sound = case(&folder(original));
+        let sound = folder(original).join("sound.wav");
+        let answers = answers(&folder(name), "audio", &[sound.display().to_string()]);
+        assert_eq!(answers[0]["text"].value, Answer::Text(case.text.clone()), "{name}");
+        let pipeline = import(&folder(name));
+        let processor = &pipeline.inputs()[0].processor;
+        let feature = processor.listen(&processor.record(&sound).unwrap(), 0..16_000).unwrap();
+        let batch = InputBatch {
+            medium_of_row: vec![Some(0)],
+            media: Some(processor.collate(&[&feature])),
+        };
+        let memory = pipeline.model().encode_media("audio", &batch);
+        assert_near(&to_vec(memory.embeddings.clone()), &case.states, name);
+        let Task::Generate(task) = pipeline.model().task("text") else {
+            panic!("a text is written")
+        };
+        let tokens: Vec<i64> = case.prompt.iter().map(|&token| i64::from(token)).collect();
+        let shape = [1, tokens.len()];
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, shape), &Device::flex());
+        let logits = task.decoder().forward(tokens, Some(&memory), &Pass::evaluation());
+        let rows = to_vec(logits);
+        let rows = rows.chunks(task.vocabulary().size);
+        let found: Vec<f32> = rows.flat_map(|row| row.iter().copied().step_by(16)).collect();
+        assert_near(&found, &case.logits, name);
     }
 }

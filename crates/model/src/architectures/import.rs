@@ -1,26 +1,30 @@
 //! A checkpoint as a pipeline of its own.
 
-use super::{Checkpoint, Target};
+use super::{Checkpoint, Head, Target};
 use crate::encoder::EncoderConfig;
 use crate::error::Result;
 use crate::fusion::JoinConfig;
 use crate::model::{Model, ModelConfig, OutputConfig};
 use crate::pipeline::Pipeline;
-use crate::run_directory::Description;
+use crate::run_directory::{Description, TextDescription};
 use crate::source::Source;
 use crate::tasks::{ClassifyConfig, EmbedConfig, Fitted, HeadConfig, TaskConfig};
-use crate::writer::Writers;
+use crate::writer::Writer;
 use burn::tensor::Device;
-use sensorium_data::{Dataset, InputColumn, Processor};
+use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, Takes, TextColumn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What an imported encoder answers.
 const EMBEDDING: &str = "embedding";
-/// What its head answers.
+/// What a head of labels answers.
 const LABEL: &str = "label";
-/// Where the head's one layer lies.
-const HEAD: &str = "outputs.label.head.output.";
+/// Where its one layer lies.
+const LABELS: &str = "outputs.label.head.output.";
+/// What a decoder answers.
+const TEXT: &str = "text";
+/// Where it lies.
+const DECODER: &str = "outputs.text.";
 
 /// A checkpoint as a pipeline, and what it leaves out.
 pub struct Imported {
@@ -30,71 +34,134 @@ pub struct Imported {
 }
 
 impl Checkpoint {
-    /// The encoder with the checkpoint's weights and processor, which answers a medium with its embedding, and with a label
-    /// where the head is known; `name` is the run's. Its input is called by the modality, as is its column.
+    /// The encoder with the checkpoint's weights and processor. It answers a medium with its embedding, and with a label
+    /// where the head is known; or with a text, where a decoder reads it. `name` is the run's. Its input is called by the
+    /// modality, as is its column.
     ///
     /// # Errors
     /// For a tokenizer or tensors that are missing or damaged, or do not fit the configuration.
     pub fn import(&self, name: &str, device: &Device) -> Result<Imported> {
         let processor = Processor::fit(&self.architecture().processor, &[])?;
-        let input = processor.modality().to_string();
-        let description = self.describe(name, &input, &processor);
-        let shapes = BTreeMap::from([(input.clone(), processor.shape())]);
-        let model = Model::new(&description.model, &shapes, 0, device)?;
-        let target = Target {
-            encoder: &format!("inputs.{input}."),
-            head: description.model.outputs.contains_key(LABEL).then_some(HEAD),
-        };
-        let (model, left_out) = self.fill(model, target)?;
-        let column = InputColumn {
-            name: input.clone(),
-            column: input,
+        let input = InputColumn {
+            name: processor.modality().to_string(),
+            column: processor.modality().to_string(),
             processor,
         };
-        let nothing = Dataset::new(Vec::new(), PathBuf::new(), vec![column], Vec::new());
+        let texts = match &self.architecture().head {
+            Head::Text(head) => Some(self.texts(&head.generate.text)?),
+            Head::Nothing | Head::Labels(_) => None,
+        };
+        let description = self.describe(name, &input, texts.as_ref());
+        let shapes = BTreeMap::from([(input.name.clone(), input.processor.shape())]);
+        let model = Model::new(&description.model, &shapes, 0, device)?;
+        let target = Target {
+            encoder: &format!("inputs.{}.", input.name),
+            head: self.architecture().head.path(),
+        };
+        let (model, left_out) = self.fill(model, target)?;
+        let writers = texts
+            .iter()
+            .map(|texts| (TEXT.to_string(), Writer::new(texts.clone(), None)));
+        let writers = writers.collect();
+        let outputs = texts.into_iter().map(written).collect();
+        let nothing = Dataset::new(Vec::new(), PathBuf::new(), vec![input], outputs);
         Ok(Imported {
-            pipeline: Pipeline::new(description, model, &nothing, Writers::default()),
+            pipeline: Pipeline::new(description, model, &nothing, writers),
             left_out,
         })
     }
 
-    fn describe(&self, name: &str, input: &str, processor: &Processor) -> Description {
+    fn describe(&self, name: &str, input: &InputColumn, texts: Option<&Processor>) -> Description {
         let encoder = EncoderConfig {
             stem: Some(self.architecture().stem.clone()),
             trunk: Some(self.architecture().trunk.clone()),
             encoder: None,
         };
-        let output = |task, fitted| OutputConfig {
-            task,
-            from: Source::Input(input.into()),
-            fitted,
-        };
-        let embed = TaskConfig::Embed(EmbedConfig { inputs: [input.into()] });
-        let mut outputs = BTreeMap::from([(EMBEDDING.to_string(), output(embed, Fitted::Nothing))]);
-        let labels = self.architecture().sorted_labels();
-        if !labels.is_empty() {
-            let head = HeadConfig {
-                hidden: Some(0),
-                dropout: 0.0,
-            };
-            let classify = TaskConfig::Classify(ClassifyConfig {
-                head,
-                ..ClassifyConfig::default()
-            });
-            outputs.insert(LABEL.into(), output(classify, Fitted::Labels(labels)));
-        }
+        let texts = texts.map(|processor| TextDescription {
+            column: TEXT.into(),
+            takes: Takes::One,
+            processor: processor.hash(),
+        });
         Description {
             name: name.into(),
             model: ModelConfig {
-                inputs: BTreeMap::from([(input.into(), encoder)]),
+                inputs: BTreeMap::from([(input.name.clone(), encoder)]),
                 fusion: JoinConfig::default(),
-                outputs,
+                outputs: self.architecture().head.outputs(&input.name),
             },
-            inputs: BTreeMap::from([(input.into(), input.into())]),
+            inputs: BTreeMap::from([(input.name.clone(), input.column.clone())]),
             outputs: BTreeMap::new(),
-            processors: BTreeMap::from([(input.into(), processor.hash())]),
-            texts: BTreeMap::new(),
+            processors: BTreeMap::from([(input.name.clone(), input.processor.hash())]),
+            texts: texts.into_iter().map(|texts| (TEXT.to_string(), texts)).collect(),
             turns: BTreeSet::new(),
         }
+    }
+}
+
+/// The output that a decoder writes.
+fn written(processor: Processor) -> OutputColumn {
+    let texts = TextColumn {
+        column: TEXT.into(),
+        processor,
+        takes: Takes::One,
+    };
+    OutputColumn {
+        name: TEXT.into(),
+        column: None,
+        texts: Some(texts),
+    }
+}
+
+impl Head {
+    /// What the paths of its parameters begin with.
+    fn path(&self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Labels(_) => Some(LABELS),
+            Self::Text(_) => Some(DECODER),
+        }
+    }
+
+    /// What it answers of `input`.
+    fn outputs(&self, input: &str) -> BTreeMap<String, OutputConfig> {
+        let output = |name: &str, task, fitted| {
+            let output = OutputConfig {
+                task,
+                from: Source::Input(input.into()),
+                fitted,
+            };
+            (name.to_string(), output)
+        };
+        let embedding = || {
+            let embed = EmbedConfig { inputs: [input.into()] };
+            output(EMBEDDING, TaskConfig::Embed(embed), Fitted::Nothing)
+        };
+        match self {
+            Self::Nothing => BTreeMap::from([embedding()]),
+            Self::Labels(_) => {
+                let label = output(
+                    LABEL,
+                    TaskConfig::Classify(linear()),
+                    Fitted::Labels(self.sorted_labels()),
+                );
+                BTreeMap::from([embedding(), label])
+            }
+            Self::Text(head) => {
+                let task = TaskConfig::Generate(head.generate.clone());
+                BTreeMap::from([output(TEXT, task, Fitted::Vocabulary(head.vocabulary))])
+            }
+        }
+    }
+}
+
+/// A head of one layer.
+fn linear() -> ClassifyConfig {
+    let head = HeadConfig {
+        hidden: Some(0),
+        dropout: 0.0,
+    };
+    ClassifyConfig {
+        head,
+        ..ClassifyConfig::default()
     }
 }

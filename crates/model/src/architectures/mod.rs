@@ -3,6 +3,7 @@
 
 mod bert;
 mod checkpoint;
+mod ctranslate2;
 mod efficientnet;
 mod float;
 #[cfg(test)]
@@ -11,34 +12,57 @@ mod import;
 mod safetensors;
 mod sentences;
 mod torch;
+mod whisper;
 
 pub use bert::{BertStem, BertStemConfig, BertTrunk, BertTrunkConfig, Pool};
 pub use checkpoint::{Checkpoint, Target};
 pub use efficientnet::{EfficientNetConfig, EfficientNetTrunk};
 pub use import::Imported;
+pub use whisper::{WhisperStem, WhisperStemConfig};
 
+use crate::decoder::Vocabulary;
 use crate::error::{ModelError, Result};
 use crate::stems::StemConfig;
+use crate::tasks::GenerateConfig;
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 3] = ["bert", "efficientnet-lite", "roberta"];
+const KNOWN: [&str; 4] = ["bert", "efficientnet-lite", "roberta", "whisper"];
 
-/// What a checkpoint's `config.json` says of its encoder.
+/// What a checkpoint's `config.json` says of its encoder, and of what reads it.
 #[derive(Debug, Clone)]
 pub struct Architecture {
     pub stem: StemConfig,
     pub trunk: TrunkConfig,
     /// How its inputs are read; of texts everything but the tokenizer.
     pub processor: ProcessorConfig,
-    /// What its head tells apart, by class; none where it has no head that is known.
-    pub labels: Vec<String>,
+    pub head: Head,
     /// The numbers that its tensors hold.
     pub parameters: u128,
     /// Where a tensor of the checkpoint goes.
     place: fn(&str) -> Place,
+    /// Whether the original has no such parameter, so that it is zero.
+    lacks: fn(&str) -> bool,
+}
+
+/// What reads the encoder of a checkpoint.
+#[derive(Debug, Clone)]
+pub enum Head {
+    /// None that is known: the encoding itself is the answer.
+    Nothing,
+    /// A linear one that tells these labels apart, by class, beside the encoding itself.
+    Labels(Vec<String>),
+    /// A decoder that writes a text.
+    Text(Box<TextHead>),
+}
+
+/// A decoder of texts, and the tokens that it begins and ends with.
+#[derive(Debug, Clone)]
+pub struct TextHead {
+    pub generate: GenerateConfig,
+    pub vocabulary: Vocabulary,
 }
 
 /// Where a tensor of a checkpoint goes.
@@ -46,7 +70,7 @@ pub struct Architecture {
 enum Place {
     /// The path of a parameter, from its encoder on.
     Parameter(String),
-    /// A parameter of the linear head that labels are read off.
+    /// A parameter of the head, from its output on.
     Head(String),
     /// A part that is not read, such as another head that a model was trained with.
     Unused,
@@ -56,28 +80,12 @@ enum Place {
 }
 
 impl Architecture {
-    fn sorted_labels(&self) -> Vec<String> {
-        self.order()
-            .into_iter()
-            .map(|class| self.labels[class].clone())
-            .collect()
-    }
-
-    /// The classes in the order of their labels.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.labels.len()).collect();
-        order.sort_by_key(|class| &self.labels[*class]);
-        order
-    }
-
-    /// Reads the content of a `config.json`, which lies at `path`.
+    /// Reads what the `config.json` at `path` says.
     ///
     /// # Errors
-    /// For what is no such file, and for an architecture that is not known here or differs from what it is known as.
-    fn read(bytes: &[u8], path: &Path) -> Result<Self> {
+    /// For an architecture that is not known here or differs from what it is known as.
+    fn read(config: serde_json::Value, path: &Path) -> Result<Self> {
         let wrong = |message: String| ModelError::file(path, message);
-        let config: serde_json::Value = serde_json::from_slice(bytes)
-            .map_err(|error| wrong(format!("expected the configuration of a checkpoint, found {error}")))?;
         let kind = config
             .get("model_type")
             .and_then(|kind| kind.as_str())
@@ -86,10 +94,31 @@ impl Architecture {
         match kind.as_str() {
             "bert" | "roberta" => bert::read(&kind, config).map_err(wrong),
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
+            "whisper" => whisper::read(config).map_err(wrong),
             _ => Err(wrong(format!(
                 "the architecture `{kind}` is not known; those that are: {}",
                 KNOWN.join(", ")
             ))),
         }
+    }
+}
+
+impl Head {
+    /// The labels in their order; none where there are none.
+    fn sorted_labels(&self) -> Vec<String> {
+        let Self::Labels(labels) = self else {
+            return Vec::new();
+        };
+        self.order().into_iter().map(|class| labels[class].clone()).collect()
+    }
+
+    /// The classes in the order of their labels.
+    fn order(&self) -> Vec<usize> {
+        let Self::Labels(labels) = self else {
+            return Vec::new();
+        };
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        order.sort_by_key(|class| &labels[*class]);
+        order
     }
 }

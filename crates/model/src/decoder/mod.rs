@@ -3,7 +3,7 @@
 mod recurrent;
 mod transformer;
 
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::Embedding;
 use crate::pass::Pass;
@@ -26,6 +26,25 @@ pub enum DecoderConfig {
     Transformer(TransformerDecoderConfig),
     /// A gated recurrent unit with attention to the source (Luong et al. 2015).
     Gru(RecurrentConfig),
+}
+
+impl DecoderConfig {
+    /// See [`Decoder::places`].
+    fn places(&self) -> Option<usize> {
+        match self {
+            Self::Transformer(config) => config.places,
+            Self::Gru(_) => None,
+        }
+    }
+
+    /// What vectors of tokens are multiplied by. A tied table has short ones: they are brought to the scale of waves
+    /// (Vaswani et al. 2017, 3.4), while vectors that are learned for places have their own.
+    fn scale(&self, width: usize) -> f32 {
+        match self.places() {
+            Some(_) => 1.0,
+            None => (width as f32).sqrt(),
+        }
+    }
 }
 
 impl Default for DecoderConfig {
@@ -70,7 +89,7 @@ pub struct Decoder {
     /// [vocabulary]
     bias: Param<Tensor<1>>,
     #[module(skip)]
-    width: usize,
+    scale: f32,
 }
 
 #[derive(Module, Debug)]
@@ -90,21 +109,34 @@ enum BodyState {
 }
 
 impl Decoder {
-    /// `memory` is the width of the source, where there is one.
-    pub fn new(config: &DecoderConfig, vocabulary: usize, memory: Option<usize>, init: &Init) -> Result<Self> {
+    /// The longest text has `longest` tokens; `memory` is the width of the source, where there is one.
+    ///
+    /// # Errors
+    /// For a configuration that no network can be built from, and for longer texts than it learns places for.
+    pub fn new(
+        config: &DecoderConfig,
+        [vocabulary, longest]: [usize; 2],
+        memory: Option<usize>,
+        init: &Init,
+    ) -> Result<Self> {
+        // A begin stands in front of each text.
+        if let Some(places) = config.places().filter(|places| *places <= longest) {
+            let message = format!("expected more places than the {longest} tokens of a text, found {places}");
+            return Err(ModelError::config("decoder.places", message));
+        }
         let body = init.at("body");
-        let (width, body) = match config {
+        let (width, network) = match config {
             DecoderConfig::Transformer(config) => {
-                let body = TransformerDecoder::new(config, memory, &body)?;
-                (config.width, Body::Transformer(body))
+                let network = TransformerDecoder::new(config, memory, &body)?;
+                (config.width, Body::Transformer(network))
             }
             DecoderConfig::Gru(config) => (config.width, Body::Gru(RecurrentDecoder::new(config, memory, &body))),
         };
         Ok(Self {
             embedding: Embedding::tied(vocabulary, width, &init.at("embedding")),
-            body,
+            body: network,
             bias: init.constant([vocabulary], 0.0),
-            width,
+            scale: config.scale(width),
         })
     }
 
@@ -128,18 +160,44 @@ impl Decoder {
 
     /// One more token for each sequence: the logits of the next one, [batch, vocabulary]. Without a gradient.
     pub fn step(&self, tokens: &[u32], state: &mut DecoderState) -> Tensor<2> {
-        let batch = tokens.len();
-        let tokens: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        self.read(&tokens.chunks(1).collect::<Vec<_>>(), state)
+    }
+
+    /// As many more tokens for each sequence: the logits of the next one, [batch, vocabulary]. Without a gradient.
+    ///
+    /// # Panics
+    /// When the sequences are given different numbers of tokens, or none.
+    pub fn read(&self, tokens: &[&[u32]], state: &mut DecoderState) -> Tensor<2> {
+        let (batch, length) = (tokens.len(), tokens.first().map_or(0, |tokens| tokens.len()));
+        assert!(
+            length > 0 && tokens.iter().all(|tokens| tokens.len() == length),
+            "as many tokens for each sequence"
+        );
+        let tokens: Vec<i64> = tokens
+            .iter()
+            .copied()
+            .flatten()
+            .map(|&token| i64::from(token))
+            .collect();
         let device = plain(&self.bias.device());
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [batch, 1]), &device);
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [batch, length]), &device);
         let x = self.embed(tokens);
         let states = match (&self.body, &mut state.0) {
             (Body::Transformer(body), BodyState::Transformer(state)) => body.step(x, state),
             (Body::Gru(body), BodyState::Gru(state)) => body.step(x, state),
             _ => unreachable!("a state belongs to the decoder that started it"),
         };
-        let vocabulary = self.bias.dims()[0];
-        self.score(states).reshape([batch, vocabulary])
+        let ([_, found, _], vocabulary) = (states.dims(), self.bias.dims()[0]);
+        let last = states.narrow(1, found - 1, 1);
+        self.score(last).reshape([batch, vocabulary])
+    }
+
+    /// The most tokens of a text, its begin included; none where there is no limit.
+    pub fn places(&self) -> Option<usize> {
+        match &self.body {
+            Body::Transformer(body) => body.places(),
+            Body::Gru(_) => None,
+        }
     }
 
     pub fn device(&self) -> Device {
@@ -147,8 +205,7 @@ impl Decoder {
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        // A tied table has short vectors: they are brought to the scale of positions (Vaswani et al. 2017, 3.4).
-        self.embedding.forward(tokens) * (self.width as f32).sqrt()
+        self.embedding.forward(tokens) * self.scale
     }
 
     fn score(&self, states: Tensor<3>) -> Tensor<3> {

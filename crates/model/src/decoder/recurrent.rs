@@ -1,13 +1,13 @@
 //! A recurrent decoder with attention.
 
 use crate::init::Init;
-use crate::layers::{Cell, Dropout, Linear, MultiHeadAttention, Rnn};
+use crate::layers::{Cell, Dropout, Linear, Memory, MultiHeadAttention, Rnn};
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens};
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
-use sensorium_kernels::{KeyValueCache, tanh};
+use sensorium_kernels::tanh;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,17 +52,16 @@ struct SourceReader {
 pub struct RecurrentState {
     /// [batch, width]
     hidden: Tensor<2>,
-    memory: Option<(KeyValueCache, Tensor<2, Bool>)>,
+    memory: Option<Memory>,
 }
 
 impl RecurrentState {
     pub fn reorder(&mut self, rows: &[usize]) {
         let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let index = Tensor::from_ints(index.as_slice(), &self.hidden.device());
-        self.hidden = self.hidden.clone().select(0, index.clone());
-        if let Some((cache, mask)) = &mut self.memory {
-            cache.reorder(rows);
-            *mask = mask.clone().int().select(0, index).bool();
+        self.hidden = self.hidden.clone().select(0, index);
+        if let Some(memory) = &mut self.memory {
+            memory.reorder(rows);
         }
     }
 }
@@ -112,23 +111,28 @@ impl RecurrentDecoder {
         let first = source.summary.forward(memory.pooled());
         RecurrentState {
             hidden: self.rnn.step(first, hidden),
-            memory: Some((
-                source.attention.remember(memory.embeddings.clone()),
-                memory.mask.clone(),
-            )),
+            memory: Some(Memory::new(&source.attention, memory)),
         }
     }
 
-    /// The states after one more embedded token of each sequence, `x` [batch, 1, width].
+    /// The states after the last of some more embedded tokens of each sequence, `x` [batch, length, width].
     pub fn step(&self, x: Tensor<3>, state: &mut RecurrentState) -> Tensor<3> {
+        let [_, length, _] = x.dims();
+        for place in 0..length - 1 {
+            self.step_once(x.clone().narrow(1, place, 1), state);
+        }
+        self.step_once(x.narrow(1, length - 1, 1), state)
+    }
+
+    fn step_once(&self, x: Tensor<3>, state: &mut RecurrentState) -> Tensor<3> {
         let [batch, _, width] = x.dims();
         state.hidden = self.rnn.step(x.reshape([batch, width]), state.hidden.clone());
         let hidden = state.hidden.clone().reshape([batch, 1, width]);
-        let Some((source, (cache, mask))) = self.source.as_ref().zip(state.memory.as_ref()) else {
+        let Some((source, memory)) = self.source.as_ref().zip(state.memory.as_ref()) else {
             return hidden;
         };
         let nothing = Tensor::zeros([batch, 1, width], &hidden.device());
-        let found = source.attention.recall(nothing, hidden.clone(), cache, mask);
+        let found = source.attention.recall(nothing, hidden.clone(), memory);
         tanh(source.combine.forward(Tensor::cat(vec![hidden, found], 2)))
     }
 }

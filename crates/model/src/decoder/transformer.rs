@@ -2,7 +2,7 @@
 
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{BlockState, DecoderBlock, Dropout, LayerNorm, sinusoidal_positions};
+use crate::layers::{BlockState, DecoderBlock, Dropout, Embedding, LayerNorm, sinusoidal_positions};
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens, plain};
 use burn::module::Module;
@@ -22,6 +22,10 @@ pub struct TransformerDecoderConfig {
     pub heads: usize,
     #[schemars(range(min = 0.0, max = 0.95))]
     pub dropout: f64,
+    /// Learned vectors for so many places, in the place of waves: no text has more tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub places: Option<usize>,
 }
 
 impl Default for TransformerDecoderConfig {
@@ -31,12 +35,15 @@ impl Default for TransformerDecoderConfig {
             layers: 2,
             heads: 4,
             dropout: 0.1,
+            places: None,
         }
     }
 }
 
 #[derive(Module, Debug)]
 pub struct TransformerDecoder {
+    /// None where places are waves.
+    places: Option<Embedding>,
     blocks: Vec<DecoderBlock>,
     norm: LayerNorm,
     dropout: Dropout,
@@ -62,6 +69,7 @@ impl TransformerDecoder {
             layers,
             heads,
             dropout,
+            places,
         } = *config;
         if !width.is_multiple_of(heads) {
             let message = format!("{heads} heads do not divide a width of {width}");
@@ -69,17 +77,21 @@ impl TransformerDecoder {
         }
         let block = |index: usize| DecoderBlock::new(width, memory, heads, dropout, &init.at("blocks").at(index));
         Ok(Self {
+            places: places.map(|places| Embedding::tied(places, width, &init.at("places"))),
             blocks: (0..layers).map(block).collect(),
             norm: LayerNorm::new(width, &init.at("norm")),
             dropout: Dropout::new(dropout, &init.at("dropout")),
         })
     }
 
+    /// The places that there are vectors for; none where they are waves.
+    pub fn places(&self) -> Option<usize> {
+        self.places.as_ref().map(|places| places.table().dims()[0])
+    }
+
     /// The states of embedded tokens `x` [batch, length, width].
     pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
-        let [_, length, width] = x.dims();
-        let positions = sinusoidal_positions(Layout::Sequence, length, width, &plain(&x.device()));
-        let mut x = self.dropout.forward(x + positions, pass);
+        let mut x = self.dropout.forward(self.placed(x, 0), pass);
         for block in &self.blocks {
             x = block.forward(x, memory, pass);
         }
@@ -96,15 +108,25 @@ impl TransformerDecoder {
         }
     }
 
-    /// The states after one more embedded token of each sequence, `x` [batch, 1, width].
+    /// The states of the next embedded tokens of each sequence, `x` [batch, length, width].
     pub fn step(&self, x: Tensor<3>, state: &mut TransformerState) -> Tensor<3> {
-        let [_, _, width] = x.dims();
-        let positions = sinusoidal_positions(Layout::Sequence, state.position + 1, width, &plain(&x.device()));
-        let mut x = x + positions.narrow(1, state.position, 1);
-        state.position += 1;
+        let [_, length, _] = x.dims();
+        let mut x = self.placed(x, state.position);
+        state.position += length;
         for (block, state) in self.blocks.iter().zip(&mut state.blocks) {
             x = block.step(x, state);
         }
         self.norm.forward(x)
+    }
+
+    /// `x` [batch, length, width] with what the places from `first` on add to it.
+    fn placed(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
+        let [_, length, width] = x.dims();
+        let positions = match &self.places {
+            Some(places) => places.table().narrow(0, first, length).unsqueeze(),
+            None => sinusoidal_positions(Layout::Sequence, first + length, width, &plain(&x.device()))
+                .narrow(1, first, length),
+        };
+        x + positions
     }
 }

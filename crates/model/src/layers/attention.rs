@@ -1,7 +1,7 @@
 //! Multi-head attention with a padding mask.
 
 use crate::init::Init;
-use crate::layers::{Dropout, Linear, Order, Rates};
+use crate::layers::{Dropout, Linear, Memory, Order, Rates};
 use crate::pass::Pass;
 use crate::tokens::plain;
 use burn::module::Module;
@@ -117,7 +117,7 @@ impl MultiHeadAttention {
         self.output.forward_then(Self::join(mixed), Epilogue::Add(residual))
     }
 
-    /// The keys and values of a `memory` [batch, positions, memory width], for [`Self::recall`].
+    /// The keys and values of a `memory` [batch, positions, memory width], for [`Memory`].
     pub fn remember(&self, memory: Tensor<3>) -> KeyValueCache {
         let [batch, positions, _] = memory.dims();
         let mut cache = self.cache(batch, positions, &memory.device());
@@ -128,15 +128,10 @@ impl MultiHeadAttention {
         cache
     }
 
-    /// Attention of one position, `x` [batch, 1, width], to a remembered memory where `mask` is true. Without a gradient.
-    pub fn recall(
-        &self,
-        residual: Tensor<3>,
-        x: Tensor<3>,
-        cache: &KeyValueCache,
-        mask: &Tensor<2, Bool>,
-    ) -> Tensor<3> {
-        let mixed = cache.attend(self.split(self.query.forward(x)), Some(mask.clone()));
+    /// Attention of the next positions of some sequences, `x` [batch, length, width], to what they remember. Without a
+    /// gradient.
+    pub fn recall(&self, residual: Tensor<3>, x: Tensor<3>, memory: &Memory) -> Tensor<3> {
+        let mixed = memory.attend(self.split(self.query.forward(x)));
         self.output.forward_then(Self::join(mixed), Epilogue::Add(residual))
     }
 

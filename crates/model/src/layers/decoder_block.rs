@@ -1,11 +1,11 @@
 //! The block of a decoder: causal self-attention, attention to a memory, and a feed-forward network.
 
 use crate::init::Init;
-use crate::layers::{Dropout, LayerNorm, Linear, MultiHeadAttention};
+use crate::layers::{Dropout, LayerNorm, Linear, Memory, MultiHeadAttention};
 use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use sensorium_kernels::{Epilogue, KeyValueCache};
 
 /// How many times wider the hidden layer of the feed-forward network is.
@@ -29,18 +29,15 @@ pub struct DecoderBlock {
 #[derive(Debug, Clone)]
 pub struct BlockState {
     itself: KeyValueCache,
-    memory: Option<(KeyValueCache, Tensor<2, Bool>)>,
+    memory: Option<Memory>,
 }
 
 impl BlockState {
     /// Lets row i go on from what was row `rows[i]`.
     pub fn reorder(&mut self, rows: &[usize]) {
         self.itself.reorder(rows);
-        if let Some((cache, mask)) = &mut self.memory {
-            cache.reorder(rows);
-            let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-            let index = Tensor::from_ints(index.as_slice(), &mask.device());
-            *mask = mask.clone().int().select(0, index).bool();
+        if let Some(memory) = &mut self.memory {
+            memory.reorder(rows);
         }
     }
 }
@@ -78,20 +75,17 @@ impl DecoderBlock {
         let memory = self.cross_attention.as_ref().zip(memory);
         BlockState {
             itself: self.attention.cache(batch, capacity, device),
-            memory: memory
-                .map(|(attention, memory)| (attention.remember(memory.embeddings.clone()), memory.mask.clone())),
+            memory: memory.map(|(attention, memory)| Memory::new(attention, memory)),
         }
     }
 
-    /// The next position of each sequence, `x` [batch, 1, width]. Without a gradient.
+    /// The next positions of each sequence, `x` [batch, length, width]. Without a gradient.
     pub fn step(&self, x: Tensor<3>, state: &mut BlockState) -> Tensor<3> {
         let normal = self.attention_norm.forward(x.clone());
         let mut x = self.attention.decode(x, normal, &mut state.itself);
-        if let (Some(norm), Some(attention), Some((cache, mask))) =
-            (&self.cross_norm, &self.cross_attention, &state.memory)
-        {
+        if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, &state.memory) {
             let normal = norm.forward(x.clone());
-            x = attention.recall(x, normal, cache, mask);
+            x = attention.recall(x, normal, memory);
         }
         self.feed_forward(x, &Pass::evaluation())
     }

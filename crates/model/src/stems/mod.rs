@@ -7,7 +7,7 @@ mod patch;
 mod pixels;
 mod tubelet;
 
-use crate::architectures::{BertStem, BertStemConfig};
+use crate::architectures::{BertStem, BertStemConfig, WhisperStem, WhisperStemConfig};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::media::Media;
@@ -38,6 +38,8 @@ pub enum StemConfig {
     Bert(BertStemConfig),
     /// Audio: strided convolutions over spectra or raw samples.
     Convolution(ConvolutionConfig),
+    /// Audio: Whisper's convolutions over a spectrogram.
+    Whisper(WhisperStemConfig),
     /// Video: every pixel of every frame is a token of its channels, for convolutional trunks.
     Frames,
     /// Video: blocks of pixels through a few frames, each projected to one token.
@@ -51,6 +53,7 @@ pub enum Stem {
     Embedding(EmbeddingStem),
     Bert(BertStem),
     Convolution(ConvolutionStem),
+    Whisper(WhisperStem),
     Frames(FramesStem),
     Tubelet(TubeletStem),
 }
@@ -80,6 +83,9 @@ impl Stem {
             (StemConfig::Convolution(convolution), FeatureShape::Audio { bins, .. }) => {
                 Ok(Self::Convolution(ConvolutionStem::new(convolution, bins, width, init)))
             }
+            (StemConfig::Whisper(whisper), FeatureShape::Audio { bins, max_frames }) => {
+                Ok(Self::Whisper(WhisperStem::new(whisper, [bins, max_frames], init)?))
+            }
             (StemConfig::Frames, FeatureShape::Video { channels, .. }) => Ok(Self::Frames(FramesStem::new(channels))),
             (
                 StemConfig::Tubelet(tubelet),
@@ -105,6 +111,7 @@ impl Stem {
             Self::Embedding(stem) => stem.width(),
             Self::Bert(stem) => stem.width(),
             Self::Convolution(stem) => stem.width(),
+            Self::Whisper(stem) => stem.width(),
             Self::Frames(stem) => stem.width(),
             Self::Tubelet(stem) => stem.width(),
         }
@@ -124,6 +131,7 @@ impl Stem {
             (Self::Convolution(stem), FeatureShape::Audio { max_frames, .. }) => Space::Line {
                 length: stem.tokens(max_frames),
             },
+            (Self::Whisper(stem), FeatureShape::Audio { .. }) => Space::Line { length: stem.places() },
             (
                 Self::Frames(_),
                 FeatureShape::Video {
@@ -154,6 +162,7 @@ impl Stem {
             (Self::Embedding(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Bert(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Convolution(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
+            (Self::Whisper(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Frames(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, &mask),
             (Self::Tubelet(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, mask),
             _ => unreachable!("a stem is built for the modality of its input"),
@@ -166,7 +175,7 @@ fn accepted(shape: FeatureShape) -> &'static str {
     match shape {
         FeatureShape::Image { .. } => "an image takes the stem `pixels` or `patch`",
         FeatureShape::Text { .. } => "a text takes the stem `embedding` or `bert`",
-        FeatureShape::Audio { .. } => "a sound takes the stem `convolution`",
+        FeatureShape::Audio { .. } => "a sound takes the stem `convolution` or `whisper`",
         FeatureShape::Video { .. } => "a video takes the stem `frames` or `tubelet`",
     }
 }

@@ -3,12 +3,15 @@
 use super::texts::Texts;
 use super::writing::Writing;
 use super::{Decoded, Losses};
+use crate::checkpoint::to_vec;
 use crate::decoder::{Decoder, DecoderConfig, Vocabulary};
-use crate::decoding::search::DecodingConfig;
+use crate::decoding::search::{DecodingConfig, Rules};
 use crate::encoded::Reading;
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
+use crate::tokens::Tokens;
+use crate::transcription::{Purpose, SpeechRules, SpeechTokens};
 use crate::writer::Writer;
 use burn::module::Module;
 use schemars::JsonSchema;
@@ -28,6 +31,10 @@ pub struct GenerateConfig {
     pub label_smoothing: f64,
     /// How the text is found once the model is trained.
     pub decoding: DecodingConfig,
+    /// The tokens by which a decoder of speech that was trained elsewhere is told what to write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub speech: Option<SpeechTokens>,
 }
 
 impl Default for GenerateConfig {
@@ -37,6 +44,7 @@ impl Default for GenerateConfig {
             decoder: DecoderConfig::default(),
             label_smoothing: 0.1,
             decoding: DecodingConfig::default(),
+            speech: None,
         }
     }
 }
@@ -50,18 +58,36 @@ pub struct Generate {
     label_smoothing: f64,
     #[module(skip)]
     decoding: DecodingConfig,
+    #[module(skip)]
+    speech: Option<SpeechTokens>,
 }
 
 impl Generate {
     /// `width` is that of the source.
     pub fn new(config: &GenerateConfig, vocabulary: Vocabulary, width: usize, init: &Init) -> Result<Self> {
         config.decoding.check("decoding")?;
+        let longest = config.text.max_length.max(config.decoding.max_length);
+        let sizes = [vocabulary.size, longest];
         Ok(Self {
-            decoder: Decoder::new(&config.decoder, vocabulary.size, Some(width), &init.at("decoder"))?,
+            decoder: Decoder::new(&config.decoder, sizes, Some(width), &init.at("decoder"))?,
             vocabulary,
             label_smoothing: config.label_smoothing,
             decoding: config.decoding.clone(),
+            speech: config.speech.clone(),
         })
+    }
+
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    pub fn vocabulary(&self) -> Vocabulary {
+        self.vocabulary
+    }
+
+    /// The tokens by which the decoder is told what to write of a recording; none where it is no decoder of speech.
+    pub fn speech(&self) -> Option<&SpeechTokens> {
+        self.speech.as_ref()
     }
 
     /// The losses of each next token after the right ones before it.
@@ -73,19 +99,52 @@ impl Generate {
         texts.losses(decoder, vocabulary, Some(&memory), self.label_smoothing, pass, &device)
     }
 
-    /// The text that the decoder finds for each row.
+    /// The text that the decoder finds for each row; of speech in the language that it hears.
     pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
         let memory = reading.tokens();
         let device = memory.embeddings.device();
         let rows = &reading.numbers();
-        let prompts = vec![vec![self.vocabulary.begin]; rows.len()];
+        let prompts = match &self.speech {
+            Some(speech) => self.prompts(speech, &memory),
+            None => vec![vec![self.vocabulary.begin]; rows.len()],
+        };
+        let rules = self.speech.as_ref().map(|speech| self.rules(speech, false));
         let writing = Writing {
             decoder: &self.decoder,
             vocabulary: self.vocabulary,
             decoding: &self.decoding,
             writer,
+            rules: rules.as_ref().map(|rules| rules as &dyn Rules),
         };
         let written = writing.write(&prompts, Some(memory), rows, &device);
         written.expect("the settings were checked when the task was made")
+    }
+
+    /// What a text of speech keeps to.
+    pub fn rules<'a>(&self, speech: &'a SpeechTokens, times: bool) -> SpeechRules<'a> {
+        SpeechRules {
+            tokens: speech,
+            end: self.vocabulary.end,
+            times,
+        }
+    }
+
+    /// Asks for each recording's text in its own language, without times.
+    fn prompts(&self, speech: &SpeechTokens, memory: &Tokens) -> Vec<Vec<u32>> {
+        let ([rows, _], device) = (memory.mask.dims(), memory.embeddings.device());
+        let languages = match speech.languages.is_empty() {
+            true => vec![None; rows],
+            false => {
+                let mut state = self.decoder.start(rows, Some(memory), 1, &device);
+                let logits = to_vec(self.decoder.step(&vec![speech.start; rows], &mut state));
+                let rows = logits.chunks(self.vocabulary.size);
+                rows.map(|logits| speech.detect(logits).0).collect()
+            }
+        };
+        let prompt = |language| {
+            let command = speech.command(language, Purpose::Transcribe);
+            [&[speech.start], &command[..], &[speech.no_times]].concat()
+        };
+        languages.into_iter().map(prompt).collect()
     }
 }

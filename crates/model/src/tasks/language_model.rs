@@ -56,8 +56,10 @@ pub struct LanguageModel {
 impl LanguageModel {
     pub fn new(config: &LanguageModelConfig, vocabulary: Vocabulary, init: &Init) -> Result<Self> {
         config.decoding.check("decoding")?;
+        let longest = config.context.max(config.decoding.max_length + 1);
+        let sizes = [vocabulary.size, longest];
         Ok(Self {
-            decoder: Decoder::new(&config.decoder, vocabulary.size, None, &init.at("decoder"))?,
+            decoder: Decoder::new(&config.decoder, sizes, None, &init.at("decoder"))?,
             vocabulary,
             context: config.context,
             decoding: config.decoding.clone(),
@@ -137,6 +139,7 @@ impl LanguageModel {
             vocabulary: self.vocabulary,
             decoding: &self.decoding,
             writer,
+            rules: None,
         };
         let written = writing.write(&prompts, None, &rows, &self.decoder.device());
         written.expect("the settings were checked when the task was made")

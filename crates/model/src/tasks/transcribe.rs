@@ -79,7 +79,8 @@ impl Transcribe {
         config.beam.validate()?;
         let attention = config.attention.as_ref().map(|attention| {
             let init = init.at("attention");
-            Decoder::new(&attention.decoder, vocabulary.size, Some(width), &init)
+            let sizes = [vocabulary.size, config.text.max_length];
+            Decoder::new(&attention.decoder, sizes, Some(width), &init)
         });
         Ok(Self {
             dropout: Dropout::new(config.dropout, &init.at("dropout")),

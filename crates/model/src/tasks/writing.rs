@@ -3,11 +3,11 @@
 use super::{Alternative, Answer, Decoded, Part, Prediction};
 use crate::checkpoint::to_vec;
 use crate::decoder::{Decoder, DecoderState, Vocabulary};
-use crate::decoding::search::{DecodingConfig, Hypothesis, Row, Search, Stepper, Symbols};
+use crate::decoding::search::{DecodingConfig, Hypothesis, Row, Rules, Search, Stepper, Symbols};
 use crate::error::Result;
 use crate::tokens::Tokens;
 use crate::writer::Writer;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use sensorium_data::random::Key;
 
 /// What a decoder writes with, beside its source.
@@ -16,6 +16,8 @@ pub struct Writing<'a> {
     pub vocabulary: Vocabulary,
     pub decoding: &'a DecodingConfig,
     pub writer: &'a Writer,
+    /// What the tokens keep to beside that.
+    pub rules: Option<&'a dyn Rules>,
 }
 
 impl Writing<'_> {
@@ -38,6 +40,7 @@ impl Writing<'_> {
             prompt,
             key: key.clone(),
             constraint: self.writer.constraint.as_deref(),
+            rules: self.rules,
         });
         let search = Search::new(self.decoding, &symbols, rows.collect())?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
@@ -119,23 +122,13 @@ impl Sequences<'_> {
 }
 
 impl Stepper for Sequences<'_> {
-    /// Prompts of one length go in together; of longer ones the others wait, each with its own state.
+    /// The prompts are of one length.
     fn start(&mut self, prompts: &[&[u32]]) -> Vec<f32> {
         let memory = self.memory.take();
         let start = |memory: Option<&Tokens>| self.decoder.start(prompts.len(), memory, self.capacity, &self.device);
         self.state = Some(start(memory.as_ref()));
-        let length = prompts[0].len();
-        assert!(
-            prompts.iter().all(|prompt| prompt.len() == length),
-            "prompts of one length"
-        );
-        let mut logits = None;
-        for place in 0..length {
-            let tokens: Vec<u32> = prompts.iter().map(|prompt| prompt[place]).collect();
-            let decoder = self.decoder;
-            logits = Some(decoder.step(&tokens, self.state()));
-        }
-        to_vec(logits.unwrap_or_else(|| Tensor::zeros([0, 0], &self.device)))
+        let decoder = self.decoder;
+        to_vec(decoder.read(prompts, self.state()))
     }
 
     fn step(&mut self, parents: &[usize], tokens: &[u32]) -> Vec<f32> {

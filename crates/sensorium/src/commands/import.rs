@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder of a checkpoint in Hugging Face's layout, or the name of one in the catalogue
+    /// The folder of a checkpoint in the layout of Hugging Face or CTranslate2, or the name of one in the catalogue
     #[arg(value_name = "SOURCE")]
     source: String,
     /// The run directory to write, which must be empty or missing

@@ -17,6 +17,7 @@ mod schema;
 mod search;
 mod serve;
 mod train;
+mod transcribe;
 
 use crate::Global;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Evaluate(evaluate::Arguments),
     /// Answer for one sample or for a file of rows
     Predict(predict::Arguments),
+    /// Write what is said in recordings, with times
+    Transcribe(transcribe::Arguments),
     /// Embed the rows of a set with a run that aligns inputs or an imported encoder, to be searched
     Index(index::Arguments),
     /// Find the rows of an index that lie closest to a text, a picture, a sound or a video
@@ -60,6 +63,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
         Command::Train(arguments) => train::run(arguments, global),
         Command::Evaluate(arguments) => evaluate::run(arguments, global),
         Command::Predict(arguments) => predict::run(arguments),
+        Command::Transcribe(arguments) => transcribe::run(arguments, global),
         Command::Index(arguments) => index::run(arguments, global),
         Command::Search(arguments) => search::run(arguments),
         Command::Import(arguments) => import::run(&arguments, global),

@@ -116,7 +116,7 @@ fn bad_checkpoints_are_refused() {
     config(
         "model_type",
         json!("mystery"),
-        &["`mystery` is not known", "bert, efficientnet-lite, roberta"],
+        &["`mystery` is not known", "bert, efficientnet-lite, roberta, whisper"],
     );
     config("hidden_act", json!("relu"), &["hidden_act", "`gelu`", "`relu`"]);
     config("num_attention_heads", json!(0), &["num_attention_heads", "at least 1"]);

@@ -11,3 +11,4 @@ mod kills;
 mod recipes;
 mod retrieval;
 mod tidy;
+mod transcribe;

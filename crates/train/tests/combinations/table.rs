@@ -72,7 +72,7 @@ pub const TRUNKS: [&str; 13] = [
 ];
 
 /// Stems of public architectures, each with the one trunk that goes behind it.
-pub const PUBLIC: [(Stem, &str); 2] = [
+pub const PUBLIC: [(Stem, &str); 3] = [
     (
         Stem {
             name: "text of BERT",
@@ -90,6 +90,15 @@ pub const PUBLIC: [(Stem, &str); 2] = [
             stem: r#"{ kind = "pixels" }"#,
         },
         r#"{ kind = "efficient_net", width = 0.1, depth = 0.1 }"#,
+    ),
+    (
+        Stem {
+            name: "sound of Whisper",
+            modality: "audio",
+            settings: "column = \"sound\"\nsample_rate = 8000\nfeatures = { kind = \"log_mel\", mels = 16 }",
+            stem: r#"{ kind = "whisper", width = 16, places = 1500 }"#,
+        },
+        r#"{ kind = "transformer", width = 16, layers = 1, heads = 2, positions = "learned" }"#,
     ),
 ];
 

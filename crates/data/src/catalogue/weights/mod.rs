@@ -4,6 +4,7 @@
 
 mod efficientnet;
 mod minilm;
+mod whisper;
 
 use super::archives::Limits;
 use super::fetch::{fetch as obtain, write_rows};
@@ -14,7 +15,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Every checkpoint, by name. A new one adds its line here.
-static ENTRIES: &[Entry] = &[minilm::ENTRY, efficientnet::ENTRY];
+static ENTRIES: &[Entry] = &[minilm::ENTRY, efficientnet::ENTRY, whisper::TINY_EN, whisper::BASE_ALL];
 
 const LIMITS: Limits = Limits {
     files: 1000,

@@ -13,9 +13,15 @@ pub const LOUDEST: f32 = 65_536.0;
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for another number of channels than is kept.
 pub fn condition(config: &AudioConfig, waveform: Waveform) -> Result<Waveform> {
+    let mut waveform = whole(config, waveform)?;
+    cut(config, &mut waveform);
+    Ok(waveform)
+}
+
+/// [`condition`] without the cut.
+pub fn whole(config: &AudioConfig, waveform: Waveform) -> Result<Waveform> {
     let mut waveform = at_rate(mixed(waveform, config.channels)?, config.sample_rate);
     apply(&config.filters, &mut waveform);
-    cut(config, &mut waveform);
     Ok(waveform)
 }
 

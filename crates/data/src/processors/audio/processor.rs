@@ -1,12 +1,13 @@
 //! From an encoded sound to features, and from features to a padded batch.
 
 use super::super::read;
-use super::condition::{check, condition, cut};
+use super::condition::{check, condition, cut, whole};
 use super::spectrum::{self, Extractor};
 use super::{AudioAugment, AudioConfig, Spectrogram, WaveAugment, Waveform, augment, decode};
 use crate::Result;
 use crate::random::Key;
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -92,7 +93,32 @@ impl AudioProcessor {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for too short a sound, another number of
     /// channels than is kept, and samples that are no numbers or too large.
     pub fn prepare(&self, waveform: Waveform) -> Result<AudioFeature> {
-        let waveform = condition(&self.config, waveform)?;
+        self.finish(condition(&self.config, waveform)?)
+    }
+
+    /// A recording from its encoded bytes, however long: what [`prepare`](Self::prepare) makes of a sound before it is cut.
+    pub fn record(&self, bytes: &[u8]) -> Result<Waveform> {
+        whole(&self.config, decode(bytes)?)
+    }
+
+    /// A part of a [`record`](Self::record)ed sound, cut where it is longer than a sound may be.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    ///
+    /// # Panics
+    /// When `samples` are not all in the recording.
+    pub fn listen(&self, recording: &Waveform, samples: Range<usize>) -> Result<AudioFeature> {
+        let part = |channel: &Vec<f32>| channel[samples.clone()].to_vec();
+        let mut waveform = Waveform {
+            sample_rate: recording.sample_rate,
+            channels: recording.channels.iter().map(part).collect(),
+        };
+        cut(&self.config, &mut waveform);
+        self.finish(waveform)
+    }
+
+    fn finish(&self, waveform: Waveform) -> Result<AudioFeature> {
         check(&waveform, self.fewest_samples())?;
         Ok(match self.changes_samples() {
             true => AudioFeature::Waveform(waveform),
@@ -262,6 +288,20 @@ mod tests {
         let found = batch(&processor, &[feature]);
         assert_eq!((found.shape, processor.shape()), ([1, 3200, 1], (3200, 1)));
         assert_eq!(found.values, tones(3200));
+    }
+
+    #[test]
+    fn a_part_of_a_recording_is_heard_as_a_sound_of_its_own() {
+        let processor = processor(json!({"filters": ["remove_dc"], "max_seconds": 0.2}));
+        let bytes = samples::golden("mono.ogg");
+        let recording = processor.record(&bytes).unwrap();
+        assert_eq!(recording.length(), 5000);
+        let first = processor.listen(&recording, 0..5000).unwrap();
+        assert_eq!(first, processor.prepare_bytes(&bytes).unwrap());
+        let part = processor.listen(&recording, 1000..4000).unwrap();
+        let plain = self::processor(json!({}));
+        let alone = sound(&plain, recording.channels[0][1000..4000].to_vec());
+        assert_eq!(part, plain.prepare(alone).unwrap());
     }
 
     #[test]

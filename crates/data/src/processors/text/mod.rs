@@ -12,10 +12,11 @@ pub use config::{Normalization, Segment, TextConfig, Truncate};
 pub use dialogue::DialogueConfig;
 pub use tokenizer::{SpecialTokens, TokenizerConfig};
 
-use super::{Collated, invalid};
+use super::{Collated, Fitted, Processor, invalid};
 use crate::random::Key;
 use crate::{Result, Value};
 use std::borrow::Cow;
+use std::sync::Arc;
 use tokenizer::Vocabulary;
 
 /// The identifiers that every vocabulary trained here begins with, in this order from zero.
@@ -54,6 +55,17 @@ impl TextProcessor {
             },
             vocabulary,
         )
+    }
+
+    /// Takes up a public vocabulary from the list of its tokens, see [`Processor::byte_level`].
+    pub fn byte_level(config: &TextConfig, tokens: &[String]) -> Result<Self> {
+        let (tokenizer, content) = tokenizer::byte_level(tokens)?;
+        let config = TextConfig {
+            tokenizer,
+            ..config.clone()
+        };
+        config.validate()?;
+        Self::from_text(config, content)
     }
 
     /// Takes up a tokenizer from the content of its file.
@@ -175,6 +187,20 @@ impl TextProcessor {
     /// tokens stand for nothing.
     pub fn decode(&self, tokens: &[u32]) -> String {
         self.vocabulary.decode(tokens)
+    }
+}
+
+impl Processor {
+    /// A processor of texts by the list of tokens of a public vocabulary, written in the letters that GPT-2 has for bytes
+    /// and in the order of their merges; those between `<|` and `|>` are special. The tokenizer of `config` is not looked at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) for a list that lacks a byte or has a token twice, and what [`fit`](Self::fit) refuses.
+    pub fn byte_level(config: &TextConfig, tokens: &[String]) -> Result<Self> {
+        let text = TextProcessor::byte_level(config, tokens)?;
+        Ok(Self {
+            fitted: Fitted::Text(Arc::new(text)),
+        })
     }
 }
 

@@ -95,6 +95,8 @@ struct Group {
     /// it, because beam search alone may miss the greedy answer and end with a worse one.
     greedy: Option<usize>,
     found: Found,
+    /// Those that were found, however many are kept.
+    ended: usize,
 }
 
 impl Group {
@@ -106,6 +108,7 @@ impl Group {
             spare: Vec::new(),
             greedy: with_greedy.then_some(0),
             found: Found::new(best),
+            ended: 0,
         }
     }
 
@@ -169,6 +172,7 @@ impl Group {
             if choice.token == end {
                 if place < self.width || is_greedy {
                     self.found.insert(parent.ended(choice, config.length_penalty));
+                    self.ended += 1;
                 }
             } else if grown < self.width || is_greedy {
                 if grown == self.lanes.len() {
@@ -196,7 +200,10 @@ impl Group {
             .fold(f64::NEG_INFINITY, f64::max);
         // Scores are sums of logarithms and only fall, so the best that can come of one is to fall no more and to be
         // divided by the penalty of the longest answer.
-        if self.found.refuses(normalized(most, longest, config.length_penalty)) {
+        let enough = config
+            .patience
+            .is_some_and(|patience| self.ended as f64 >= patience * self.width as f64);
+        if enough || self.found.refuses(normalized(most, longest, config.length_penalty)) {
             self.lanes.clear();
         }
     }

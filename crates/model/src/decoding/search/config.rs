@@ -82,6 +82,11 @@ pub struct BeamConfig {
     /// The most answers of a row, the best first; no more than `width`.
     #[schemars(range(min = 1, max = 1024))]
     pub best: usize,
+    /// A group stops once it has found as many answers as this times its width (Kasai et al. 2022); by default it goes on
+    /// until nothing that still grows can become a better one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.001, max = 1024.0))]
+    pub patience: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -123,6 +128,7 @@ impl Default for BeamConfig {
             groups: 1,
             diversity: 0.5,
             best: 1,
+            patience: None,
         }
     }
 }
@@ -172,6 +178,7 @@ impl BeamConfig {
         groups: 1,
         diversity: 0.0,
         best: 1,
+        patience: None,
     };
 
     fn check(&self, field: &str) -> Result<()> {
@@ -181,6 +188,7 @@ impl BeamConfig {
         within(&named("groups"), self.groups, 1..=1024)?;
         within(&named("diversity"), self.diversity, 0.0..=100.0)?;
         within(&named("best"), self.best, 1..=1024)?;
+        within(&named("patience"), self.patience.unwrap_or(1.0), 0.001..=1024.0)?;
         let (width, groups) = (self.width, self.groups);
         if !width.is_multiple_of(groups) {
             let message = format!("{groups} groups do not divide a width of {width}");
@@ -247,6 +255,7 @@ mod tests {
             (r#""width": 4, "groups": 3"#, "groups"),
             (r#""groups": 2, "diversity": 0.0"#, "diversity"),
             (r#""width": 2, "best": 3"#, "best"),
+            (r#""patience": 0.0"#, "patience"),
         ] {
             let json = format!(r#"{{"method": {{"kind": "beam", {settings}}}}}"#);
             check(&json, Some(&format!("decoding.method.{field}")));

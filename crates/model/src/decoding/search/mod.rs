@@ -20,6 +20,7 @@ use processors::Scores;
 use sample::Sample;
 use sensorium_data::random::Key;
 use sensorium_data::{DataError, ErrorKind};
+use std::fmt::Debug;
 
 /// A model that is asked for the next tokens of many sequences at once.
 pub trait Stepper {
@@ -46,6 +47,13 @@ pub struct Symbols {
     pub forbidden: Vec<u32>,
 }
 
+/// What depends on all tokens so far and on the other logits, so that no [`Constraint`] can say it.
+pub trait Rules: Debug + Sync {
+    /// Lowers to −∞ the `logits` [vocabulary] of what must not follow the `tokens` of an answer. What is left is the
+    /// distribution that tokens are chosen from and answers compared by. The end, or another token, must be left.
+    fn apply(&self, tokens: &[u32], logits: &mut [f32]);
+}
+
 /// One row of a batch: what is to be answered, and how.
 #[derive(Debug, Clone)]
 pub struct Row<'a> {
@@ -55,6 +63,8 @@ pub struct Row<'a> {
     pub key: Key,
     /// What the answer must be.
     pub constraint: Option<&'a Constraint>,
+    /// What its tokens keep to beside that.
+    pub rules: Option<&'a dyn Rules>,
 }
 
 /// What the model is asked next, see [`Stepper::step`].
@@ -98,6 +108,7 @@ struct Context<'s> {
     config: &'s DecodingConfig,
     symbols: &'s Symbols,
     constraint: Option<&'s Constraint>,
+    rules: Option<&'s dyn Rules>,
 }
 
 impl Context<'_> {
@@ -108,7 +119,7 @@ impl Context<'_> {
     }
 
     fn fill(&self, scores: &mut Scores, logits: &[f32], lane: &Lane) -> bool {
-        scores.fill(logits, lane, self.config, self.symbols, self.constraint)
+        scores.fill(logits, lane, self)
     }
 }
 
@@ -228,6 +239,7 @@ impl<'a> Search<'a> {
                 config: &self.config,
                 symbols: &self.symbols,
                 constraint: progress.row.constraint,
+                rules: progress.row.rules,
             };
             let advanced = match &mut progress.method {
                 Method::Beam(beam) => beam.advance(logits, &context, &mut self.beam),

@@ -1,7 +1,6 @@
 //! What settings and constraints do to the logits of a sequence before a token is chosen.
 
-use super::Symbols;
-use super::config::DecodingConfig;
+use super::Context;
 use super::constraint::Constraint;
 use super::hypothesis::Lane;
 use sensorium_kernels::log_sum_exp;
@@ -11,7 +10,7 @@ use sensorium_kernels::log_sum_exp;
 pub(super) struct Scores {
     /// Of each token; −∞ where it may not follow.
     pub values: Vec<f32>,
-    /// ln Σ eˣ of the model's own logits.
+    /// ln Σ eˣ of the model's own logits, or of what rules leave of them.
     pub total: f64,
     /// What bans have taken: (token, its value).
     banned: Vec<(u32, f32)>,
@@ -20,14 +19,13 @@ pub(super) struct Scores {
 impl Scores {
     /// Takes up the model's `logits` [vocabulary] for the next token of `lane` and processes them in the order that
     /// [`DecodingConfig`] gives, up to `min_length`. False where they are no distribution.
-    pub fn fill(
-        &mut self,
-        logits: &[f32],
-        lane: &Lane,
-        config: &DecodingConfig,
-        symbols: &Symbols,
-        constraint: Option<&Constraint>,
-    ) -> bool {
+    pub fn fill(&mut self, logits: &[f32], lane: &Lane, context: &Context) -> bool {
+        let Context {
+            config,
+            symbols,
+            constraint,
+            rules,
+        } = *context;
         self.total = f64::from(log_sum_exp(logits));
         if !self.total.is_finite() {
             return false;
@@ -43,6 +41,10 @@ impl Scores {
         }
         for &token in &symbols.forbidden {
             self.values[token as usize] = f32::NEG_INFINITY;
+        }
+        if let Some(rules) = rules {
+            rules.apply(&lane.tokens, &mut self.values);
+            self.total = f64::from(log_sum_exp(&self.values));
         }
         penalize(&mut self.values, logits, &lane.tokens, config.repetition_penalty as f32);
         self.ban_ngrams(&lane.tokens, config.no_repeat_ngram);

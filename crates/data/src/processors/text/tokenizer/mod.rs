@@ -1,5 +1,6 @@
 //! How cleaned texts become token identifiers: vocabularies trained here, and public ones read from files.
 
+mod byte_level;
 mod config;
 #[cfg(test)]
 mod golden;
@@ -10,6 +11,7 @@ mod train;
 mod unigram;
 mod word_piece;
 
+pub(super) use byte_level::byte_level;
 pub use config::TokenizerConfig;
 
 use super::super::read;

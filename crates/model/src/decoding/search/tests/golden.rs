@@ -3,7 +3,7 @@
 use super::super::hypothesis::Lane;
 use super::super::processors::Scores;
 use super::super::sample::{truncate, weigh};
-use super::super::{DecodingConfig, SampleConfig, Search, Stepper, Symbols};
+use super::super::{Context, DecodingConfig, SampleConfig, Search, Stepper, Symbols};
 use super::{beam, row};
 use serde::Deserialize;
 
@@ -37,7 +37,13 @@ fn check(case: &Case) {
     let mut lane = Lane::new(0);
     lane.tokens.clone_from(&case.tokens);
     let mut scores = Scores::default();
-    assert!(scores.fill(&case.logits, &lane, &config, &symbols, None));
+    let context = Context {
+        config: &config,
+        symbols: &symbols,
+        constraint: None,
+        rules: None,
+    };
+    assert!(scores.fill(&case.logits, &lane, &context));
     let values = &scores.values;
     assert!(
         case.banned

@@ -16,6 +16,7 @@ fn row<'a>(prompt: &'a [u32], constraint: Option<&'a Constraint>) -> Row<'a> {
         prompt,
         key,
         constraint,
+        rules: None,
     }
 }
 
@@ -130,6 +131,57 @@ fn a_beam_of_full_width_is_exhaustive() {
             check_full(seed, haste, alpha, &plain, Some(&grammar));
         }
     }
+}
+
+/// No token follows a greater one.
+#[derive(Debug)]
+struct Rising;
+
+impl Rules for Rising {
+    fn apply(&self, tokens: &[u32], logits: &mut [f32]) {
+        let least = tokens.last().map_or(0, |&token| token as usize);
+        logits[BEGIN as usize..least.max(1)].fill(f32::NEG_INFINITY);
+    }
+}
+
+#[test]
+fn what_rules_leave_is_the_distribution() {
+    for (seed, method) in (0..20).zip(methods().into_iter().cycle()) {
+        let mut model = Toy::new(seed, 6);
+        let row = Row {
+            rules: Some(&Rising),
+            ..row(PROMPT, None)
+        };
+        let search = Search::new(&config(method, 5), &model.symbols(), vec![row]).unwrap();
+        for found in search.run(&mut model).pop().unwrap().unwrap() {
+            assert!(found.tokens.is_sorted(), "{:?}", found.tokens);
+            for (place, &token) in found.tokens.iter().enumerate() {
+                let mut left = model.logits(&[PROMPT, &found.tokens[..place]].concat());
+                left[BEGIN as usize] = f32::NEG_INFINITY;
+                Rising.apply(&found.tokens[..place], &mut left);
+                let expected = left[token as usize] - sensorium_kernels::log_sum_exp(&left);
+                assert!((found.log_probabilities[place] - expected).abs() < 1e-5, "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_patient_beam_stops_when_it_has_found_enough() {
+    let steps = |patience| {
+        let mut model = Toy::new(3, 6);
+        let method = MethodConfig::Beam(BeamConfig {
+            patience,
+            length_penalty: 1.0,
+            best: 4,
+            ..BeamConfig::default()
+        });
+        let found = search(&mut model, &config(method, 40), None);
+        assert_eq!(found.len(), 4);
+        model.calls.len()
+    };
+    assert!(steps(Some(1.0)) < steps(Some(3.0)));
+    assert!(steps(Some(3.0)) < steps(None));
 }
 
 /// That a beam is no worse than greedy search holds because the greedy answer is kept beside it; a beam alone gives no

@@ -1,0 +1,32 @@
+//! Recordings that are longer than a sound may be: read once, and heard in parts.
+
+use super::{Feature, Fitted, Processor, Waveform, invalid, read, sound, video};
+use crate::Result;
+use std::ops::Range;
+use std::path::Path;
+
+impl Processor {
+    /// The whole recording at `path`, however long, to be heard in parts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a processor of another modality, and what reading and decoding can refuse, with the path.
+    pub fn record(&self, path: &Path) -> Result<Waveform> {
+        let Fitted::Audio(audio) = &self.fitted else {
+            return Err(invalid("expected a processor of sounds, found another"));
+        };
+        let record = |bytes: &[u8]| audio.record(bytes);
+        let recording = read::read(path, "a sound").and_then(|bytes| record(&bytes));
+        sound(recording, || video::audio_track(path), record).map_err(|error| error.at_path(path))
+    }
+
+    /// The feature of a part of a [`record`](Self::record)ing, the same as of a sound of its own.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn listen(&self, recording: &Waveform, samples: Range<usize>) -> Result<Feature> {
+        match &self.fitted {
+            Fitted::Audio(audio) => audio.listen(recording, samples).map(Feature::Audio),
+            _ => Err(invalid("expected a processor of sounds, found another")),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What is said in one window: decoded again and again, more and more freely, until the text is credible (Radford et al.
+//! 2022, section 4.5).
+
+use super::rules::SpeechRules;
+use super::tokens::{Purpose, SpeechTokens};
+use crate::checkpoint::to_vec;
+use crate::decoder::DecoderState;
+use crate::decoding::search::{
+    BeamConfig, DecodingConfig, Hypothesis, MethodConfig, Row, SampleConfig, Search, Step, Symbols,
+};
+use crate::error::Result;
+use crate::tasks::Generate;
+use crate::tokens::Tokens;
+use crate::writer::Writer;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use sensorium_data::random::Key;
+use sensorium_kernels::log_sum_exp;
+use std::io::Write;
+
+/// The temperatures of the attempts; the first one is a search.
+const TEMPERATURES: [f64; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+/// How many texts an attempt by chance draws.
+const DRAWN: usize = 5;
+/// A text that can be packed this many times smaller repeats itself.
+const MOST_REPEATED: f64 = 2.4;
+/// A text whose tokens have a lower mean log-probability is not believed.
+const LEAST_PROBABLE: f64 = -1.0;
+/// A window in which nothing is said is more probable to be one than this.
+const NO_SPEECH: f64 = 0.6;
+/// The run of tokens that the last attempt at a text that repeats itself must not write twice.
+const LONGEST_REPEAT: usize = 3;
+
+/// What turns windows into tokens.
+#[derive(Clone, Copy)]
+pub struct Listener<'a> {
+    pub generate: &'a Generate,
+    pub speech: &'a SpeechTokens,
+    pub writer: &'a Writer,
+    /// How many texts grow side by side in a search.
+    pub beam: usize,
+    pub purpose: Purpose,
+}
+
+/// What was heard in a window.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// With times.
+    pub tokens: Vec<u32>,
+    /// The mean log-probability of its tokens and its end.
+    pub log_probability: f64,
+    /// How freely it was decoded.
+    pub temperature: f64,
+    /// How many times smaller the text can be packed.
+    repeated: f64,
+}
+
+/// A decoder that has read what stands before the text of a window.
+struct Opening {
+    state: DecoderState,
+    /// Of the first token, [vocabulary].
+    logits: Vec<f32>,
+    /// The probability that nothing is said.
+    no_speech: f64,
+    /// How many tokens it has read.
+    length: usize,
+}
+
+impl Listener<'_> {
+    /// What is said in the encoded window `memory`; `previous` are the tokens of what was said before. The language is
+    /// detected where none is given. Nothing is heard where nothing is said.
+    ///
+    /// # Errors
+    /// Where the model's logits are no distribution.
+    pub fn hear(
+        &self,
+        memory: &Tokens,
+        previous: &[u32],
+        language: &mut Option<Language>,
+        key: &Key,
+    ) -> Result<Option<Heard>> {
+        let opening = self.open(memory, previous, language);
+        let heard = self.attempts(&opening, key)?;
+        let silent = opening.no_speech > NO_SPEECH && heard.log_probability <= LEAST_PROBABLE;
+        Ok((!silent).then_some(heard))
+    }
+
+    /// What the search finds, whether it is credible or not.
+    #[cfg(test)]
+    pub fn first_attempt(&self, memory: &Tokens, previous: &[u32], language: &mut Option<Language>) -> Result<Heard> {
+        let opening = self.open(memory, previous, language);
+        self.attempt(&opening, TEMPERATURES[0], 0, &Key::new(0))
+    }
+
+    /// Reads what was said before, the start, and what is to be written.
+    fn open(&self, memory: &Tokens, previous: &[u32], language: &mut Option<Language>) -> Opening {
+        let mut opening = self.begin(memory, previous);
+        let detect = || {
+            let (token, code) = self.speech.detect(&opening.logits);
+            let code = code.to_string();
+            Language { token, code }
+        };
+        let command = self
+            .speech
+            .command(language.get_or_insert_with(detect).token, self.purpose);
+        if !command.is_empty() {
+            opening.logits = to_vec(self.generate.decoder().read(&[&command], &mut opening.state));
+            opening.length += command.len();
+        }
+        opening
+    }
+
+    /// Reads what was said before, and the start: behind it stand the languages, and whether anything is said.
+    fn begin(&self, memory: &Tokens, previous: &[u32]) -> Opening {
+        let decoder = self.generate.decoder();
+        let begin = (!previous.is_empty()).then_some(self.speech.previous);
+        let prompt: Vec<u32> = begin
+            .into_iter()
+            .chain(previous.iter().copied())
+            .chain([self.speech.start])
+            .collect();
+        let mut state = decoder.start(1, Some(memory), self.places(), &memory.embeddings.device());
+        let logits = to_vec(decoder.read(&[&prompt], &mut state));
+        let no_speech = f64::from(logits[self.speech.no_speech as usize] - log_sum_exp(&logits)).exp();
+        Opening {
+            state,
+            logits,
+            no_speech,
+            length: prompt.len(),
+        }
+    }
+
+    fn places(&self) -> usize {
+        let places = self.generate.decoder().places();
+        places.expect("a decoder of speech has learned its places")
+    }
+
+    /// The most tokens of what was said before that are read again.
+    pub fn most_previous(&self) -> usize {
+        self.places() / 2 - 1
+    }
+
+    /// The first text that is credible, or the best one of all.
+    fn attempts(&self, opening: &Opening, key: &Key) -> Result<Heard> {
+        let mut tried: Vec<Heard> = Vec::new();
+        for (attempt, temperature) in (0..).zip(TEMPERATURES) {
+            let heard = self.attempt(opening, temperature, 0, &key.at(attempt))?;
+            let nothing_said = opening.no_speech > NO_SPEECH && heard.log_probability < LEAST_PROBABLE;
+            if nothing_said || heard.is_credible() {
+                return Ok(heard);
+            }
+            tried.push(heard);
+        }
+        let best = tried
+            .iter()
+            .filter(|heard| !heard.repeats())
+            .max_by(|a, b| a.log_probability.total_cmp(&b.log_probability));
+        match best {
+            Some(best) => Ok(best.clone()),
+            None => self.attempt(opening, TEMPERATURES[0], LONGEST_REPEAT, key),
+        }
+    }
+
+    fn attempt(&self, opening: &Opening, temperature: f64, no_repeat_ngram: usize, key: &Key) -> Result<Heard> {
+        let room = self.places() - opening.length;
+        let config = DecodingConfig {
+            method: self.method(temperature),
+            max_length: room.min(self.places() / 2),
+            no_repeat_ngram,
+            ..DecodingConfig::default()
+        };
+        let found = self.search(opening, &config, key)?;
+        let best = found.into_iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+        Ok(best.map_or_else(Heard::nothing, |best| {
+            let text = self.text(&best.tokens);
+            Heard {
+                log_probability: mean(&best),
+                temperature,
+                repeated: repeated(&text),
+                tokens: best.tokens,
+            }
+        }))
+    }
+
+    fn method(&self, temperature: f64) -> MethodConfig {
+        match (temperature == 0.0, self.beam) {
+            (true, 1) => MethodConfig::Greedy,
+            // All that are found are compared by the mean of their tokens.
+            (true, width) => MethodConfig::Beam(BeamConfig {
+                width,
+                length_penalty: 1.0,
+                best: width,
+                patience: Some(1.0),
+                ..BeamConfig::default()
+            }),
+            (false, _) => MethodConfig::Sample(SampleConfig {
+                temperature,
+                samples: DRAWN,
+                ..SampleConfig::default()
+            }),
+        }
+    }
+
+    fn search(&self, opening: &Opening, config: &DecodingConfig, key: &Key) -> Result<Vec<Hypothesis>> {
+        let vocabulary = self.generate.vocabulary();
+        let symbols = Symbols {
+            vocabulary: vocabulary.size,
+            end: vocabulary.end,
+            forbidden: Vec::new(),
+        };
+        let rules: SpeechRules = self.generate.rules(self.speech, true);
+        let row = Row {
+            prompt: &[vocabulary.begin],
+            key: key.clone(),
+            constraint: None,
+            rules: Some(&rules),
+        };
+        let mut search = Search::new(config, &symbols, vec![row])?;
+        let mut state = opening.state.clone();
+        let mut next = search.advance(&opening.logits).map(|step| self.step(step, &mut state));
+        while let Some(logits) = next {
+            next = search.advance(&logits).map(|step| self.step(step, &mut state));
+        }
+        search.finish().remove(0)
+    }
+
+    fn step(&self, step: Step, state: &mut DecoderState) -> Vec<f32> {
+        state.reorder(step.parents);
+        to_vec(self.generate.decoder().step(step.tokens, state))
+    }
+
+    /// The text of tokens without times, with the space in front of it.
+    pub fn text(&self, tokens: &[u32]) -> String {
+        let end = self.generate.vocabulary().end;
+        let words: Vec<u32> = tokens.iter().copied().filter(|&token| token < end).collect();
+        self.writer.processor.decode(&words).unwrap_or_default()
+    }
+}
+
+/// A language by its token, where the model has one for it, and its code.
+#[derive(Debug, Clone)]
+pub struct Language {
+    pub token: Option<u32>,
+    pub code: String,
+}
+
+impl Heard {
+    fn nothing() -> Self {
+        Self {
+            tokens: Vec::new(),
+            log_probability: 0.0,
+            temperature: 0.0,
+            repeated: 0.0,
+        }
+    }
+
+    fn repeats(&self) -> bool {
+        self.repeated > MOST_REPEATED
+    }
+
+    fn is_credible(&self) -> bool {
+        !self.repeats() && self.log_probability >= LEAST_PROBABLE
+    }
+}
+
+/// The mean log-probability of a text's tokens and its end.
+fn mean(found: &Hypothesis) -> f64 {
+    found.log_probability / (found.tokens.len() + 1) as f64
+}
+
+/// How many times smaller a text becomes when it is packed.
+fn repeated(text: &str) -> f64 {
+    let mut packer = ZlibEncoder::new(Vec::new(), Compression::default());
+    let packed = packer.write_all(text.as_bytes()).and_then(|()| packer.finish());
+    let packed = packed.expect("memory takes all that is written");
+    text.len() as f64 / packed.len() as f64
+}
+
+#[test]
+fn a_text_that_repeats_itself_can_be_packed() {
+    assert!(repeated("A ship leaves the harbour while it rains.") < 1.0);
+    assert!(repeated(&"and then ".repeat(20)) > MOST_REPEATED);
+    assert_eq!(repeated(""), 0.0);
+}

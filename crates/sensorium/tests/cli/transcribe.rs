@@ -1,0 +1,261 @@
+//! `transcribe`: a small Whisper in both layouts, every format, and what is refused.
+
+use crate::fixture::{Fixture, copy_folder};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../reference/architectures");
+
+/// The fixture with the golden checkpoint `name` in the folder `checkpoint` and a recording in `sound.wav`.
+fn with_checkpoint(name: &str) -> Fixture {
+    let fixture = Fixture::new();
+    copy_folder(&Path::new(GOLDEN).join(name), &fixture.path("checkpoint"));
+    let sound = Path::new(GOLDEN).join("whisper/sound.wav");
+    std::fs::copy(sound, fixture.path("sound.wav")).unwrap();
+    fixture
+}
+
+fn imported(name: &str) -> Fixture {
+    let fixture = with_checkpoint(name);
+    let finished = fixture.expect(&["import", "checkpoint", "--run", "run"], 0, &[]);
+    assert!(
+        finished.stdout.contains("answers `audio` by text"),
+        "{}",
+        finished.stdout
+    );
+    fixture
+}
+
+/// The document that `transcribe --format json` prints.
+fn document(fixture: &Fixture, arguments: &[&str], code: i32) -> Value {
+    let arguments = [&["transcribe", "run", "--format", "json"], arguments].concat();
+    let finished = fixture.expect(&arguments, code, &[]);
+    serde_json::from_str(&finished.stdout).unwrap()
+}
+
+#[test]
+fn both_layouts_transcribe_alike() {
+    let [own, converted] = ["whisper", "whisper-ctranslate2"].map(imported);
+    let found = document(&own, &["sound.wav"], 0);
+    assert_eq!(found, document(&converted, &["sound.wav"], 0));
+    let entry = &found.as_array().unwrap()[0];
+    assert_eq!(
+        (&entry["file"], &entry["language"]),
+        (&json!("sound.wav"), &json!("de"))
+    );
+    let segments = entry["segments"].as_array().unwrap();
+    let texts: Vec<&str> = segments
+        .iter()
+        .map(|segment| segment["text"].as_str().unwrap())
+        .collect();
+    assert!(!texts.is_empty() && segments.iter().all(|one| one["start"].as_f64() < one["end"].as_f64()));
+    // What was imported needs the checkpoint no more, and answers single clips too.
+    std::fs::remove_dir_all(own.path("checkpoint")).unwrap();
+    let finished = own.expect(
+        &["transcribe", "run", "sound.wav", "--beam", "1", "--language", "zh"],
+        0,
+        &[],
+    );
+    assert!(!finished.stdout.is_empty());
+    let finished = own.expect(&["predict", "run", "--audio", "sound.wav"], 0, &[]);
+    assert!(finished.stdout.starts_with("text: eteetee"), "{}", finished.stdout);
+}
+
+#[test]
+fn every_file_has_its_transcript_or_its_error() {
+    let fixture = imported("whisper");
+    fixture.write("broken.wav", b"RIFF");
+    let found = document(&fixture, &["broken.wav", "sound.wav", "absent.wav"], 1);
+    let entries = found.as_array().unwrap();
+    assert_eq!(entries[0]["error"]["code"], "damaged", "{found}");
+    assert!(entries[1]["text"].is_string(), "{found}");
+    assert_eq!(entries[2]["error"]["code"], "missing", "{found}");
+
+    std::fs::copy(fixture.path("sound.wav"), fixture.path("other.wav")).unwrap();
+    let files = ["transcribe", "run", "sound.wav", "other.wav", "--format"];
+    fixture.expect(&[&files[..], &["srt"]].concat(), 2, &["--output"]);
+    for (format, starts) in [
+        ("srt", "1\n00:00:0"),
+        ("vtt", "WEBVTT\n\n00:00:0"),
+        ("json", "["),
+        ("txt", ""),
+    ] {
+        let name = if format == "txt" { "text" } else { format };
+        fixture.expect(&[&files[..], &[name, "--output", "out"]].concat(), 0, &[]);
+        for stem in ["sound", "other"] {
+            let text = String::from_utf8(fixture.read(&format!("out/{stem}.{format}"))).unwrap();
+            assert!(text.len() > starts.len() && text.starts_with(starts), "{text}");
+        }
+    }
+    let twice = ["transcribe", "run", "sound.wav", "sound.wav", "--output", "out"];
+    fixture.expect(&twice, 2, &["two of the files"]);
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused() {
+    let fixture = imported("whisper");
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let arguments = [&["transcribe", "run", "sound.wav"], arguments].concat();
+        fixture.expect(&arguments, 2, words);
+    };
+    refused(
+        &["--language", "cs"],
+        &["--language", "`cs` is not known", "en, zh, de"],
+    );
+    refused(&["--task", "sing"], &["transcribe", "translate"]);
+    refused(&["--beam", "0"], &["--beam"]);
+    fixture.expect(&["transcribe", "run"], 2, &["FILE"]);
+    fixture.expect(&["transcribe", "absent", "sound.wav"], 1, &["absent"]);
+    let trained = Fixture::trained();
+    trained.expect(
+        &["transcribe", "run", "0.png"],
+        1,
+        &["run", "no decoder of speech", "`predict`"],
+    );
+}
+
+/// The change is made to one file of a checkpoint.
+fn bad(name: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>, words: &[&str]) {
+    let fixture = with_checkpoint(name);
+    let path = fixture.path("checkpoint").join(file);
+    let content = change(std::fs::read(&path).unwrap());
+    std::fs::write(&path, content).unwrap();
+    fixture.expect(&["import", "checkpoint", "--run", "run"], 1, words);
+    assert!(!fixture.path("run").exists(), "{file}: nothing may be left behind");
+}
+
+fn setting(name: &'static str, value: Value) -> impl Fn(Vec<u8>) -> Vec<u8> {
+    move |content| {
+        let mut config: Value = serde_json::from_slice(&content).unwrap();
+        config[name] = value.clone();
+        config.to_string().into_bytes()
+    }
+}
+
+/// Without the other's name, of the same length.
+fn renamed(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Vec<u8> {
+    move |content| {
+        let found = content.windows(from.len()).position(|part| part == from.as_bytes());
+        let place = found.unwrap();
+        [&content[..place], to.as_bytes(), &content[place + from.len()..]].concat()
+    }
+}
+
+#[test]
+fn bad_checkpoints_of_whisper_are_refused() {
+    let config = |name, value, words: &[&str]| bad("whisper", "config.json", setting(name, value), words);
+    config("encoder_ffn_dim", json!(48), &["encoder_ffn_dim", "4 times d_model"]);
+    config(
+        "decoder_attention_heads",
+        json!(3),
+        &["decoder_attention_heads", "divisor of d_model 16"],
+    );
+    config("activation_function", json!("relu"), &["activation_function", "`relu`"]);
+    config("scale_embedding", json!(true), &["scale_embedding"]);
+    config("vocab_size", json!(300), &["vocab_size", "in all"]);
+    config(
+        "max_source_positions",
+        json!(60),
+        &["expected shape [60, 16], found [50, 16]"],
+    );
+    config(
+        "max_source_positions",
+        json!(1u64 << 40),
+        &["max_source_positions", "at most"],
+    );
+    config(
+        "decoder_layers",
+        json!(1),
+        &["unexpected: model.decoder.layers.1.fc1.bias"],
+    );
+    config("d_model", json!(1u64 << 40), &["encoder_ffn_dim"]);
+    bad(
+        "whisper",
+        "generation_config.json",
+        |_| b"[".to_vec(),
+        &["generation_config.json"],
+    );
+    let name = renamed("decoder.layers.1.fc1.weight", "decoder.layers.7.fc1.weight");
+    bad(
+        "whisper",
+        "model.safetensors",
+        name,
+        &["unexpected: model.decoder.layers.7.fc1.weight"],
+    );
+}
+
+#[test]
+fn bad_checkpoints_of_ctranslate2_are_refused() {
+    let weights = |change: &dyn Fn(Vec<u8>) -> Vec<u8>, words: &[&str]| {
+        bad("whisper-ctranslate2", "model.bin", change, words);
+    };
+    weights(
+        &|content| content[..content.len() / 2].to_vec(),
+        &["model.bin", "the end of the file"],
+    );
+    weights(&|content| [&[9], &content[1..]].concat(), &["version 9 and not 6"]);
+    weights(
+        &renamed("WhisperSpec", "WhiskerSpec"),
+        &["`WhisperSpec`", "`WhiskerSpec`"],
+    );
+    weights(
+        &renamed("decoder/layer_1/ffn/linear_0/bias", "decoder/layer_1/ffn/linear_7/bias"),
+        &[
+            "missing: outputs.text.decoder.body.blocks.1.expand.bias",
+            "ffn/linear_7/bias",
+        ],
+    );
+    let vocabulary = |change: &dyn Fn(Vec<u8>) -> Vec<u8>, words: &[&str]| {
+        bad("whisper-ctranslate2", "vocabulary.json", change, words);
+    };
+    vocabulary(
+        &renamed("<|endoftext|>", "<|endofteXt|>"),
+        &["`<|endoftext|>`", "found none"],
+    );
+    vocabulary(&|_| b"{}".to_vec(), &["vocabulary.json", "a list of tokens"]);
+    vocabulary(&renamed("\"!\"", "\"a\""), &["expected a tokenizer"]);
+}
+
+/// A recipe whose sounds are read by the checkpoint.
+fn recipe(settings: &str) -> String {
+    format!(
+        r#"[data]
+manifest = "sounds.jsonl"
+[inputs.audio]
+modality = "audio"
+encoder = {{ pretrained = "checkpoint" }}
+{settings}
+[outputs.answer]
+task = "classify"
+[training]
+max_epochs = 1
+"#
+    )
+}
+
+#[test]
+fn a_recipe_reads_sounds_by_the_encoder() {
+    let fixture = with_checkpoint("whisper");
+    let row = |number: usize| {
+        let split = ["train", "train", "validation", "test"][number / 3];
+        let answer = ["low", "high"][number % 2];
+        json!({"audio": "sound.wav", "answer": answer, "split": split})
+    };
+    let rows: String = (0..12).map(|number| row(number).to_string() + "\n").collect();
+    fixture.write("sounds.jsonl", rows);
+    fixture.write("fine.toml", recipe("max_seconds = 0.5"));
+    fixture.expect(&["train", "fine.toml", "--run", "fine", "--quiet"], 0, &[]);
+    let stored: Value = serde_json::from_slice(&fixture.read("fine/processors/audio.json")).unwrap();
+    let expected = json!({"kind": "log_mel", "mels": 16, "pad_to_seconds": null});
+    assert_eq!((&stored["features"], &stored["max_seconds"]), (&expected, &json!(0.5)));
+    let wrong = |settings: &str, words: &[&str]| {
+        fixture.write("wrong.toml", recipe(settings));
+        fixture.expect(&["train", "wrong.toml", "--run", "wrong", "--quiet"], 2, words);
+    };
+    wrong("max_seconds = 2", &["inputs.audio.max_seconds", "at most 1 seconds"]);
+    wrong("sample_rate = 8000", &["inputs.audio.sample_rate", "16000"]);
+    wrong(
+        "features = { kind = \"mfcc\" }",
+        &["inputs.audio.features", "expected none"],
+    );
+}
