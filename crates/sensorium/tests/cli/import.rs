@@ -1,5 +1,6 @@
 //! `import`: public checkpoints as runs of their own and as encoders in recipes, and those that are refused.
 
+use crate::checkpoints::{self, renamed, setting};
 use crate::fixture::Fixture;
 use sensorium_model::checkpoint::{self, HostTensor};
 use serde_json::{Value, json};
@@ -42,22 +43,9 @@ fn an_imported_encoder_embeds_texts_and_is_searched() {
     fixture.expect(&["evaluate", "run"], 1, &["recipe"]);
 }
 
-/// The change is made to one file of the folder.
+/// The change is made to one file of the small BERT.
 fn refused(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>, words: &[&str]) {
-    let fixture = with_checkpoint();
-    let path = fixture.path("bert").join(file);
-    let content = change(std::fs::read(&path).unwrap_or_default());
-    std::fs::write(&path, content).unwrap();
-    fixture.expect(&["import", "bert", "--run", "run"], 1, words);
-    assert!(!fixture.path("run").exists(), "{file}: nothing may be left behind");
-}
-
-fn setting(name: &'static str, value: Value) -> impl Fn(Vec<u8>) -> Vec<u8> {
-    move |content| {
-        let mut config: Value = serde_json::from_slice(&content).unwrap();
-        config[name] = value.clone();
-        config.to_string().into_bytes()
-    }
+    checkpoints::refused(&with_checkpoint(), "bert", file, change, words);
 }
 
 /// A pickle that would run a program if it were run.
@@ -94,19 +82,11 @@ fn pickles_are_data() {
 fn bad_checkpoints_are_refused() {
     let cut = |content: Vec<u8>| content[..content.len() / 2].to_vec();
     let forged = |content: Vec<u8>| [&u64::MAX.to_le_bytes(), &content[8..]].concat();
-    let renamed = |content: Vec<u8>| {
-        let (from, to) = ("encoder.layer.1.output.dense.bias", "encoder.layer.9.output.dense.bias");
-        let place = content
-            .windows(from.len())
-            .position(|part| part == from.as_bytes())
-            .unwrap();
-        [&content[..place], to.as_bytes(), &content[place + from.len()..]].concat()
-    };
     refused("model.safetensors", cut, &["model.safetensors", "fetch it again"]);
     refused("model.safetensors", forged, &["model.safetensors", "fetch it again"]);
     refused(
         "model.safetensors",
-        renamed,
+        renamed("encoder.layer.1.output.dense.bias", "encoder.layer.9.output.dense.bias"),
         &[
             "missing: inputs.text.trunk.blocks.1.contract.bias",
             "unexpected: encoder.layer.9.output.dense.bias",

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_runs;
 mod chat;
+mod checkpoints;
 mod checks;
 mod contract;
 mod fixture;

@@ -1,5 +1,6 @@
 //! `transcribe`: a small Whisper in both layouts, every format, and what is refused.
 
+use crate::checkpoints::{self, renamed, setting};
 use crate::fixture::{Fixture, copy_folder};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -116,29 +117,7 @@ fn what_cannot_be_asked_is_refused() {
 
 /// The change is made to one file of a checkpoint.
 fn bad(name: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>, words: &[&str]) {
-    let fixture = with_checkpoint(name);
-    let path = fixture.path("checkpoint").join(file);
-    let content = change(std::fs::read(&path).unwrap());
-    std::fs::write(&path, content).unwrap();
-    fixture.expect(&["import", "checkpoint", "--run", "run"], 1, words);
-    assert!(!fixture.path("run").exists(), "{file}: nothing may be left behind");
-}
-
-fn setting(name: &'static str, value: Value) -> impl Fn(Vec<u8>) -> Vec<u8> {
-    move |content| {
-        let mut config: Value = serde_json::from_slice(&content).unwrap();
-        config[name] = value.clone();
-        config.to_string().into_bytes()
-    }
-}
-
-/// Without the other's name, of the same length.
-fn renamed(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Vec<u8> {
-    move |content| {
-        let found = content.windows(from.len()).position(|part| part == from.as_bytes());
-        let place = found.unwrap();
-        [&content[..place], to.as_bytes(), &content[place + from.len()..]].concat()
-    }
+    checkpoints::refused(&with_checkpoint(name), "checkpoint", file, change, words);
 }
 
 #[test]
