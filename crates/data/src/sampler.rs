@@ -40,6 +40,16 @@ impl Sampler {
         }
     }
 
+    /// Keeps at most this many rows of a shared medium together, so that a batch has more different ones; to be said before
+    /// the sets.
+    pub fn at_most(mut self, together: Option<usize>) -> Self {
+        if let Some(most) = together {
+            let parts = self.groups.iter().flat_map(|group| group.chunks(most));
+            self.groups = parts.map(<[usize]>::to_vec).collect();
+        }
+        self
+    }
+
     /// Takes the rows of an epoch from several sets by their weights, instead of each row once.
     pub fn mixed(mut self, mix: Option<Mix>) -> Self {
         self.mix = mix.map(|mix| mix.grouped(&self.groups));
@@ -132,6 +142,7 @@ mod tests {
     use crate::Manifest;
     use crate::dataset::tests::{dataset, texts_only};
     use crate::manifest::MixSource;
+    use std::collections::BTreeSet;
 
     #[test]
     fn an_epoch_has_every_row_once_and_keeps_the_rows_of_a_picture_together() {
@@ -156,6 +167,25 @@ mod tests {
             let apart = places.windows(2).any(|pair| pair[1] != pair[0] + 1);
             assert!(!apart, "the rows of picture {picture} are at {places:?}");
         }
+    }
+
+    #[test]
+    fn a_bound_spreads_the_rows_of_a_picture_over_batches() {
+        let rows: Vec<_> = (0..60).map(|row| (Some((row / 10) as u8), Some("what"))).collect();
+        let data = dataset(&rows);
+        let indices: Vec<usize> = (0..60).collect();
+        let pictures = |bound: Option<usize>| {
+            let sampler = Sampler::new(&data, &indices, 10).at_most(bound);
+            let batches = sampler.epoch(&Key::new(5), 0);
+            let mut all = batches.concat();
+            all.sort_unstable();
+            assert_eq!(all, indices);
+            let of_batch = |batch: &Vec<usize>| batch.iter().map(|row| row / 10).collect::<BTreeSet<_>>().len();
+            batches.iter().map(of_batch).sum::<usize>()
+        };
+        assert_eq!(pictures(None), 6);
+        assert!((10..=18).contains(&pictures(Some(4))), "{}", pictures(Some(4)));
+        assert!(pictures(Some(1)) > 24, "{}", pictures(Some(1)));
     }
 
     /// The characters of a batch's longest text, times its rows, summed.
@@ -254,11 +284,7 @@ mod tests {
             for batch in &batches {
                 let (asking, other): (Vec<usize>, Vec<usize>) = batch.iter().partition(|row| **row < 200);
                 assert!((10..=30).contains(&asking.len()), "{} of 40", asking.len());
-                encoded += asking
-                    .iter()
-                    .map(|row| row / 10)
-                    .collect::<std::collections::BTreeSet<_>>()
-                    .len();
+                encoded += asking.iter().map(|row| row / 10).collect::<BTreeSet<_>>().len();
                 of_texts.push(other);
             }
             assert!(encoded <= 30, "20 pictures are encoded {encoded} times");

@@ -123,6 +123,10 @@ pub struct TrainingConfig {
     /// Put rows of similar length in one batch, so that little of it is padding: by the bytes of a sound, else by the
     /// characters of a text. Done by default where an input is sound.
     pub bucket_by_length: Option<bool>,
+    /// How many rows of one picture, video or sound go into a batch together, which encodes it once: all of them by
+    /// default. Fewer give a batch more different ones, from which an encoder may learn much faster.
+    #[schemars(range(min = 1))]
+    pub rows_per_medium: Option<usize>,
     /// Batches whose gradients are averaged into one step.
     #[schemars(range(min = 1, max = 4096))]
     pub accumulate: usize,
@@ -168,6 +172,7 @@ impl Default for TrainingConfig {
             schedule: ScheduleConfig::default(),
             batch_size: 64,
             bucket_by_length: None,
+            rows_per_medium: None,
             accumulate: 1,
             clip_norm: Some(1.0),
             average: None,

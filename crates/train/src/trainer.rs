@@ -77,7 +77,9 @@ impl Trainer {
                 checkpoint::restore_average(&folder, average)?;
             }
         }
-        let sampler = Sampler::new(&plan.dataset, &plan.splits.train, training.batch_size).mixed(plan.mix.clone());
+        let sampler = Sampler::new(&plan.dataset, &plan.splits.train, training.batch_size)
+            .at_most(training.rows_per_medium)
+            .mixed(plan.mix.clone());
         let sampler = match training.bucket_by_length {
             Some(true) => sampler.by_length(&plan.dataset),
             _ => sampler,
