@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use sensorium_data::InputBatch;
 use sensorium_data::processors::FeatureShape;
 use serde::{Deserialize, Serialize};
+use sensorium_kernels::Precision;
 
 /// How an input is encoded; both parts have a default that fits the modality.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -157,6 +158,14 @@ impl Encoder {
         let evaluation = Pass::evaluation();
         let pass = if self.frozen { &evaluation } else { pass };
         let encode = |collated| {
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            trunk: self.trunk.pack(precision),
+            ..self
+        }
+    }
+
             self.trunk
                 .forward(self.stem.forward(Media::new(collated, &device)), pass)
         };

@@ -17,7 +17,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use sensorium_data::processors::FeatureShape;
 use sensorium_data::{Batch, InputBatch, Mixed, Targets};
-use sensorium_kernels::on_compute_threads;
+use sensorium_kernels::{Precision, on_compute_threads};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,6 +106,15 @@ impl Model {
             fusion,
             outputs: outputs.into_iter().collect(),
         })
+    }
+
+    /// Prepared for inference: it no longer trains or saves.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            inputs: self.inputs.convert(|encoder| encoder.pack(precision)),
+            outputs: self.outputs.convert(|task| task.pack(precision)),
+            ..self
+        }
     }
 
     /// Encodes what is needed to answer every row by every output.

@@ -11,6 +11,7 @@ use sensorium_data::{
     Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn, files,
 };
 use std::collections::BTreeMap;
+use sensorium_kernels::{Precision, release_freed_memory};
 use std::path::Path;
 
 /// The answers to one row, by output.
@@ -51,6 +52,13 @@ impl Pipeline {
     /// A pipeline around a model in memory.
     pub fn new(description: Description, model: Model, dataset: &Dataset, writers: Writers) -> Self {
         Self {
+    /// Prepared to answer, and no longer to be trained or saved: weights lie in the order in which they are read.
+    pub fn packed(self) -> Self {
+        let model = self.model.pack(Precision::Float32);
+        release_freed_memory();
+        Self { model, ..self }
+    }
+
             description,
             model,
             inputs: dataset.inputs().to_vec(),

@@ -13,7 +13,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use schemars::JsonSchema;
 use sensorium_data::ProcessorConfig;
 use sensorium_data::processors::TextConfig;
-use sensorium_kernels::Epilogue;
+use sensorium_kernels::{Epilogue, Precision};
 use serde::{Deserialize, Serialize};
 
 /// A vector for each token and one for its place, normalised together.
@@ -167,6 +167,20 @@ impl BertTrunk {
 
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        let pack = |block: Block| Block {
+            attention: block.attention.pack(precision),
+            expand: block.expand.pack(precision),
+            contract: block.contract.pack(precision),
+            ..block
+        };
+        Self {
+            blocks: self.blocks.into_iter().map(pack).collect(),
+            ..self
+        }
     }
 
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {

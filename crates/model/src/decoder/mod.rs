@@ -13,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use recurrent::RecurrentState;
 pub use recurrent::{RecurrentConfig, RecurrentDecoder};
 use schemars::JsonSchema;
-use sensorium_kernels::linear;
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 use transformer::TransformerState;
 pub use transformer::{TransformerDecoder, TransformerDecoderConfig};
@@ -204,12 +204,24 @@ impl Decoder {
         self.bias.device()
     }
 
+    /// Prepared for inference; a recurrent one stays as it is.
+    pub fn pack(self, precision: Precision) -> Self {
+        let Body::Transformer(body) = self.body else {
+            return self;
+        };
+        Self {
+            embedding: self.embedding.pack(precision),
+            body: Body::Transformer(body.pack(precision)),
+            ..self
+        }
+    }
+
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         self.embedding.forward(tokens) * self.scale
     }
 
     fn score(&self, states: Tensor<3>) -> Tensor<3> {
-        linear(states, self.embedding.table(), Some(self.bias.val()))
+        self.embedding.score(states, self.bias.val())
     }
 }
 

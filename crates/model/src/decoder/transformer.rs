@@ -8,6 +8,7 @@ use crate::tokens::{Layout, Tokens, plain};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,6 +118,15 @@ impl TransformerDecoder {
             x = block.step(x, state);
         }
         self.norm.forward(x)
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        let blocks = self.blocks.into_iter();
+        Self {
+            blocks: blocks.map(|block| block.pack(precision)).collect(),
+            ..self
+        }
     }
 
     /// `x` [batch, length, width] with what the places from `first` on add to it.

@@ -6,7 +6,7 @@ use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use sensorium_kernels::{Epilogue, KeyValueCache};
+use sensorium_kernels::{Epilogue, KeyValueCache, Precision};
 
 /// How many times wider the hidden layer of the feed-forward network is.
 const EXPANSION: usize = 4;
@@ -88,6 +88,17 @@ impl DecoderBlock {
             x = attention.recall(x, normal, memory);
         }
         self.feed_forward(x, &Pass::evaluation())
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            attention: self.attention.pack(precision),
+            cross_attention: self.cross_attention.map(|attention| attention.pack(precision)),
+            expand: self.expand.pack(precision),
+            contract: self.contract.pack(precision),
+            ..self
+        }
     }
 
     fn feed_forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {

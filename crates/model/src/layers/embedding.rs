@@ -1,37 +1,92 @@
 //! A table of vectors looked up by token identifier.
 
+use super::linear;
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
+use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed};
+use std::sync::Arc;
 
 #[derive(Module, Debug)]
 pub struct Embedding {
     /// [vocabulary, width]
     weight: Param<Tensor<2>>,
+    /// The table prepared for inference, in whose place [`Self::weight`] is left without columns.
+    #[module(skip)]
+    packed: Option<Arc<PackedWeight>>,
 }
 
 impl Embedding {
     pub fn new(vocabulary: usize, width: usize, init: &Init) -> Self {
-        Self {
-            weight: init.normal("weight", [vocabulary, width], 1.0),
-        }
+        Self::drawn([vocabulary, width], 1.0, init)
     }
 
     /// A table whose vectors have a length of about one, for a map that reads it both ways.
     pub fn tied(vocabulary: usize, width: usize, init: &Init) -> Self {
-        let deviation = 1.0 / (width as f64).sqrt();
+        Self::drawn([vocabulary, width], 1.0 / (width as f64).sqrt(), init)
+    }
+
+    fn drawn(shape: [usize; 2], deviation: f64, init: &Init) -> Self {
         Self {
-            weight: init.normal("weight", [vocabulary, width], deviation),
+            weight: init.normal("weight", shape, deviation),
+            packed: None,
         }
     }
 
-    /// [vocabulary, width]
+    /// [vocabulary, width], of a table that is not packed.
     pub fn table(&self) -> Tensor<2> {
         self.weight.val()
     }
 
     /// [batch, length] → [batch, length, width]
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        sensorium_kernels::embedding(self.weight.val(), tokens)
+        let Some(packed) = &self.packed else {
+            return sensorium_kernels::embedding(self.weight.val(), tokens);
+        };
+        let [batch, length] = tokens.dims();
+        let rows = tokens.into_data();
+        let rows: Vec<usize> = rows.iter::<i64>().map(|row| row as usize).collect();
+        packed.rows(&rows).reshape([batch, length, packed.input()])
+    }
+
+    /// The table read the other way: [batch, length, width] → [batch, length, vocabulary], with `bias` [vocabulary].
+    pub fn score(&self, states: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
+        match &self.packed {
+            Some(packed) => linear_packed(states, packed, Some(bias), Epilogue::Nothing),
+            None => sensorium_kernels::linear(states, self.weight.val(), Some(bias)),
+        }
+    }
+
+    /// Prepared for inference: the packed table takes the place of the original, which no longer trains or saves.
+    pub fn pack(self, precision: Precision) -> Self {
+        let (weight, packed) = linear::pack(&self.weight, precision);
+        Self {
+            weight,
+            packed: Some(packed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::to_vec;
+    use burn::tensor::Device;
+
+    #[test]
+    fn a_packed_table_is_read_alike_in_both_directions() {
+        let device = Device::flex();
+        let plain = Embedding::tied(40, 6, &Init::new(2, &device));
+        let packed = plain.clone().pack(Precision::Float32);
+        let tokens = || Tensor::<2, Int>::from_ints([[3, 39, 0], [17, 3, 8]], &device);
+        let states = plain.forward(tokens());
+        assert_eq!(to_vec(states.clone()), to_vec(packed.forward(tokens())));
+        let bias = || Tensor::<1>::ones([40], &device);
+        let (expected, found) = (
+            to_vec(plain.score(states.clone(), bias())),
+            to_vec(packed.score(states, bias())),
+        );
+        let near = expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(near && found.len() == 240, "{expected:?} {found:?}");
     }
 }

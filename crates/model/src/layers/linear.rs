@@ -30,12 +30,10 @@ impl Linear {
 
     /// Prepared for inference: the packed weight takes the place of the original, which no longer trains or saves.
     pub fn pack(self, precision: Precision) -> Self {
-        let weight = self.weight.val().without_autodiff();
-        let ([output, _], device) = (weight.dims(), weight.device());
-        let packed = PackedWeight::new(weight, precision);
+        let (weight, packed) = pack(&self.weight, precision);
         Self {
-            weight: Param::from_tensor(Tensor::empty([output, 0], &device)).set_require_grad(false),
-            packed: Some(Arc::new(packed)),
+            weight,
+            packed: Some(packed),
             ..self
         }
     }
@@ -62,4 +60,12 @@ impl Linear {
     pub fn output_width(&self) -> usize {
         self.weight.dims()[0]
     }
+}
+
+/// What is left of a weight in its place, without columns, and the weight prepared for inference.
+pub(super) fn pack(weight: &Param<Tensor<2>>, precision: Precision) -> (Param<Tensor<2>>, Arc<PackedWeight>) {
+    let weight = weight.val().without_autodiff();
+    let ([output, _], device) = (weight.dims(), weight.device());
+    let empty = Param::from_tensor(Tensor::empty([output, 0], &device)).set_require_grad(false);
+    (empty, Arc::new(PackedWeight::new(weight, precision)))
 }

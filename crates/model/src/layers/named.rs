@@ -24,7 +24,7 @@ impl<M> FromIterator<(String, M)> for Named<M> {
 }
 
 impl<M: Module> Named<M> {
-    fn convert(self, mut change: impl FnMut(M) -> M) -> Self {
+    pub fn convert(self, mut change: impl FnMut(M) -> M) -> Self {
         self.0
             .into_iter()
             .map(|(name, module)| (name, change(module)))

@@ -84,7 +84,7 @@ impl Index {
             let message = format!("format {} is not {FORMAT}, which this program reads", header.format);
             return Err(ModelError::file(&path, message));
         }
-        let pipeline = Pipeline::load(&layout.run(), device)?;
+        let pipeline = Pipeline::load(&layout.run(), device)?.packed();
         let index = Self {
             output: Self::output(&pipeline, Some(&header.output))
                 .map_err(|error| altered(&path, &error.to_string()))?,

@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use sensorium_data::Targets;
 use sensorium_data::processors::TextConfig;
 use serde::{Deserialize, Serialize};
+use sensorium_kernels::Precision;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -112,6 +113,14 @@ impl Generate {
         let writing = Writing {
             decoder: &self.decoder,
             vocabulary: self.vocabulary,
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            decoder: self.decoder.pack(precision),
+            ..self
+        }
+    }
+
             decoding: &self.decoding,
             writer,
             rules: rules.as_ref().map(|rules| rules as &dyn Rules),

@@ -35,6 +35,7 @@ pub use rank::{CandidateEncoderConfig, CandidateWidth, Rank, RankConfig};
 pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
 use schemars::JsonSchema;
 use sensorium_data::{Batch, Targets, Value};
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use tag::{AsymmetricConfig, FocalConfig, Tag, TagConfig, TagLoss, tags};
@@ -211,6 +212,14 @@ impl Task {
             Self::Align(task) => Some((task.inputs().collect(), task.width())),
             Self::Embed(task) => Some((vec![task.input()], task.width())),
             _ => None,
+        }
+    }
+
+    /// Prepared for inference, as far as it has large maps.
+    pub fn pack(self, precision: Precision) -> Self {
+        match self {
+            Self::Generate(task) => Self::Generate(task.pack(precision)),
+            other => other,
         }
     }
 

@@ -20,6 +20,7 @@ pub use conformer::{ConformerConfig, ConformerTrunk};
 pub(crate) use planes::Planes;
 pub use rnn::{RnnConfig, RnnTrunk};
 use schemars::JsonSchema;
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 pub use space_time::SpaceTime;
 pub use transformer::{TransformerConfig, TransformerTrunk};
@@ -126,6 +127,15 @@ impl Trunk {
             Self::Conformer(trunk) => trunk.width(),
             Self::Bert(trunk) => trunk.width(),
             Self::EfficientNet(trunk) => trunk.width(),
+        }
+    }
+
+    /// Prepared for inference, as far as it is made of maps.
+    pub fn pack(self, precision: Precision) -> Self {
+        match self {
+            Self::Transformer(trunk) => Self::Transformer(trunk.pack(precision)),
+            Self::Bert(trunk) => Self::Bert(trunk.pack(precision)),
+            other => other,
         }
     }
 

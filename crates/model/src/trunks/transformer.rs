@@ -9,6 +9,7 @@ use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens};
 use burn::module::Module;
 use schemars::JsonSchema;
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 
 /// Of frames: time, rows and columns.
@@ -187,6 +188,15 @@ impl TransformerTrunk {
 
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        let blocks = self.blocks.into_iter();
+        Self {
+            blocks: blocks.map(|block| block.pack(precision)).collect(),
+            ..self
+        }
     }
 
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {

@@ -37,7 +37,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
-    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?;
+    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?.packed();
     let mut chat = Chat::new(&pipeline, &arguments)?;
     if !global.quiet {
         chat.introduce();

@@ -31,7 +31,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?;
+    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?.packed();
     let printer = Printer {
         json: arguments.json,
         top: arguments.top,

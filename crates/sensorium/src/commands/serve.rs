@@ -30,7 +30,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
 pub fn serve(runs: &[RunDirectory], addr: SocketAddr, api_key: Option<String>, quiet: bool) -> anyhow::Result<()> {
     let mut engines: Vec<Arc<dyn Engine>> = Vec::new();
     for run in runs {
-        let pipeline = Pipeline::load(run, &device())?;
+        let pipeline = Pipeline::load(run, &device())?.packed();
         engines.push(Arc::new(PipelineEngine::new(run, pipeline)));
     }
     let options = Options {

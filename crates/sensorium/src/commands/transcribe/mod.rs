@@ -54,7 +54,7 @@ type Outcome = Result<Transcript, ModelError>;
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     arguments.check()?;
     let interrupt = interrupt::listen()?;
-    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &runs::device())?;
+    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &runs::device())?.packed();
     let transcriber = Transcriber::new(&pipeline, &arguments.settings()).map_err(|error| match error {
         ModelError::Config { field, message } if field == "run" => {
             anyhow::anyhow!("{}: {message}", arguments.run.display())
