@@ -6,7 +6,7 @@ use super::tokens::{Purpose, SpeechTokens};
 use crate::checkpoint::to_vec;
 use crate::decoder::DecoderState;
 use crate::decoding::search::{
-    BeamConfig, DecodingConfig, Hypothesis, MethodConfig, Row, SampleConfig, Search, Step, Symbols,
+    BeamConfig, DecodingConfig, Ending, Hypothesis, MethodConfig, Row, SampleConfig, Search, Step, Symbols,
 };
 use crate::error::Result;
 use crate::tasks::Generate;
@@ -53,6 +53,8 @@ pub struct Heard {
     pub temperature: f64,
     /// How many times smaller the text can be packed.
     repeated: f64,
+    /// Whether it came to its end, and was not cut.
+    ended: bool,
 }
 
 /// A decoder that has read what stands before the text of a window.
@@ -151,11 +153,7 @@ impl Listener<'_> {
             }
             tried.push(heard);
         }
-        let best = tried
-            .iter()
-            .filter(|heard| !heard.repeats())
-            .max_by(|a, b| a.log_probability.total_cmp(&b.log_probability));
-        match best {
+        match best(&tried) {
             Some(best) => Ok(best.clone()),
             None => self.attempt(opening, TEMPERATURES[0], LONGEST_REPEAT, key),
         }
@@ -177,6 +175,7 @@ impl Listener<'_> {
                 log_probability: mean(&best),
                 temperature,
                 repeated: repeated(&text),
+                ended: best.ending == Ending::End,
                 tokens: best.tokens,
             }
         }))
@@ -251,6 +250,7 @@ impl Heard {
             log_probability: 0.0,
             temperature: 0.0,
             repeated: 0.0,
+            ended: false,
         }
     }
 
@@ -258,9 +258,22 @@ impl Heard {
         self.repeated > MOST_REPEATED
     }
 
-    fn is_credible(&self) -> bool {
-        !self.repeats() && self.log_probability >= LEAST_PROBABLE
+    fn is_probable(&self) -> bool {
+        self.log_probability >= LEAST_PROBABLE
     }
+
+    fn is_credible(&self) -> bool {
+        !self.repeats() && self.is_probable()
+    }
+}
+
+/// The best of texts of which none is credible: a probable one that repeats itself and comes to its end, as speech does
+/// that repeats itself, before improbable ones that do not. None where all of them only go round.
+fn best(tried: &[Heard]) -> Option<&Heard> {
+    let most_probable = |one: &&Heard, other: &&Heard| one.log_probability.total_cmp(&other.log_probability);
+    let ended = tried.iter().filter(|heard| heard.is_probable() && heard.ended);
+    let other = || tried.iter().filter(|heard| !heard.repeats());
+    ended.max_by(most_probable).or_else(|| other().max_by(most_probable))
 }
 
 /// The mean log-probability of a text's tokens and its end.
@@ -276,9 +289,32 @@ fn repeated(text: &str) -> f64 {
     text.len() as f64 / packed.len() as f64
 }
 
-#[test]
-fn a_text_that_repeats_itself_can_be_packed() {
-    assert!(repeated("A ship leaves the harbour while it rains.") < 1.0);
-    assert!(repeated(&"and then ".repeat(20)) > MOST_REPEATED);
-    assert_eq!(repeated(""), 0.0);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_repeats_itself_can_be_packed() {
+        assert!(repeated("A ship leaves the harbour while it rains.") < 1.0);
+        assert!(repeated(&"and then ".repeat(20)) > MOST_REPEATED);
+        assert_eq!(repeated(""), 0.0);
+    }
+
+    #[test]
+    fn speech_that_repeats_itself_is_told_from_a_text_that_goes_round() {
+        let heard = |log_probability: f64, repeated: f64, ended: bool| Heard {
+            log_probability,
+            repeated,
+            ended,
+            ..Heard::nothing()
+        };
+        let check = |tried: &[Heard], expected: Option<f64>| {
+            assert_eq!(best(tried).map(|heard| heard.log_probability), expected, "{tried:?}");
+        };
+        let (round, said, improbable) = (heard(-0.1, 9.0, false), heard(-0.4, 4.0, true), heard(-1.5, 1.2, true));
+        check(&[round.clone(), said.clone(), improbable.clone()], Some(-0.4));
+        check(&[round.clone(), improbable, heard(-1.2, 4.0, true)], Some(-1.5));
+        check(&[round.clone(), said, heard(-0.3, 4.0, true)], Some(-0.3));
+        check(&[round], None);
+    }
 }
