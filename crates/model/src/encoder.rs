@@ -1,5 +1,6 @@
 //! An encoder: a stem and a trunk, with a learned token for an absent input.
 
+use crate::adapters::LoraConfig;
 use crate::error::Result;
 use crate::init::Init;
 use crate::media::{Media, row_index};
@@ -12,8 +13,8 @@ use burn::tensor::{Bool, Tensor, TensorData};
 use schemars::JsonSchema;
 use sensorium_data::InputBatch;
 use sensorium_data::processors::FeatureShape;
-use serde::{Deserialize, Serialize};
 use sensorium_kernels::Precision;
+use serde::{Deserialize, Serialize};
 
 /// How an input is encoded; both parts have a default that fits the modality.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +38,9 @@ pub struct PretrainedConfig {
     /// Whether the weights stay as they are.
     #[serde(default)]
     pub freeze: bool,
+    /// Adapters that are trained beside weights that stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
 }
 
 #[derive(Module, Debug)]
@@ -135,9 +139,11 @@ impl Encoder {
         let trunk = Trunk::new(&trunk, stem.width(), stem.space(shape), &init.at("trunk"))?;
         let absent = init.normal("absent", [trunk.width()], 1.0);
         let frozen = config.encoder.as_ref().is_some_and(|encoder| encoder.freeze);
-        let (stem, trunk) = match frozen {
-            true => (stem.no_grad(), trunk.no_grad()),
-            false => (stem, trunk),
+        let lora = config.encoder.as_ref().and_then(|encoder| encoder.lora.as_ref());
+        let (stem, trunk) = match (frozen, lora) {
+            (true, _) => (stem.no_grad(), trunk.no_grad()),
+            (false, Some(lora)) => (stem.no_grad(), lora.adapt(trunk, &init.at("trunk"))?),
+            (false, None) => (stem, trunk),
         };
         Ok(Self {
             stem,
@@ -152,12 +158,6 @@ impl Encoder {
         self.trunk.width()
     }
 
-    /// Encodes each distinct medium once.
-    pub fn forward(&self, input: &InputBatch, pass: &Pass) -> EncodedInput {
-        let device = plain(&self.absent.device());
-        let evaluation = Pass::evaluation();
-        let pass = if self.frozen { &evaluation } else { pass };
-        let encode = |collated| {
     /// Prepared for inference.
     pub fn pack(self, precision: Precision) -> Self {
         Self {
@@ -166,6 +166,12 @@ impl Encoder {
         }
     }
 
+    /// Encodes each distinct medium once.
+    pub fn forward(&self, input: &InputBatch, pass: &Pass) -> EncodedInput {
+        let device = plain(&self.absent.device());
+        let evaluation = Pass::evaluation();
+        let pass = if self.frozen { &evaluation } else { pass };
+        let encode = |collated| {
             self.trunk
                 .forward(self.stem.forward(Media::new(collated, &device)), pass)
         };

@@ -1,5 +1,6 @@
 //! Models: the common token representation, encoders, fusion, tasks, checkpoints and the prediction pipeline.
 
+mod adapters;
 pub mod architectures;
 pub mod checkpoint;
 pub mod decoder;
@@ -29,6 +30,7 @@ pub mod transcription;
 pub mod trunks;
 mod writer;
 
+pub use adapters::LoraConfig;
 pub use burn::tensor::Device;
 pub use device::DeviceKind;
 pub use encoded::{Encoded, Reading};

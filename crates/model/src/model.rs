@@ -377,6 +377,17 @@ impl OutputConfig {
 }
 
 impl ModelConfig {
+    /// What is built once adapters are merged into weights.
+    pub(crate) fn forget_adapters(&mut self) {
+        let encoders = self.inputs.values_mut().filter_map(|input| input.encoder.as_mut());
+        encoders.for_each(|encoder| encoder.lora = None);
+        for output in self.outputs.values_mut() {
+            if let TaskConfig::Generate(task) = &mut output.task {
+                task.lora = None;
+            }
+        }
+    }
+
     fn reads_fusion(&self) -> bool {
         self.outputs.values().any(|output| output.alone().is_empty())
     }

@@ -1,11 +1,12 @@
 //! Reading and changing every parameter of a module by its path, whatever its rank.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Shape, Tensor};
 use std::collections::BTreeMap;
 
 /// One parameter, flattened, without its gradient.
 pub struct Parameter {
+    pub id: ParamId,
     pub shape: Vec<usize>,
     pub values: Tensor<1>,
     /// False for running statistics and frozen parameters.
@@ -116,6 +117,7 @@ impl ModuleVisitor for Reader {
         let shape = tensor.dims().to_vec();
         let trainable = tensor.is_require_grad();
         let parameter = Parameter {
+            id: param.id,
             shape,
             trainable,
             values: flat(tensor),
@@ -191,9 +193,11 @@ impl<F: Fn(&str) -> bool> ModuleMapper for Taker<F> {
         if !(self.wanted)(&path) {
             return param;
         }
+        let id = param.id;
         param.map(|tensor| {
             let device = tensor.device();
             let parameter = Parameter {
+                id,
                 shape: tensor.dims().to_vec(),
                 trainable: tensor.is_require_grad(),
                 values: flat(tensor),

@@ -6,12 +6,13 @@ use crate::model::Model;
 use crate::run_directory::{Description, RunDirectory};
 use crate::tasks::{Decoded, Prediction};
 use crate::writer::{Writer, Writers};
+use burn::module::Module;
 use burn::tensor::Device;
 use sensorium_data::{
     Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn, files,
 };
-use std::collections::BTreeMap;
 use sensorium_kernels::{Precision, release_freed_memory};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The answers to one row, by output.
@@ -30,9 +31,10 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads all that `run` holds of a model; anything missing, cut, altered or not belonging together is an error.
+    /// Reads all that `run` holds of a model, and merges its adapters into its weights; anything missing, cut, altered or not
+    /// belonging together is an error.
     pub fn load(run: &RunDirectory, device: &Device) -> Result<Self> {
-        let description = Description::load(run)?;
+        let mut description = Description::load(run)?;
         let inputs = load_inputs(run, &description)?;
         let outputs = load_outputs(run, &description)?;
         let writers = load_writers(run, &description, &outputs)?;
@@ -40,18 +42,16 @@ impl Pipeline {
         let model = Model::new(&description.model, &shapes.collect(), 0, device)?;
         let path = run.weights();
         let model = checkpoint::from_host(model, &checkpoint::load(&path)?, &path)?;
+        description.model.forget_adapters();
         Ok(Self {
             description,
-            model,
+            model: model.materialize(),
             inputs,
             outputs,
             writers,
         })
     }
 
-    /// A pipeline around a model in memory.
-    pub fn new(description: Description, model: Model, dataset: &Dataset, writers: Writers) -> Self {
-        Self {
     /// Prepared to answer, and no longer to be trained or saved: weights lie in the order in which they are read.
     pub fn packed(self) -> Self {
         let model = self.model.pack(Precision::Float32);
@@ -59,6 +59,9 @@ impl Pipeline {
         Self { model, ..self }
     }
 
+    /// A pipeline around a model in memory.
+    pub fn new(description: Description, model: Model, dataset: &Dataset, writers: Writers) -> Self {
+        Self {
             description,
             model,
             inputs: dataset.inputs().to_vec(),

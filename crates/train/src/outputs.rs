@@ -1,6 +1,7 @@
 //! What each output of a recipe reads, and what it learns from the training targets before any training.
 
 use crate::error::{Result, TrainError};
+use crate::pretrained;
 use crate::recipe::{OutputConfig, Recipe};
 use crate::sources::column;
 use sensorium_data::{
@@ -92,9 +93,13 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
         let place = place.unwrap_or_default();
         let problem = |error: String| TrainError::Recipe(format!("outputs.{name}{place}: {error}"));
         let values = |column: &str| values(manifest, train, column);
-        let texts = output.task.texts().map(|texts| {
+        let (task, own) = match pretrained::decoder(&output.task).map_err(|error| problem(error.to_string()))? {
+            Some((task, own)) => (task, Some(own)),
+            None => (output.task.clone(), None),
+        };
+        let texts = task.texts().map(|texts| {
             let column = texts.column.clone().or_else(|| column.clone()).unwrap_or_default();
-            let processor = processor(texts.clone(), output, inputs, values(&column)).map_err(problem)?;
+            let processor = processor(texts.clone(), own, output, inputs, values(&column)).map_err(problem)?;
             let takes = texts.takes;
             Ok::<_, TrainError>(TextColumn {
                 column,
@@ -103,14 +108,10 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
             })
         });
         let texts = texts.transpose()?;
-        let writer = texts
-            .as_ref()
-            .map(|texts| writer(&output.task, texts, values(&texts.column)));
+        let writer = texts.as_ref().map(|texts| writer(&task, texts, values(&texts.column)));
         let writer = writer.transpose().map_err(problem)?;
         let processor = texts.as_ref().map(|texts| &texts.processor);
-        let fitted = output
-            .task
-            .fit(column.iter().flat_map(|column| values(column)), processor);
+        let fitted = task.fit(column.iter().flat_map(|column| values(column)), processor);
         let fitted = fitted.map_err(|error| problem(error.to_string()))?;
         Ok(FittedOutput {
             column: OutputColumn {
@@ -119,7 +120,7 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
                 texts,
             },
             config: ModelOutput {
-                task: output.task.clone(),
+                task,
                 from: output.from.clone().unwrap_or_default(),
                 fitted,
             },
@@ -134,9 +135,10 @@ fn values<'a>(manifest: &'a Manifest, rows: &'a [usize], column: &str) -> impl I
     rows.iter().map(move |&row| manifest.samples[row].get(&column))
 }
 
-/// What reads an output's texts: its own processor, or that of its source.
+/// What reads an output's texts: its own processor, that of its checkpoint, or that of its source.
 fn processor<'a>(
     texts: TextTargets,
+    own: Option<Processor>,
     output: &OutputConfig,
     inputs: &[InputColumn],
     values: impl Iterator<Item = &'a Value>,
@@ -145,7 +147,10 @@ fn processor<'a>(
         (Some(config), _) if !config.augment.is_empty() => {
             Err("augment: expected none, because targets and candidates are never changed; take it out".into())
         }
-        (Some(config), _) => fit_texts(&ProcessorConfig::Text(config), values).map_err(|error| error.to_string()),
+        (Some(config), _) => match own {
+            Some(own) => Ok(own),
+            None => fit_texts(&ProcessorConfig::Text(config), values).map_err(|error| error.to_string()),
+        },
         (None, Some(Source::Input(name))) => {
             let input = inputs.iter().find(|input| input.name == *name);
             let text = input.filter(|input| input.processor.modality() == Modality::Text);

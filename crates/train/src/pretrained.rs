@@ -1,16 +1,20 @@
-//! Encoders that others trained: what their checkpoints settle in a recipe, and their weights in a fresh model.
+//! Encoders and decoders that others trained: what their checkpoints settle in a recipe, and their weights in a fresh model.
 
 use crate::error::{Result, TrainError};
 use crate::recipe::{InputConfig, Recipe};
 use sensorium_data::catalogue::{Progress, weights};
 use sensorium_data::processors::{AudioConfig, AudioFeatures, ImageConfig, TextConfig};
-use sensorium_data::{Home, ProcessorConfig};
-use sensorium_model::architectures::{Checkpoint, Target};
+use sensorium_data::{Home, Processor, ProcessorConfig};
+use sensorium_model::architectures::{Architecture, Checkpoint, Head, Target};
+use sensorium_model::decoder::DecoderConfig;
+use sensorium_model::decoding::search::DecodingConfig;
+use sensorium_model::tasks::{GenerateConfig, TaskConfig};
 use sensorium_model::{Model, PretrainedConfig};
 use std::path::{Path, PathBuf};
 
-/// Fills in the stem, the trunk and the tokenizer of every input whose encoder is read from a checkpoint; `folder` is the
-/// recipe's own. A checkpoint of the catalogue that is not on disk is fetched.
+/// Fills in the stem, the trunk and the tokenizer of every input whose encoder is read from a checkpoint, and the decoder and
+/// the tokenizer of every output whose decoder is; `folder` is the recipe's own. A checkpoint of the catalogue that is not on
+/// disk is fetched.
 ///
 /// # Errors
 /// For a checkpoint that cannot be read, and for what the recipe says otherwise.
@@ -24,17 +28,53 @@ pub(crate) fn settle(
         let Some(encoder) = &mut input.encoder.encoder else {
             continue;
         };
+        if encoder.freeze && encoder.lora.is_some() {
+            return Err(TrainError::Recipe(format!(
+                "inputs.{name}.encoder: expected either `freeze` or `lora`, found both; leave one out"
+            )));
+        }
         let path = locate(&encoder.pretrained, folder, home, progress)?;
         let checkpoint = Checkpoint::open(&path)?;
         encoder.pretrained = path.display().to_string();
-        settle_input(input, &checkpoint).map_err(|(key, message)| {
-            TrainError::Recipe(format!(
-                "inputs.{name}.{key}: {message}; the checkpoint {} settles it",
-                path.display()
-            ))
-        })?;
+        settle_input(input, checkpoint.architecture())
+            .map_err(|wrong| settled(&format!("inputs.{name}"), wrong, &path))?;
+    }
+    for (name, output) in &mut recipe.outputs {
+        let TaskConfig::Generate(task) = &mut output.task else {
+            continue;
+        };
+        let Some(pretrained) = &task.pretrained else {
+            check_unsaid(name, task)?;
+            continue;
+        };
+        let path = locate(pretrained, folder, home, progress)?;
+        let checkpoint = Checkpoint::open(&path)?;
+        task.pretrained = Some(path.display().to_string());
+        settle_decoder(task, checkpoint.architecture())
+            .map_err(|wrong| settled(&format!("outputs.{name}"), wrong, &path))?;
     }
     Ok(())
+}
+
+/// A key of a part of the recipe, and what is wrong with it.
+type Wrong = (&'static str, String);
+
+fn settled(part: &str, (key, message): Wrong, checkpoint: &Path) -> TrainError {
+    TrainError::Recipe(format!(
+        "{part}.{key}: {message}; the checkpoint {} settles it",
+        checkpoint.display()
+    ))
+}
+
+/// What is said of a decoder that was trained before has no meaning for another one.
+fn check_unsaid(output: &str, task: &GenerateConfig) -> Result<()> {
+    let said = [("language", task.language.is_some()), ("lora", task.lora.is_some())];
+    match said.iter().find(|(_, said)| *said) {
+        None => Ok(()),
+        Some((key, _)) => Err(TrainError::Recipe(format!(
+            "outputs.{output}.{key}: expected it beside `pretrained`, which names the checkpoint of the decoder; leave it out"
+        ))),
+    }
 }
 
 /// The folder of a checkpoint: one in `folder`, or else one of the catalogue, which is fetched where it is not on disk.
@@ -49,9 +89,7 @@ pub fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut
     }
 }
 
-/// An error is a key and what is wrong with it.
-fn settle_input(input: &mut InputConfig, checkpoint: &Checkpoint) -> Result<(), (&'static str, String)> {
-    let architecture = checkpoint.architecture();
+fn settle_input(input: &mut InputConfig, architecture: &Architecture) -> Result<(), Wrong> {
     settle_value(&mut input.encoder.stem, &architecture.stem).map_err(|message| ("stem", message))?;
     settle_value(&mut input.encoder.trunk, &architecture.trunk).map_err(|message| ("trunk", message))?;
     match (&mut input.processor, &architecture.processor) {
@@ -65,8 +103,67 @@ fn settle_input(input: &mut InputConfig, checkpoint: &Checkpoint) -> Result<(), 
     }
 }
 
+/// A recipe may write shorter texts, and says which language it writes.
+fn settle_decoder(task: &mut GenerateConfig, architecture: &Architecture) -> Result<(), Wrong> {
+    let Head::Text(head) = &architecture.head else {
+        return Err((
+            "pretrained",
+            "expected a checkpoint with a decoder, such as Whisper's".into(),
+        ));
+    };
+    let generate = &head.generate;
+    if task.decoder != DecoderConfig::default() && task.decoder != generate.decoder {
+        return Err(("decoder", "expected none beside one that was trained before".into()));
+    }
+    settle_texts(&mut task.text, &generate.text)?;
+    task.text.leading_space = generate.text.leading_space;
+    task.decoder = generate.decoder.clone();
+    if task.decoding.max_length == DecodingConfig::default().max_length {
+        task.decoding.max_length = generate.decoding.max_length;
+    }
+    let Some(speech) = &generate.speech else {
+        return Ok(());
+    };
+    match &task.language {
+        Some(code) => speech
+            .language(code)
+            .map(|_| ())
+            .map_err(|error| ("language", error.to_string())),
+        None if speech.languages.is_empty() => Ok(()),
+        None => Err((
+            "language",
+            format!(
+                "expected the language that is spoken, one of {}",
+                speech.codes().join(", ")
+            ),
+        )),
+    }
+}
+
+/// A task whose decoder a settled recipe takes from a checkpoint: with the tokens that it is told by, and what reads and
+/// writes its texts.
+pub(crate) fn decoder(task: &TaskConfig) -> Result<Option<(TaskConfig, Processor)>> {
+    let TaskConfig::Generate(task) = task else {
+        return Ok(None);
+    };
+    let Some(path) = &task.pretrained else {
+        return Ok(None);
+    };
+    let checkpoint = Checkpoint::open(Path::new(path))?;
+    let Head::Text(head) = &checkpoint.architecture().head else {
+        return Ok(None);
+    };
+    let texts = checkpoint.texts(&task.text)?;
+    let task = GenerateConfig {
+        speech: head.generate.speech.clone(),
+        vocabulary: Some(head.vocabulary),
+        ..task.clone()
+    };
+    Ok(Some((TaskConfig::Generate(task), texts)))
+}
+
 /// A recipe may choose another size, and how pictures are brought to it; not what their colours become.
-fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), (&'static str, String)> {
+fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), Wrong> {
     let default = ImageConfig::default();
     if image.size == default.size {
         image.size = own.size;
@@ -80,7 +177,7 @@ fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), (&'st
 }
 
 /// A recipe may cut sounds shorter, and then no silence is added to them; not choose another spectrum.
-fn settle_sounds(audio: &mut AudioConfig, own: &AudioConfig) -> Result<(), (&'static str, String)> {
+fn settle_sounds(audio: &mut AudioConfig, own: &AudioConfig) -> Result<(), Wrong> {
     let default = AudioConfig::default();
     if audio.features != default.features && audio.features != own.features {
         return Err(("features", "expected none".into()));
@@ -109,7 +206,7 @@ fn settle_sounds(audio: &mut AudioConfig, own: &AudioConfig) -> Result<(), (&'st
     Ok(())
 }
 
-fn settle_texts(text: &mut TextConfig, own: &TextConfig) -> Result<(), (&'static str, String)> {
+fn settle_texts(text: &mut TextConfig, own: &TextConfig) -> Result<(), Wrong> {
     let default = TextConfig::default();
     if text.tokenizer == default.tokenizer {
         text.tokenizer = own.tokenizer.clone();
@@ -138,11 +235,25 @@ pub(crate) fn fill(recipe: &Recipe, mut model: Model) -> Result<Model> {
     for (name, input) in &recipe.inputs {
         if let Some(PretrainedConfig { pretrained, .. }) = &input.encoder.encoder {
             let target = Target {
-                encoder: &format!("inputs.{name}."),
+                encoder: Some(&format!("inputs.{name}.")),
                 head: None,
             };
             (model, _) = Checkpoint::open(Path::new(pretrained))?.fill(model, target)?;
         }
+    }
+    for (name, output) in &recipe.outputs {
+        let TaskConfig::Generate(GenerateConfig {
+            pretrained: Some(pretrained),
+            ..
+        }) = &output.task
+        else {
+            continue;
+        };
+        let target = Target {
+            encoder: None,
+            head: Some(&format!("outputs.{name}.")),
+        };
+        (model, _) = Checkpoint::open(Path::new(pretrained))?.fill(model, target)?;
     }
     Ok(model)
 }

@@ -1,6 +1,7 @@
 //! A folder in Hugging Face's layout, or CTranslate2's: a configuration, a tokenizer and tensors in one file or several.
 
 use super::{Architecture, Head, Place, ctranslate2, safetensors, sentences, torch};
+use crate::adapters::is_adapter;
 use crate::checkpoint::{HostTensor, HostTensors, insert};
 use crate::error::{Mismatch, ModelError, Result};
 use crate::parameters::parameters;
@@ -30,7 +31,8 @@ pub struct Checkpoint {
 /// Where the parts of a checkpoint go in a module: what the paths of their parameters begin with.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    pub encoder: &'a str,
+    /// None where the encoder is left out.
+    pub encoder: Option<&'a str>,
     /// None where the head is left out.
     pub head: Option<&'a str>,
 }
@@ -107,7 +109,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// For a file that is missing or damaged.
-    pub(super) fn texts(&self, config: &TextConfig) -> Result<Processor> {
+    pub fn texts(&self, config: &TextConfig) -> Result<Processor> {
         if self.folder.join(TOKENIZER).exists() || !self.folder.join(ctranslate2::WEIGHTS).exists() {
             return Ok(Processor::fit(&ProcessorConfig::Text(config.clone()), &[])?);
         }
@@ -161,6 +163,7 @@ impl Checkpoint {
         mismatch.unexpected.extend(homeless.map(|(_, name)| name));
         for (path, parameter) in parameters {
             match tensors.get(&path).map(|tensor| &tensor.shape) {
+                None if is_adapter(&path) => {}
                 None if target.takes(&path) && (self.architecture.lacks)(&path) => {
                     tensors.insert(path, HostTensor::zeros(parameter.shape));
                 }
@@ -219,10 +222,8 @@ impl Checkpoint {
 impl Target<'_> {
     /// Whether a parameter is one that the checkpoint must have.
     fn takes(&self, path: &str) -> bool {
-        let in_encoder = |part: &str| {
-            path.strip_prefix(self.encoder)
-                .is_some_and(|path| path.starts_with(part))
-        };
+        let encoder = self.encoder.and_then(|encoder| path.strip_prefix(encoder));
+        let in_encoder = |part: &str| encoder.is_some_and(|path| path.starts_with(part));
         in_encoder("stem.") || in_encoder("trunk.") || self.head.is_some_and(|head| path.starts_with(head))
     }
 }
@@ -257,19 +258,21 @@ fn reorder(tensor: &mut HostTensor, order: &[usize]) {
 impl Sorted {
     /// Notes where a tensor goes, and gives the path of its parameter where it is wanted.
     fn place(&mut self, name: &str, target: Target, place: Place) -> Option<String> {
-        let path = match (place, target.head) {
-            (Place::Parameter(path), _) => format!("{}{path}", target.encoder),
-            (Place::Head(path), Some(head)) => format!("{head}{path}"),
-            (Place::Known, _) => return None,
-            (Place::Unused | Place::Head(_), _) => {
-                self.unused.push(name.to_string());
-                return None;
-            }
-            (Place::Unknown, _) => {
+        let (part, path) = match place {
+            Place::Parameter(path) => (target.encoder, path),
+            Place::Head(path) => (target.head, path),
+            Place::Unused => (None, String::new()),
+            Place::Known => return None,
+            Place::Unknown => {
                 self.unknown.push(name.to_string());
                 return None;
             }
         };
+        let Some(part) = part else {
+            self.unused.push(name.to_string());
+            return None;
+        };
+        let path = format!("{part}{path}");
         self.names.insert(path.clone(), name.to_string());
         Some(path)
     }

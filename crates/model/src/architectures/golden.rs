@@ -139,7 +139,7 @@ fn checkpoints_give_the_states_of_their_originals() {
             .fill(
                 encoder,
                 Target {
-                    encoder: "",
+                    encoder: Some(""),
                     head: None,
                 },
             )

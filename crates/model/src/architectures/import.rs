@@ -55,7 +55,7 @@ impl Checkpoint {
         let shapes = BTreeMap::from([(input.name.clone(), input.processor.shape())]);
         let model = Model::new(&description.model, &shapes, 0, device)?;
         let target = Target {
-            encoder: &format!("inputs.{}.", input.name),
+            encoder: Some(&format!("inputs.{}.", input.name)),
             head: self.architecture().head.path(),
         };
         let (model, left_out) = self.fill(model, target)?;

@@ -2,7 +2,7 @@
 
 use super::classify;
 use super::regress::Scale;
-use super::{TaskConfig, tag};
+use super::{GenerateConfig, TaskConfig, tag};
 use crate::decoder::Vocabulary;
 use crate::decoding::ngram::NgramConfig;
 use crate::decoding::search::DecodingConfig;
@@ -134,6 +134,10 @@ impl TaskConfig {
             Self::Tag(config) => tag::labels(targets, config.minimum_count).map(Fitted::Labels),
             Self::Regress(_) => Scale::of(targets).map(Fitted::Scale),
             Self::Align(_) | Self::Embed(_) => Ok(Fitted::Nothing),
+            Self::Generate(GenerateConfig {
+                vocabulary: Some(vocabulary),
+                ..
+            }) => Ok(Fitted::Vocabulary(*vocabulary)),
             Self::Generate(_) | Self::Transcribe(_) | Self::LanguageModel(_) | Self::Rank(_) => Ok(Fitted::Vocabulary(
                 vocabulary(texts.expect("a task that reads texts is given them")),
             )),

@@ -3,6 +3,7 @@
 use super::texts::Texts;
 use super::writing::Writing;
 use super::{Decoded, Losses};
+use crate::adapters::LoraConfig;
 use crate::checkpoint::to_vec;
 use crate::decoder::{Decoder, DecoderConfig, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Rules};
@@ -11,14 +12,14 @@ use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
 use crate::tokens::Tokens;
-use crate::transcription::{Purpose, SpeechRules, SpeechTokens};
+use crate::transcription::{SpeechRules, SpeechTokens};
 use crate::writer::Writer;
 use burn::module::Module;
 use schemars::JsonSchema;
 use sensorium_data::Targets;
 use sensorium_data::processors::TextConfig;
-use serde::{Deserialize, Serialize};
 use sensorium_kernels::Precision;
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -32,6 +33,19 @@ pub struct GenerateConfig {
     pub label_smoothing: f64,
     /// How the text is found once the model is trained.
     pub decoding: DecodingConfig,
+    /// A checkpoint that others trained, whose decoder and tokenizer take the place of `decoder` and `tokenizer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// Adapters that are trained beside the weights of that decoder, which stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// The code of the language that is spoken, for a decoder of speech that knows several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The tokens of a decoder that was trained elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub vocabulary: Option<Vocabulary>,
     /// The tokens by which a decoder of speech that was trained elsewhere is told what to write.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
@@ -45,6 +59,10 @@ impl Default for GenerateConfig {
             decoder: DecoderConfig::default(),
             label_smoothing: 0.1,
             decoding: DecodingConfig::default(),
+            pretrained: None,
+            lora: None,
+            language: None,
+            vocabulary: None,
             speech: None,
         }
     }
@@ -61,25 +79,46 @@ pub struct Generate {
     decoding: DecodingConfig,
     #[module(skip)]
     speech: Option<SpeechTokens>,
+    #[module(skip)]
+    language: Option<String>,
 }
 
 impl Generate {
     /// `width` is that of the source.
+    ///
+    /// # Errors
+    /// For settings that no decoder can be built from, and for a language that its decoder does not know.
     pub fn new(config: &GenerateConfig, vocabulary: Vocabulary, width: usize, init: &Init) -> Result<Self> {
         config.decoding.check("decoding")?;
+        if let (Some(speech), Some(code)) = (&config.speech, &config.language) {
+            speech.language(code)?;
+        }
         let longest = config.text.max_length.max(config.decoding.max_length);
-        let sizes = [vocabulary.size, longest];
+        let (sizes, place) = ([vocabulary.size, longest], init.at("decoder"));
+        let decoder = Decoder::new(&config.decoder, sizes, Some(width), &place)?;
         Ok(Self {
-            decoder: Decoder::new(&config.decoder, sizes, Some(width), &init.at("decoder"))?,
+            decoder: match &config.lora {
+                Some(lora) => lora.adapt(decoder, &place)?,
+                None => decoder,
+            },
             vocabulary,
             label_smoothing: config.label_smoothing,
             decoding: config.decoding.clone(),
             speech: config.speech.clone(),
+            language: config.language.clone(),
         })
     }
 
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            decoder: self.decoder.pack(precision),
+            ..self
+        }
     }
 
     pub fn vocabulary(&self) -> Vocabulary {
@@ -91,36 +130,47 @@ impl Generate {
         self.speech.as_ref()
     }
 
+    /// The code of the language that is spoken; none where it is heard in each recording.
+    pub fn language(&self) -> Option<&str> {
+        self.language.as_deref()
+    }
+
+    /// What stands before every text of speech; none where its language is heard first.
+    fn opening(&self) -> Option<Vec<u32>> {
+        let speech = self.speech.as_ref()?;
+        let language = match &self.language {
+            Some(code) => speech.language(code).expect("it was known when the task was made"),
+            None if speech.languages.is_empty() => None,
+            None => return None,
+        };
+        Some(speech.opening(language))
+    }
+
     /// The losses of each next token after the right ones before it.
     pub fn losses(&self, reading: Reading, targets: &Targets, pass: &Pass) -> Losses {
         let texts = Texts::first(targets.texts.as_ref().expect("a text is read for this task"));
+        let opening = self.opening();
+        let texts = texts.behind(opening.as_deref());
         let memory = reading.tokens();
         let device = memory.embeddings.device();
         let (decoder, vocabulary) = (&self.decoder, self.vocabulary);
         texts.losses(decoder, vocabulary, Some(&memory), self.label_smoothing, pass, &device)
     }
 
-    /// The text that the decoder finds for each row; of speech in the language that it hears.
+    /// The text that the decoder finds for each row; of speech in the language that is set, or else in the one that it hears.
     pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
         let memory = reading.tokens();
         let device = memory.embeddings.device();
         let rows = &reading.numbers();
-        let prompts = match &self.speech {
-            Some(speech) => self.prompts(speech, &memory),
-            None => vec![vec![self.vocabulary.begin]; rows.len()],
+        let prompts = match (self.opening(), &self.speech) {
+            (Some(opening), _) => vec![opening; rows.len()],
+            (None, Some(speech)) => self.prompts(speech, &memory),
+            (None, None) => vec![vec![self.vocabulary.begin]; rows.len()],
         };
         let rules = self.speech.as_ref().map(|speech| self.rules(speech, false));
         let writing = Writing {
             decoder: &self.decoder,
             vocabulary: self.vocabulary,
-    /// Prepared for inference.
-    pub fn pack(self, precision: Precision) -> Self {
-        Self {
-            decoder: self.decoder.pack(precision),
-            ..self
-        }
-    }
-
             decoding: &self.decoding,
             writer,
             rules: rules.as_ref().map(|rules| rules as &dyn Rules),
@@ -141,19 +191,9 @@ impl Generate {
     /// Asks for each recording's text in its own language, without times.
     fn prompts(&self, speech: &SpeechTokens, memory: &Tokens) -> Vec<Vec<u32>> {
         let ([rows, _], device) = (memory.mask.dims(), memory.embeddings.device());
-        let languages = match speech.languages.is_empty() {
-            true => vec![None; rows],
-            false => {
-                let mut state = self.decoder.start(rows, Some(memory), 1, &device);
-                let logits = to_vec(self.decoder.step(&vec![speech.start; rows], &mut state));
-                let rows = logits.chunks(self.vocabulary.size);
-                rows.map(|logits| speech.detect(logits).0).collect()
-            }
-        };
-        let prompt = |language| {
-            let command = speech.command(language, Purpose::Transcribe);
-            [&[speech.start], &command[..], &[speech.no_times]].concat()
-        };
-        languages.into_iter().map(prompt).collect()
+        let mut state = self.decoder.start(rows, Some(memory), 1, &device);
+        let logits = to_vec(self.decoder.step(&vec![speech.start; rows], &mut state));
+        let rows = logits.chunks(self.vocabulary.size);
+        rows.map(|logits| speech.opening(speech.detect(logits).0)).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Texts as a decoder learns them: each row's tokens with a begin before them, against the same with an end behind them.
+//! Texts as a decoder learns them: each row's tokens with an opening before them, against the same with an end behind them.
 
 use super::{Losses, spread};
 use crate::decoder::{Decoder, Vocabulary};
@@ -18,6 +18,8 @@ pub struct Texts<'a> {
     tokens: Vec<&'a [u32]>,
     /// Whether the end follows.
     ends: Vec<bool>,
+    /// What stands before each text, in the place of the vocabulary's begin.
+    opening: Option<&'a [u32]>,
     /// Rows in the batch.
     batch: usize,
 }
@@ -43,8 +45,15 @@ impl<'a> Texts<'a> {
             ends: vec![true; rows.len()],
             rows,
             tokens,
+            opening: None,
             batch,
         }
+    }
+
+    /// The same texts behind `opening`, which is not learnt itself.
+    pub fn behind(mut self, opening: Option<&'a [u32]>) -> Self {
+        self.opening = opening;
+        self
     }
 
     /// Parts of texts, each as a row of its own, with whether its text ends behind it.
@@ -55,6 +64,7 @@ impl<'a> Texts<'a> {
             batch: tokens.len(),
             tokens,
             ends,
+            opening: None,
         }
     }
 
@@ -95,18 +105,23 @@ impl<'a> Texts<'a> {
 
     /// What the decoder reads [texts, length], and what it should say next, [texts · length].
     fn shifted(&self, vocabulary: Vocabulary, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
-        let length = self.tokens.iter().map(|tokens| tokens.len() + 1).max().unwrap_or(1);
+        let begin = [vocabulary.begin];
+        let opening = self.opening.unwrap_or(&begin);
+        let longest = self.tokens.iter().map(|tokens| tokens.len()).max().unwrap_or(0);
+        // The last token of the opening is the first that something is said behind.
+        let (length, first) = (opening.len() + longest, opening.len() - 1);
         let mut inputs = vec![i64::from(vocabulary.end); self.tokens.len() * length];
         let mut targets = vec![BEHIND; inputs.len()];
         for (row, tokens) in self.tokens.iter().enumerate() {
             let (inputs, targets) = (&mut inputs[row * length..], &mut targets[row * length..]);
-            inputs[0] = i64::from(vocabulary.begin);
+            for (place, &token) in opening.iter().chain(*tokens).enumerate() {
+                inputs[place] = i64::from(token);
+            }
             for (place, &token) in tokens.iter().enumerate() {
-                inputs[place + 1] = i64::from(token);
-                targets[place] = i64::from(token);
+                targets[first + place] = i64::from(token);
             }
             if self.ends[row] {
-                targets[tokens.len()] = i64::from(vocabulary.end);
+                targets[first + tokens.len()] = i64::from(vocabulary.end);
             }
         }
         let count = targets.len();
@@ -128,5 +143,32 @@ impl<'a> Texts<'a> {
             counts[row] = self.tokens[place].len() + usize::from(self.ends[place]);
         }
         counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opening_is_read_and_not_learnt() {
+        let vocabulary = Vocabulary {
+            size: 10,
+            begin: 1,
+            end: 9,
+        };
+        let texts = || Texts::new([Some([5, 6].as_slice()), None, Some(&[7])].into_iter());
+        let shifted = |texts: Texts| {
+            let (inputs, targets) = texts.shifted(vocabulary, &Device::flex());
+            let read = |values: TensorData| values.iter::<i64>().collect::<Vec<_>>();
+            (read(inputs.into_data()), read(targets.into_data()))
+        };
+        let (inputs, targets) = shifted(texts().behind(Some(&[1, 2, 3])));
+        assert_eq!(inputs, [1, 2, 3, 5, 6, 1, 2, 3, 7, 9]);
+        assert_eq!(targets, [-1, -1, 5, 6, 9, -1, -1, 7, 9, -1]);
+        let (inputs, targets) = shifted(texts());
+        assert_eq!(inputs, [1, 5, 6, 1, 7, 9]);
+        assert_eq!(targets, [5, 6, 9, 7, 9, -1]);
+        assert_eq!(texts().behind(Some(&[1, 2, 3])).counts(), [3, 0, 2]);
     }
 }

@@ -39,7 +39,7 @@ const LEAST_STEP: f64 = 0.02;
 /// How a recording is transcribed.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The code of the language; it is detected where there is none.
+    /// The code of the language; where there is none, that of the run holds, or it is detected.
     pub language: Option<String>,
     pub purpose: Purpose,
     /// How many texts grow side by side in the search; one is greedy.
@@ -123,11 +123,16 @@ impl<'a> Transcriber<'a> {
             return Err(ModelError::config("task", message));
         }
         let only = speech.languages.is_empty().then_some(ENGLISH);
-        let language = settings.language.as_deref().or(only).map(|code| {
-            let token = speech.language(code)?;
-            let code = code.to_string();
-            Ok::<_, ModelError>(Language { token, code })
-        });
+        let language = settings
+            .language
+            .as_deref()
+            .or(generate.language())
+            .or(only)
+            .map(|code| {
+                let token = speech.language(code)?;
+                let code = code.to_string();
+                Ok::<_, ModelError>(Language { token, code })
+            });
         Ok(Self {
             model: pipeline.model(),
             input: read(pipeline, output),

@@ -95,6 +95,12 @@ impl SpeechTokens {
         language.map_or(Vec::new(), |language| vec![language, task])
     }
 
+    /// What stands before a text of what is said, without times.
+    pub fn opening(&self, language: Option<u32>) -> Vec<u32> {
+        let command = self.command(language, Purpose::Transcribe);
+        [&[self.start], &command[..], &[self.no_times]].concat()
+    }
+
     pub fn is_time(&self, token: u32) -> bool {
         token >= self.first_time
     }
@@ -140,6 +146,7 @@ pub(super) mod tests {
         (logits[13], logits[14]) = (1.0, 9.0);
         assert_eq!(tokens.detect(&logits), (Some(13), "cs"));
         assert_eq!(tokens.command(Some(13), Purpose::Translate), [13, 14]);
+        assert_eq!(tokens.opening(Some(13)), [11, 13, 15, 19]);
     }
 
     #[test]

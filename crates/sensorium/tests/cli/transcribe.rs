@@ -196,7 +196,7 @@ fn bad_checkpoints_of_ctranslate2_are_refused() {
 }
 
 /// A recipe whose sounds are read by the checkpoint.
-fn recipe(settings: &str) -> String {
+fn recipe(settings: &str, output: &str) -> String {
     format!(
         r#"[data]
 manifest = "sounds.jsonl"
@@ -205,16 +205,15 @@ modality = "audio"
 encoder = {{ pretrained = "checkpoint" }}
 {settings}
 [outputs.answer]
-task = "classify"
+{output}
 [training]
 max_epochs = 1
 "#
     )
 }
 
-#[test]
-fn a_recipe_reads_sounds_by_the_encoder() {
-    let fixture = with_checkpoint("whisper");
+/// Twelve rows of the same recording.
+fn write_rows(fixture: &Fixture) {
     let row = |number: usize| {
         let split = ["train", "train", "validation", "test"][number / 3];
         let answer = ["low", "high"][number % 2];
@@ -222,6 +221,13 @@ fn a_recipe_reads_sounds_by_the_encoder() {
     };
     let rows: String = (0..12).map(|number| row(number).to_string() + "\n").collect();
     fixture.write("sounds.jsonl", rows);
+}
+
+#[test]
+fn a_recipe_reads_sounds_by_the_encoder() {
+    let fixture = with_checkpoint("whisper");
+    write_rows(&fixture);
+    let recipe = |settings: &str| recipe(settings, "task = \"classify\"");
     fixture.write("fine.toml", recipe("max_seconds = 0.5"));
     fixture.expect(&["train", "fine.toml", "--run", "fine", "--quiet"], 0, &[]);
     let stored: Value = serde_json::from_slice(&fixture.read("fine/processors/audio.json")).unwrap();
@@ -236,5 +242,94 @@ fn a_recipe_reads_sounds_by_the_encoder() {
     wrong(
         "features = { kind = \"mfcc\" }",
         &["inputs.audio.features", "expected none"],
+    );
+}
+
+#[test]
+fn a_recipe_trains_the_decoder_further() {
+    for layout in ["whisper", "whisper-ctranslate2"] {
+        let fixture = with_checkpoint(layout);
+        write_rows(&fixture);
+        let recipe = |more: &str| {
+            let output = format!("task = \"generate\"\nfrom = \"inputs.audio\"\n{more}");
+            recipe("max_seconds = 0.5", &output)
+        };
+        fixture.write("fine.toml", recipe("pretrained = \"checkpoint\"\nlanguage = \"zh\""));
+        fixture.expect(&["train", "fine.toml", "--run", "run", "--quiet"], 0, &[]);
+        // Once more from the recipe that the run keeps.
+        fixture.expect(&["train", "fine.toml", "--run", "run", "--resume", "--quiet"], 0, &[]);
+        std::fs::remove_dir_all(fixture.path("checkpoint")).unwrap();
+        let measured = fixture.expect(&["evaluate", "run", "--json", "--quiet"], 0, &[]);
+        assert!(measured.stdout.contains("\"wer\""), "{}", measured.stdout);
+        let found = document(&fixture, &["sound.wav"], 0);
+        assert_eq!(found[0]["language"], json!("zh"));
+    }
+}
+
+#[test]
+fn adapters_are_trained_in_the_place_of_weights() {
+    let fixture = with_checkpoint("whisper");
+    write_rows(&fixture);
+    let own = "pretrained = \"checkpoint\"\nlanguage = \"en\"";
+    let adapted = |lora: &str| {
+        let output = format!("task = \"generate\"\nfrom = \"inputs.audio\"\n{own}\nlora = {lora}");
+        let encoder = format!("pretrained = \"checkpoint\", lora = {lora} }}");
+        recipe("max_seconds = 0.5", &output).replace("pretrained = \"checkpoint\" }", &encoder)
+    };
+    fixture.write("adapted.toml", adapted("{ rank = 2 }"));
+    fixture.expect(&["train", "adapted.toml", "--run", "run", "--quiet"], 0, &[]);
+    let found = document(&fixture, &["sound.wav"], 0);
+    assert_eq!(found[0]["language"], json!("en"));
+    let wrong = |text: String, words: &[&str]| {
+        fixture.write("wrong.toml", text);
+        fixture.expect(&["train", "wrong.toml", "--run", "wrong", "--quiet"], 2, words);
+    };
+    wrong(
+        adapted("{ layers = [\"kwery\"] }"),
+        &["lora.layers", "`kwery`", "query"],
+    );
+    wrong(adapted("{ rank = 0 }"), &["rank"]);
+    let frozen = adapted("{ rank = 2 }").replace("\"checkpoint\", lora", "\"checkpoint\", freeze = true, lora");
+    wrong(frozen, &["inputs.audio.encoder", "`freeze` or `lora`"]);
+    wrong(
+        adapted("{}").replace(own, ""),
+        &["outputs.answer.lora", "beside `pretrained`"],
+    );
+}
+
+#[test]
+fn what_a_decoder_settles_is_not_said_otherwise() {
+    let fixture = with_checkpoint("whisper");
+    write_rows(&fixture);
+    let bert = Path::new(GOLDEN).join("bert");
+    copy_folder(&bert, &fixture.path("bert"));
+    let wrong = |more: &str, words: &[&str]| {
+        let output = format!("task = \"generate\"\nfrom = \"inputs.audio\"\n{more}");
+        fixture.write("wrong.toml", recipe("", &output));
+        fixture.expect(&["train", "wrong.toml", "--run", "wrong", "--quiet"], 2, words);
+    };
+    let given = "pretrained = \"checkpoint\"\n";
+    wrong(given, &["outputs.answer.language", "one of en, zh"]);
+    wrong(
+        &format!("{given}language = \"xx\""),
+        &["outputs.answer.language", "`xx`"],
+    );
+    wrong("language = \"en\"", &["outputs.answer.language", "beside `pretrained`"]);
+    let with = |more: &str| format!("{given}language = \"en\"\n{more}");
+    wrong(
+        &with("decoder = { kind = \"gru\" }"),
+        &["outputs.answer.decoder", "expected none"],
+    );
+    wrong(
+        &with("tokenizer = { kind = \"word\" }"),
+        &["outputs.answer.tokenizer", "expected none"],
+    );
+    wrong(
+        &with("max_length = 40"),
+        &["outputs.answer.max_length", "at most 28 tokens"],
+    );
+    wrong(
+        "pretrained = \"bert\"",
+        &["outputs.answer.pretrained", "a checkpoint with a decoder"],
     );
 }

@@ -41,6 +41,9 @@ pub struct TextConfig {
     /// one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collapse_whitespace: Option<bool>,
+    /// Whether a space stands before each text, as a public vocabulary may know its first words.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leading_space: bool,
     /// Where words are found in a language that is written without spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
@@ -64,6 +67,7 @@ impl Default for TextConfig {
             strip_accents: false,
             strip_control: None,
             collapse_whitespace: None,
+            leading_space: false,
             segment: None,
             dialogue: DialogueConfig::default(),
             augment: Vec::new(),

@@ -248,6 +248,7 @@ impl Public {
         let generate = GenerateConfig {
             text: TextConfig {
                 max_length: self.max_target_positions - PROMPT,
+                leading_space: true,
                 ..TextConfig::default()
             },
             decoder: DecoderConfig::Transformer(decoder),

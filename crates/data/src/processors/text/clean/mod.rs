@@ -19,7 +19,7 @@ pub fn without_markup<'a>(text: &'a str, config: &TextConfig) -> Cow<'a, str> {
 }
 
 /// Does what is asked for: takes out control characters and accents, brings the text to its normal form, collapses white
-/// space, lowers capitals, and sets spaces between the words of languages that have none.
+/// space, lowers capitals, and sets spaces between the words of languages that have none, and before the first one.
 pub fn clean(text: &str, config: &TextConfig) -> String {
     let strip = config.strip_control();
     let kept = text.chars().filter(|&character| !strip || is_kept(character));
@@ -36,7 +36,11 @@ pub fn clean(text: &str, config: &TextConfig) -> String {
         true => cleaned.to_lowercase(),
         false => cleaned,
     };
-    separated(cased, config)
+    let text = separated(cased, config);
+    match config.leading_space && text.starts_with(|first: char| !first.is_whitespace()) {
+        true => format!(" {text}"),
+        false => text,
+    }
 }
 
 fn normalized(characters: impl Iterator<Item = char>, config: &TextConfig) -> String {
@@ -157,6 +161,12 @@ mod tests {
             ..TextConfig::default()
         };
         check_with(config, "<h1>Caf&eacute;</h1><p>&Amacr; <b>b</b>c", "café ā bc");
+        let spaced = TextConfig {
+            leading_space: true,
+            ..with(Normalization::Nfc)
+        };
+        check_with(spaced.clone(), " Two words", " Two words");
+        check_with(spaced, "", "");
     }
 
     proptest::proptest! {
