@@ -1,6 +1,6 @@
 //! Matrix products over a partition that depends on the shapes only.
 
-use crate::microkernel::{COLUMNS, Path, ROWS, Store, Tile, tile};
+use crate::microkernel::{COLUMNS, Element, Path, ROWS, Store, Tile, tile};
 use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, TASKS, Target, with_scratch};
 use crate::simd::{dot, vectorized};
@@ -46,9 +46,9 @@ pub fn multiply_packed(left: Matrix, right: &Panels, bias: Option<&[f32]>) -> Ve
 
 /// As [`multiply_packed`]; then calls `finish(place, line)` for every part of a row of the product, which starts at
 /// `place` of the output, while it is still in the cache of the thread that made it.
-pub fn multiply_and_finish(
+pub fn multiply_and_finish<E: Element>(
     left: Matrix,
-    right: &Panels,
+    right: &Panels<E>,
     bias: Option<&[f32]>,
     finish: impl Fn(usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
@@ -139,7 +139,7 @@ impl Cut {
     }
 
     /// The block of a task, and which part of the depth it is.
-    fn block(&self, task: usize, left: Matrix, right: &Panels) -> (Block, usize) {
+    fn block<E: Element>(&self, task: usize, left: Matrix, right: &Panels<E>) -> (Block, usize) {
         let row = task % self.rows * self.block_rows;
         let panel = task / self.rows % self.panels * self.block_panels;
         let depth = task / self.rows / self.panels;
@@ -161,7 +161,14 @@ struct Block {
 }
 
 /// Multiplies one block into `target` from `offset`, as `first` says for the first part of the depth.
-fn multiply_block(left: Matrix, right: &Panels, block: Block, target: Target, offset: usize, first: Store) {
+fn multiply_block<E: Element>(
+    left: Matrix,
+    right: &Panels<E>,
+    block: Block,
+    target: Target,
+    offset: usize,
+    first: Store,
+) {
     let tile = Tile::detect();
     let mut from = block.depth.0;
     loop {
@@ -183,9 +190,9 @@ fn multiply_block(left: Matrix, right: &Panels, block: Block, target: Target, of
 
 /// Multiplies the rows of a block with one group of panels, tile by tile.
 #[expect(clippy::too_many_arguments, reason = "the extents of one loop of a nest")]
-fn multiply_panels(
+fn multiply_panels<E: Element>(
     source: &Source,
-    right: &Panels,
+    right: &Panels<E>,
     from: usize,
     panels: (usize, usize),
     block_rows: (usize, usize),

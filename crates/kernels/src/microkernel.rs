@@ -5,6 +5,10 @@
 //! sliding windows of a convolution, none of which needs to be copied into a matrix first. Every element is one chain
 //! of additions in the order of the depth, so its bits do not depend on the tile that it falls into.
 
+use half::f16;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
 /// Most rows of a tile on any machine.
 pub const ROWS: usize = 8;
 /// Columns of a packed panel.
@@ -37,8 +41,8 @@ impl Tile {
 
 /// Panels side by side, and the elements from the start of one to that of the next.
 #[derive(Clone, Copy, Debug)]
-pub struct Right {
-    pub panel: *const f32,
+pub struct Right<E = f32> {
+    pub panel: *const E,
     pub stride: usize,
 }
 
@@ -77,6 +81,67 @@ impl Path {
     }
 }
 
+/// What numbers lie in memory as.
+pub trait Element: Copy + Default + Send + Sync {
+    fn widen(self) -> f32;
+
+    /// Eight numbers.
+    ///
+    /// # Safety
+    /// They must be readable, on a machine with AVX2 and F16C.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn load_8(numbers: *const Self) -> __m256;
+
+    /// Sixteen numbers.
+    ///
+    /// # Safety
+    /// They must be readable, on a machine with AVX-512F.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn load_16(numbers: *const Self) -> __m512;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load_8(numbers: *const Self) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_loadu_ps(numbers) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load_16(numbers: *const Self) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_loadu_ps(numbers) }
+    }
+}
+
+impl Element for f16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_f32_const()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load_8(numbers: *const Self) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(numbers.cast())) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load_16(numbers: *const Self) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(numbers.cast())) }
+    }
+}
+
 /// What a tile does to the output.
 #[derive(Clone, Copy, Debug)]
 pub enum Store<'a> {
@@ -94,12 +159,12 @@ pub enum Store<'a> {
 /// Each of the first `rows` pointers of `left` must be readable along `path`; each panel that `columns` reach into must
 /// hold 16 numbers for every step of `path`; each of the first `rows` pointers of `output` must be writable for
 /// `columns` numbers that nothing else accesses, and initialised if `store` is `Add`.
-pub unsafe fn tile(
+pub unsafe fn tile<E: Element>(
     rows: usize,
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    right: Right,
+    right: Right<E>,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
@@ -110,7 +175,7 @@ pub unsafe fn tile(
             // SAFETY: the caller's promises are passed on unchanged.
             unsafe {
                 match rows {
-                    $($rows => $kernel::<$rows, $panels>(columns, left, path, right, output, store),)*
+                    $($rows => $kernel::<$rows, $panels, E>(columns, left, path, right, output, store),)*
                     _ => unreachable!("a tile of {rows} rows"),
                 }
             }
@@ -136,18 +201,17 @@ pub unsafe fn tile(
 }
 
 /// # Safety
-/// As for [`tile`], with `R` rows and one panel, on a machine with AVX2 and FMA.
+/// As for [`tile`], with `R` rows and one panel, on a machine with AVX2, FMA and F16C.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const R: usize, const P: usize>(
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn avx2<const R: usize, const P: usize, E: Element>(
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    right: Right,
+    right: Right<E>,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
-    use std::arch::x86_64::*;
     let mut sums = [[_mm256_setzero_ps(); 2]; R];
     let mut panel = right.panel;
     for segment in 0..path.segments {
@@ -155,8 +219,8 @@ unsafe fn avx2<const R: usize, const P: usize>(
         for _ in 0..path.length {
             // SAFETY: the caller promises that panel and rows are readable at every step of the path.
             unsafe {
-                let low = _mm256_loadu_ps(panel);
-                let high = _mm256_loadu_ps(panel.add(8));
+                let low = E::load_8(panel);
+                let high = E::load_8(panel.add(8));
                 for row in 0..R {
                     let value = _mm256_broadcast_ss(&*left[row].add(offset));
                     sums[row][0] = _mm256_fmadd_ps(value, low, sums[row][0]);
@@ -202,15 +266,14 @@ unsafe fn avx2<const R: usize, const P: usize>(
 /// As for [`tile`], with `R` rows and `P` panels, on a machine with AVX-512F.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512<const R: usize, const P: usize>(
+unsafe fn avx512<const R: usize, const P: usize, E: Element>(
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    right: Right,
+    right: Right<E>,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
-    use std::arch::x86_64::*;
     let mut sums = [[_mm512_setzero_ps(); P]; R];
     let mut panel = right.panel;
     for segment in 0..path.segments {
@@ -220,7 +283,7 @@ unsafe fn avx512<const R: usize, const P: usize>(
             unsafe {
                 let mut lines = [_mm512_setzero_ps(); P];
                 for (index, line) in lines.iter_mut().enumerate() {
-                    *line = _mm512_loadu_ps(panel.add(index * right.stride));
+                    *line = E::load_16(panel.add(index * right.stride));
                 }
                 for row in 0..R {
                     let value = _mm512_set1_ps(*left[row].add(offset));
@@ -266,11 +329,11 @@ unsafe fn avx512<const R: usize, const P: usize>(
 
 /// # Safety
 /// As for [`tile`], with `R` rows and one panel.
-unsafe fn portable<const R: usize, const P: usize>(
+unsafe fn portable<const R: usize, const P: usize, E: Element>(
     columns: usize,
     left: &[*const f32; ROWS],
     path: Path,
-    right: Right,
+    right: Right<E>,
     output: &[*mut f32; ROWS],
     store: Store,
 ) {
@@ -281,7 +344,7 @@ unsafe fn portable<const R: usize, const P: usize>(
         for _ in 0..path.length {
             // SAFETY: the caller promises that panel and rows are readable at every step of the path.
             unsafe {
-                let line = &*panel.cast::<[f32; COLUMNS]>();
+                let line = (*panel.cast::<[E; COLUMNS]>()).map(E::widen);
                 for row in 0..R {
                     let value = *left[row].add(offset);
                     for (sum, factor) in sums[row].iter_mut().zip(line) {
@@ -320,21 +383,22 @@ mod tests {
     use super::*;
     use crate::testing::{close, values};
 
-    type Kernel = unsafe fn(usize, &[*const f32; ROWS], Path, Right, &[*mut f32; ROWS], Store);
+    type Kernel<E> = unsafe fn(usize, &[*const f32; ROWS], Path, Right<E>, &[*mut f32; ROWS], Store);
 
     /// Checks a kernel of `panels` panels with every way to store, and returns what it stored.
-    fn check(kernel: Kernel, rows: usize, panels: usize, path: Path) -> Vec<f32> {
+    fn check<E: Element + From<i8>>(kernel: Kernel<E>, rows: usize, panels: usize, path: Path) -> Vec<f32> {
         let full = panels * COLUMNS;
         let stored = [full - 15, full - 7, full].map(|columns| check_columns(kernel, rows, columns, path));
         stored.concat()
     }
 
-    fn check_columns(kernel: Kernel, rows: usize, columns: usize, path: Path) -> Vec<f32> {
+    fn check_columns<E: Element + From<i8>>(kernel: Kernel<E>, rows: usize, columns: usize, path: Path) -> Vec<f32> {
         let spread = path.reach().max(1);
         let left = values(1, rows * spread);
         let stride = path.depth() * COLUMNS + 5;
         let width = columns.next_multiple_of(COLUMNS);
         let right = values(2, width / COLUMNS * stride + COLUMNS);
+        let right: Vec<E> = right.iter().map(|value| E::from((value * 100.0) as i8)).collect();
         let start = values(3, ROWS * width);
         let bias = values(4, columns);
         let offsets: Vec<usize> = (0..path.segments)
@@ -361,7 +425,7 @@ mod tests {
                     let first = column / COLUMNS * stride + column % COLUMNS;
                     let factors = offsets.iter().zip(right[first..].iter().step_by(COLUMNS));
                     let product: f64 = factors
-                        .map(|(offset, factor)| f64::from(left[row * spread + offset]) * f64::from(*factor))
+                        .map(|(offset, factor)| f64::from(left[row * spread + offset]) * f64::from(factor.widen()))
                         .sum();
                     product
                         + match store {
@@ -392,22 +456,25 @@ mod tests {
             },
         ];
         for path in paths {
-            check(portable::<1, 1>, 1, 1, path);
-            check(portable::<4, 1>, 4, 1, path);
-            check(portable::<6, 1>, 6, 1, path);
+            check(portable::<1, 1, f32>, 1, 1, path);
+            check(portable::<4, 1, f32>, 4, 1, path);
+            check(portable::<6, 1, f32>, 6, 1, path);
+            check(portable::<5, 1, f16>, 5, 1, path);
             #[cfg(target_arch = "x86_64")]
             if crate::simd::has_avx2() {
-                check(avx2::<1, 1>, 1, 1, path);
-                check(avx2::<3, 1>, 3, 1, path);
-                check(avx2::<6, 1>, 6, 1, path);
+                check(avx2::<1, 1, f32>, 1, 1, path);
+                check(avx2::<3, 1, f32>, 3, 1, path);
+                check(avx2::<6, 1, f32>, 6, 1, path);
+                check(avx2::<5, 1, f16>, 5, 1, path);
             }
             #[cfg(target_arch = "x86_64")]
             if crate::simd::has_avx512() {
-                check(avx512::<1, 3>, 1, 3, path);
-                check(avx512::<3, 2>, 3, 2, path);
-                check(avx512::<8, 3>, 8, 3, path);
-                let wide = check(avx512::<6, 1>, 6, 1, path);
-                assert_eq!(wide, check(avx2::<6, 1>, 6, 1, path), "AVX2 and AVX-512 differ");
+                check(avx512::<1, 3, f32>, 1, 3, path);
+                check(avx512::<3, 2, f32>, 3, 2, path);
+                check(avx512::<8, 3, f32>, 8, 3, path);
+                check(avx512::<5, 2, f16>, 5, 2, path);
+                let wide = check(avx512::<6, 1, f32>, 6, 1, path);
+                assert_eq!(wide, check(avx2::<6, 1, f32>, 6, 1, path), "AVX2 and AVX-512 differ");
             }
         }
     }

@@ -1,7 +1,10 @@
 //! Strided views of matrices, and right matrices packed for the microkernel.
 
-use crate::microkernel::{COLUMNS, Right};
-use crate::parallel;
+use crate::microkernel::{COLUMNS, Element, Right};
+use crate::parallel::{self, with_scratch};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A strided view of a matrix.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +67,8 @@ impl<'a> Matrix<'a> {
 /// A right matrix [depth, columns], packed into panels of 16 columns, the last one filled up with zeros. A panel holds
 /// the 16 numbers of depth 0, then those of depth 1, and so on.
 #[derive(Clone, Debug)]
-pub struct Panels {
-    values: Vec<f32>,
+pub struct Panels<E = f32> {
+    values: Vec<E>,
     pub depth: usize,
     pub columns: usize,
 }
@@ -113,18 +116,44 @@ impl Panels {
         }
     }
 
+}
+
+impl Panels<f16> {
+    /// As [`Panels::from_fn`], where all numbers are the same in 16 bits; nothing where one is not.
+    pub fn exact(depth: usize, columns: usize, pack: impl Fn(usize, &mut [f32]) + Send + Sync) -> Option<Self> {
+        let size = depth * COLUMNS;
+        let mut values = vec![f16::ZERO; columns.div_ceil(COLUMNS) * size];
+        let exact = AtomicBool::new(true);
+        let panels: Vec<_> = values.chunks_mut(size.max(1)).enumerate().collect();
+        parallel::for_each_of(panels, |(index, panel)| {
+            // One panel of a matrix that does not fit shows it.
+            if exact.load(Ordering::Relaxed) {
+                with_scratch(2 * size, |scratch| {
+                    let (wide, back) = scratch.split_at_mut(size);
+                    pack(index, wide);
+                    panel.convert_from_f32_slice(wide);
+                    panel.convert_to_f32_slice(back);
+                    exact.fetch_and(wide == back, Ordering::Relaxed);
+                });
+            }
+        });
+        exact.into_inner().then_some(Self { values, depth, columns })
+    }
+}
+
+impl<E: Element> Panels<E> {
     /// The number of panels.
     pub fn count(&self) -> usize {
         self.columns.div_ceil(COLUMNS)
     }
 
     /// Panel `index` from depth `from`.
-    pub fn panel(&self, index: usize, from: usize) -> &[f32] {
+    pub fn panel(&self, index: usize, from: usize) -> &[E] {
         &self.values[(index * self.depth + from) * COLUMNS..(index + 1) * self.depth * COLUMNS]
     }
 
     /// The half-open range `panels`, of at least one, from depth `from` for `depth` steps.
-    pub fn group(&self, panels: (usize, usize), from: usize, depth: usize) -> Right {
+    pub fn group(&self, panels: (usize, usize), from: usize, depth: usize) -> Right<E> {
         assert!(
             panels.0 < panels.1 && panels.1 <= self.count() && from + depth <= self.depth,
             "panels {panels:?} from {from} for {depth} of {} × {}",

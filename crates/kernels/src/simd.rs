@@ -18,7 +18,10 @@ impl Instructions {
     /// The most that this machine has.
     fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        if std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("fma")
+            && std::arch::is_x86_feature_detected!("f16c")
+        {
             let wide = std::arch::is_x86_feature_detected!("avx512f");
             return if wide { Self::Avx512 } else { Self::Avx2 };
         }
@@ -52,7 +55,7 @@ impl Instructions {
     }
 }
 
-/// Whether kernels use AVX2 with FMA, which this machine then has.
+/// Whether kernels use AVX2 with FMA and F16C, which this machine then has.
 #[inline]
 pub fn has_avx2() -> bool {
     Instructions::in_use() >= Instructions::Avx2

@@ -4,7 +4,8 @@ use crate::error::{Mismatch, ModelError, Result};
 use crate::parameters::{map_parameters, parameters};
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use crate::tensor_file::TensorFile;
+use safetensors::tensor::{Dtype, TensorView};
 use sensorium_data::files;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -50,8 +51,8 @@ pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Puts `tensors` into a module of the same architecture; all must fit.
-pub fn from_host<M: Module>(module: M, tensors: &HostTensors, path: &Path) -> Result<M> {
-    let mismatch = compare(&module, tensors);
+pub fn from_host<M: Module>(module: M, tensors: HostTensors, path: &Path) -> Result<M> {
+    let mismatch = compare(&module, &tensors);
     if !mismatch.is_empty() {
         return Err(ModelError::Tensors {
             path: path.to_path_buf(),
@@ -62,9 +63,9 @@ pub fn from_host<M: Module>(module: M, tensors: &HostTensors, path: &Path) -> Re
 }
 
 /// Puts those of the `tensors` into a module that it has a parameter for; these must fit.
-pub(crate) fn insert<M: Module>(module: M, tensors: &HostTensors) -> M {
+pub(crate) fn insert<M: Module>(module: M, mut tensors: HostTensors) -> M {
     map_parameters(module, |name, old| {
-        let values = tensors.get(name)?.values.clone();
+        let values = tensors.remove(name)?.values;
         let count = values.len();
         Some(Tensor::from_data(TensorData::new(values, [count]), &old.device()))
     })
@@ -112,34 +113,35 @@ pub fn save(tensors: &HostTensors, path: &Path) -> Result<()> {
 
 /// Reads a file that [`save`] wrote and checks its digest.
 pub fn load(path: &Path) -> Result<HostTensors> {
-    let bytes = files::read(path)?;
     let damaged = |message: String| {
         ModelError::file(
             path,
             format!("{message}: the file is cut or altered; train again or restore a copy"),
         )
     };
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut file = TensorFile::open(path, damaged)?;
+    let mut hasher = blake3::Hasher::new();
     let mut tensors = HostTensors::new();
-    for (name, view) in file.iter() {
-        let values = from_little_endian(&view).ok_or_else(|| {
-            damaged(format!(
-                "`{name}` has the type {:?} where F32 was expected",
-                view.dtype()
-            ))
-        })?;
-        tensors.insert(
-            name.to_string(),
-            HostTensor {
-                shape: view.shape().to_vec(),
-                values,
-            },
-        );
+    for (name, info) in file.tensors() {
+        if info.dtype != Dtype::F32 {
+            let found = info.dtype;
+            return Err(damaged(format!(
+                "`{name}` has the type {found:?} where F32 was expected"
+            )));
+        }
+        hash_name(&mut hasher, &name, &info.shape);
+        let mut values = Vec::with_capacity(info.shape.iter().product());
+        let take = |bytes: &[u8]| {
+            hasher.update(bytes);
+            values.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)));
+        };
+        file.read(&info, take).map_err(|error| damaged(error.to_string()))?;
+        let shape = info.shape;
+        tensors.insert(name, HostTensor { shape, values });
     }
-    let recorded = metadata.metadata().as_ref().and_then(|entries| entries.get(DIGEST));
+    let recorded = file.remarks().and_then(|remarks| remarks.get(DIGEST));
     match recorded {
-        Some(recorded) if *recorded == digest(&tensors) => Ok(tensors),
+        Some(recorded) if *recorded == hasher.finalize().to_hex().as_str() => Ok(tensors),
         Some(_) => Err(damaged("the tensors do not match their digest".into())),
         None => Err(damaged("no digest was found".into())),
     }
@@ -148,19 +150,18 @@ pub fn load(path: &Path) -> Result<HostTensors> {
 fn digest(tensors: &HostTensors) -> String {
     let mut hasher = blake3::Hasher::new();
     for (name, tensor) in tensors {
-        hasher.update(format!("{name}\0{:?}\0", tensor.shape).as_bytes());
+        hash_name(&mut hasher, name, &tensor.shape);
         hasher.update(&little_endian(&tensor.values));
     }
     hasher.finalize().to_hex().to_string()
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+fn hash_name(hasher: &mut blake3::Hasher, name: &str, shape: &[usize]) {
+    hasher.update(format!("{name}\0{shape:?}\0").as_bytes());
 }
 
-fn from_little_endian(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    (view.dtype() == Dtype::F32).then(|| view.data().chunks_exact(4).map(number).collect())
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 #[cfg(test)]

@@ -10,16 +10,24 @@ use sensorium_kernels::for_each_part;
 /// A place in the tree of parameters under construction.
 #[derive(Clone)]
 pub struct Init {
-    key: Key,
+    /// None where nothing is drawn.
+    key: Option<Key>,
     path: String,
     device: Device,
 }
 
 impl Init {
     pub fn new(seed: u64, device: &Device) -> Self {
-        let key = Key::new(seed).with("initialise");
         Self {
-            key,
+            key: Some(Key::new(seed).with("initialise")),
+            ..Self::blank(device)
+        }
+    }
+
+    /// For parameters that are read afterwards: drawing them would take longer than reading them.
+    pub fn blank(device: &Device) -> Self {
+        Self {
+            key: None,
             path: String::new(),
             device: device.clone(),
         }
@@ -67,7 +75,10 @@ impl Init {
         draw: impl Fn(&mut ChaCha8Rng) -> f32 + Send + Sync,
     ) -> Param<Tensor<D>> {
         const PART: usize = 1 << 16;
-        let key = self.key.with(&self.at(name).path);
+        let Some(key) = &self.key else {
+            return Param::from_tensor(Tensor::zeros(shape, &self.device));
+        };
+        let key = key.with(&self.at(name).path);
         let mut values = vec![0.0; shape.iter().product()];
         for_each_part(&mut values, PART, |index, part| {
             let mut generator = key.generator();
@@ -87,7 +98,7 @@ mod tests {
     #[test]
     fn parts_are_those_of_one_stream() {
         let (init, count) = (Init::new(3, &Device::flex()), 150_000);
-        let key = init.key.with("a");
+        let key = init.key.as_ref().expect("numbers are drawn").with("a");
         let mut generator = key.generator();
         let uniform: Vec<f32> = (0..count).map(|_| generator.random_range(-0.5..=0.5)).collect();
         assert_eq!(to_vec(init.uniform("a", [count], 0.5).val()), uniform);

@@ -25,6 +25,7 @@ mod run_directory;
 mod source;
 pub mod stems;
 pub mod tasks;
+mod tensor_file;
 mod tokens;
 pub mod transcription;
 pub mod trunks;

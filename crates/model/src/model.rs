@@ -64,8 +64,16 @@ impl Model {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
+        Self::build(config, shapes, &Init::new(seed, device))
+    }
+
+    /// A model whose parameters are read afterwards.
+    pub fn blank(config: &ModelConfig, shapes: &BTreeMap<String, FeatureShape>, device: &Device) -> Result<Self> {
+        Self::build(config, shapes, &Init::blank(device))
+    }
+
+    fn build(config: &ModelConfig, shapes: &BTreeMap<String, FeatureShape>, init: &Init) -> Result<Self> {
         config.check_sources()?;
-        let init = Init::new(seed, device);
         let mut inputs = Vec::new();
         for (name, encoder) in config.inputs.iter().filter(|(name, _)| config.encodes(name)) {
             let encoder = Encoder::new(encoder, shapes[name], &init.at("inputs").at(name))

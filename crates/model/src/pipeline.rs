@@ -39,9 +39,9 @@ impl Pipeline {
         let outputs = load_outputs(run, &description)?;
         let writers = load_writers(run, &description, &outputs)?;
         let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
-        let model = Model::new(&description.model, &shapes.collect(), 0, device)?;
+        let model = Model::blank(&description.model, &shapes.collect(), device)?;
         let path = run.weights();
-        let model = checkpoint::from_host(model, &checkpoint::load(&path)?, &path)?;
+        let model = checkpoint::from_host(model, checkpoint::load(&path)?, &path)?;
         description.model.forget_adapters();
         Ok(Self {
             description,

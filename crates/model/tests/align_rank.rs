@@ -204,7 +204,7 @@ fn check_gradient(name: &str, model: &Model, unread: &[&str]) {
                 .zip(direction)
                 .for_each(|(value, slope)| *value += (length * f64::from(*slope)) as f32);
         }
-        let model = from_host(model.clone(), &moved, Path::new("moved")).unwrap();
+        let model = from_host(model.clone(), moved, Path::new("moved")).unwrap();
         f64::from(loss(&model, &batch).into_scalar::<f32>())
     };
     // As for every architecture: a long step may cross a kink and a short one drowns in rounding.

@@ -339,7 +339,7 @@ fn relative_errors(model: &Model, batch: &Batch) -> [f64; 3] {
     let host = to_host(model);
     let at = |length: f64| {
         let moved = along(&host, &found, length);
-        let model = from_host(model.clone(), &moved, Path::new("moved")).unwrap();
+        let model = from_host(model.clone(), moved, Path::new("moved")).unwrap();
         f64::from(loss(&model, batch, &training()).into_scalar::<f32>())
     };
     let error = |size: f64| {
@@ -409,7 +409,7 @@ fn check_absent(fusion: &str, changes: bool) {
     let mut host = to_host(&model);
     let absent = host.get_mut("inputs.text.absent").unwrap();
     absent.values.iter_mut().for_each(|value| *value += 1.0);
-    let moved = from_host(model.clone(), &host, Path::new("moved")).unwrap();
+    let moved = from_host(model.clone(), host, Path::new("moved")).unwrap();
     let row = batch(ImageAndText, &[3], &[(Some(0), None)]);
     assert_eq!(logits(&model, &row) != logits(&moved, &row), changes);
     let nothing = batch(ImageAndText, &[3], &[(None, None)]);

@@ -48,7 +48,7 @@ impl Average {
     ///
     /// # Errors
     /// [`ModelError::Tensors`] when they are those of another model.
-    pub fn load(&mut self, tensors: &HostTensors, path: &Path) -> Result<(), ModelError> {
+    pub fn load(&mut self, tensors: HostTensors, path: &Path) -> Result<(), ModelError> {
         self.model = from_host(self.model.clone(), tensors, path)?;
         Ok(())
     }

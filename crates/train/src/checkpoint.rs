@@ -111,7 +111,7 @@ pub fn read_state(folder: &Path) -> Result<TrainerState> {
 /// Puts a checkpoint's tensors into a model and an optimiser of the same recipe.
 pub fn restore(folder: &Path, model: Model, optimizer: &mut Optimizer, device: &Device) -> Result<Model> {
     let path = folder.join("model.safetensors");
-    let model = checkpoint::from_host(model, &checkpoint::load(&path)?, &path)?;
+    let model = checkpoint::from_host(model, checkpoint::load(&path)?, &path)?;
     let moments = checkpoint::load(&folder.join("optimizer.safetensors"))?;
     optimizer.load(moments, &device.clone().without_autodiff());
     Ok(model)
@@ -120,7 +120,7 @@ pub fn restore(folder: &Path, model: Model, optimizer: &mut Optimizer, device: &
 /// Puts a checkpoint's average into one of the same recipe.
 pub fn restore_average(folder: &Path, average: &mut Average) -> Result<()> {
     let path = folder.join(AVERAGE);
-    Ok(average.load(&checkpoint::load(&path)?, &path)?)
+    Ok(average.load(checkpoint::load(&path)?, &path)?)
 }
 
 fn is_valid(folder: &Path) -> bool {

@@ -158,7 +158,7 @@ impl Trainer {
             return Ok(());
         }
         let path = self.run.weights();
-        let model = from_host(self.answering(), &load(&path)?, &path)?;
+        let model = from_host(self.answering(), load(&path)?, &path)?;
         for choice in search::choose(&self.plan, &open, model, self.state.step) {
             let output = self.plan.description.model.outputs.get_mut(&choice.output);
             if let Some(TaskConfig::Transcribe(task)) = output.map(|output| &mut output.task) {

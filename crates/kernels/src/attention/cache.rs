@@ -3,11 +3,14 @@
 use burn::backend::Flex;
 use burn::tensor::{Bool, DType, Device, Tensor};
 use burn_flex::FlexTensor;
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use super::heads::{Heads, from_rows, line, readable};
-use super::kernel::{Attention, Mask};
+use super::kernel::{Attention, Mask, Part, all_blocks, pack};
 use super::options::{AttentionKind, AttentionOptions};
 use crate::buffer::{booleans, extents};
+use crate::parallel;
 
 /// Queries up to which keys and values are read where they lie instead of being packed.
 const FEW: usize = 4;
@@ -17,18 +20,27 @@ const FEW: usize = 4;
 #[derive(Clone, Debug)]
 pub struct KeyValueCache {
     storage: Storage,
-    /// The buffer that the next reordering fills and exchanges for one of the others.
-    spare: Vec<f32>,
     /// [batch, heads, capacity, width]
     shape: [usize; 4],
     length: usize,
+    /// All positions as [`recall`](Self::recall) reads them, made when it first does.
+    packed: OnceLock<Vec<Vec<Part>>>,
 }
 
 /// Two buffers of one shape.
 #[derive(Clone, Debug)]
 enum Storage {
-    Floats([Vec<f32>; 2]),
+    Floats(Rows),
     Tensors([Tensor<4>; 2]),
+}
+
+/// Rows that keep their place while they go on, so that only those are copied that several go on from.
+#[derive(Clone, Debug)]
+struct Rows {
+    /// Of keys and of values, each [places, heads, capacity, width].
+    buffers: [Vec<f32>; 2],
+    /// The place of each row of the batch.
+    places: Vec<usize>,
 }
 
 impl KeyValueCache {
@@ -37,15 +49,18 @@ impl KeyValueCache {
     pub fn new(shape: [usize; 4], device: &Device) -> Self {
         let device = device.clone().without_autodiff();
         let storage = if device == Device::flex() {
-            Storage::Floats([0, 1].map(|_| vec![0.0; shape.iter().product()]))
+            Storage::Floats(Rows {
+                buffers: [0, 1].map(|_| vec![0.0; shape.iter().product()]),
+                places: (0..shape[0]).collect(),
+            })
         } else {
             Storage::Tensors([0, 1].map(|_| Tensor::zeros(shape, &device)))
         };
         Self {
             storage,
-            spare: Vec::new(),
             shape,
             length: 0,
+            packed: OnceLock::new(),
         }
     }
 
@@ -62,6 +77,7 @@ impl KeyValueCache {
     /// Forgets the positions from `length`.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
+        self.packed = OnceLock::new();
     }
 
     /// Writes `keys` and `values` [batch, heads, steps, width] behind the positions so far.
@@ -83,9 +99,9 @@ impl KeyValueCache {
         );
         let new = [keys, values];
         match &mut self.storage {
-            Storage::Floats(buffers) => {
-                for (buffer, new) in buffers.iter_mut().zip(new) {
-                    write(buffer, &on_host(new), start, capacity);
+            Storage::Floats(rows) => {
+                for (buffer, new) in rows.buffers.iter_mut().zip(new) {
+                    write(buffer, &rows.places, &on_host(new), start, capacity);
                 }
             }
             Storage::Tensors(buffers) => {
@@ -96,6 +112,7 @@ impl KeyValueCache {
             }
         }
         self.length = end;
+        self.packed = OnceLock::new();
     }
 
     /// Attention of `queries` [batch, query heads, steps, width], those of the last positions, to all positions up to
@@ -113,9 +130,9 @@ impl KeyValueCache {
     fn attend_as(&self, kind: AttentionKind, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
         let tracked = queries.is_autodiff();
         let output = match &self.storage {
-            Storage::Floats(buffers) => {
+            Storage::Floats(rows) => {
                 let mask = mask.map(|mask| if mask.is_autodiff() { mask.inner() } else { mask });
-                self.attend_floats(kind, buffers, queries, mask)
+                self.attend_floats(kind, rows, queries, mask)
             }
             Storage::Tensors(buffers) => {
                 let [keys, values] = buffers.each_ref().map(|all| all.clone().narrow(2, 0, self.length));
@@ -133,7 +150,7 @@ impl KeyValueCache {
     fn attend_floats(
         &self,
         kind: AttentionKind,
-        buffers: &[Vec<f32>; 2],
+        stored: &Rows,
         q: Tensor<4>,
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<4> {
@@ -163,15 +180,30 @@ impl KeyValueCache {
             kind,
             dropout: None,
         };
-        let stored = buffers
-            .each_ref()
-            .map(|buffer| Heads::filled(buffer, [key_heads, capacity, width], self.length));
+        let stored = stored.buffers.each_ref().map(|buffer| {
+            let heads = Heads::filled(buffer, [key_heads, capacity, width], self.length);
+            heads.at(&stored.places)
+        });
+        let q = Heads::of(&q);
         let output = if queries <= FEW {
-            attention.decode(Heads::of(&q), stored)
+            attention.decode(q, stored)
+        } else if kind == AttentionKind::Full {
+            attention.forward_packed(q, self.packed.get_or_init(|| self.pack(stored)))
         } else {
-            attention.forward([Heads::of(&q), stored[0], stored[1]]).0
+            attention.forward([q, stored[0], stored[1]]).0
         };
         Tensor::from_primitive::<Flex>(from_rows(output, [batch, heads, queries, width]))
+    }
+
+    /// The keys and values of each row's heads.
+    fn pack(&self, [keys, values]: [Heads; 2]) -> Vec<Vec<Part>> {
+        let [batch, heads, ..] = self.shape;
+        let mut packed = vec![Vec::new(); batch * heads];
+        parallel::for_each_of(packed.iter_mut().enumerate().collect(), |(pair, parts)| {
+            let [keys, values] = [keys, values].map(|all| all.head(pair / heads, pair % heads));
+            *parts = pack(keys, values, all_blocks(self.length));
+        });
+        packed
     }
 
     /// Lets row i go on from what was row `rows[i]`, as a beam search does; the batch becomes as long as `rows`.
@@ -181,22 +213,9 @@ impl KeyValueCache {
             return;
         }
         self.shape[0] = rows.len();
+        self.packed = OnceLock::new();
         match &mut self.storage {
-            Storage::Floats(buffers) => {
-                let (size, stride, filled) = (heads * capacity * width, capacity * width, self.length * width);
-                for buffer in buffers {
-                    // What lies behind the filled positions is never read, whatever it is.
-                    self.spare.resize(rows.len() * size, 0.0);
-                    for (target, &row) in self.spare.chunks_exact_mut(size.max(1)).zip(rows) {
-                        let source = &buffer[row * size..(row + 1) * size];
-                        let heads = target
-                            .chunks_exact_mut(stride.max(1))
-                            .zip(source.chunks_exact(stride.max(1)));
-                        heads.for_each(|(target, source)| target[..filled].copy_from_slice(&source[..filled]));
-                    }
-                    std::mem::swap(buffer, &mut self.spare);
-                }
-            }
+            Storage::Floats(stored) => stored.reorder(rows, [heads, capacity * width, self.length * width]),
             Storage::Tensors(buffers) => {
                 let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
                 for buffer in buffers {
@@ -204,6 +223,33 @@ impl KeyValueCache {
                     buffer.inplace(|all| all.select(0, rows));
                 }
             }
+        }
+    }
+}
+
+impl Rows {
+    /// As [`KeyValueCache::reorder`], where each of so many heads has `size` numbers, of which the first `filled` count.
+    fn reorder(&mut self, rows: &[usize], [heads, size, filled]: [usize; 3]) {
+        let old = std::mem::take(&mut self.places);
+        let all = self.buffers[0].len() / (heads * size).max(1);
+        let mut free = (0..all.max(rows.len())).filter(|place| rows.iter().all(|&row| old[row] != *place));
+        let mut taken = BTreeSet::new();
+        for &row in rows {
+            let from = old[row];
+            if taken.insert(from) {
+                self.places.push(from);
+                continue;
+            }
+            let place = free.next().expect("there are as many places as rows");
+            for buffer in &mut self.buffers {
+                // What lies behind the filled positions is never read, whatever it is.
+                buffer.resize(buffer.len().max((place + 1) * heads * size), 0.0);
+                for head in 0..heads {
+                    let start = (from * heads + head) * size;
+                    buffer.copy_within(start..start + filled, (place * heads + head) * size);
+                }
+            }
+            self.places.push(place);
         }
     }
 }
@@ -222,14 +268,14 @@ fn on_host(tensor: Tensor<4>) -> FlexTensor {
     )
 }
 
-/// Writes `new` [batch, heads, steps, width] to positions from `start` of a buffer [batch, heads, capacity, width].
-fn write(buffer: &mut [f32], new: &FlexTensor, start: usize, capacity: usize) {
+/// Writes `new` [batch, heads, steps, width] to positions from `start` of a buffer [places, heads, capacity, width].
+fn write(buffer: &mut [f32], places: &[usize], new: &FlexTensor, start: usize, capacity: usize) {
     let [batch, heads, steps, width] = extents(new);
     let new = Heads::of(new);
-    for pair in 0..batch * heads {
-        let rows = new.head(pair / heads, pair % heads);
+    for (row, head) in (0..batch).flat_map(|row| (0..heads).map(move |head| (row, head))) {
+        let rows = new.head(row, head);
         for step in 0..steps {
-            let at = (pair * capacity + start + step) * width;
+            let at = ((places[row] * heads + head) * capacity + start + step) * width;
             buffer[at..at + width].copy_from_slice(line(rows, step));
         }
     }

@@ -27,6 +27,8 @@ pub struct Heads<'a> {
     width: usize,
     /// Elements between batch rows, heads and positions.
     strides: [usize; 3],
+    /// Where each batch row lies, if not in order.
+    places: Option<&'a [usize]>,
 }
 
 impl<'a> Heads<'a> {
@@ -39,6 +41,7 @@ impl<'a> Heads<'a> {
             length,
             width,
             strides: [0, 1, 2].map(|axis| layout.strides()[axis] as usize),
+            places: None,
         }
     }
 
@@ -49,13 +52,23 @@ impl<'a> Heads<'a> {
             length,
             width,
             strides: [heads * capacity * width, capacity * width, width],
+            places: None,
+        }
+    }
+
+    /// Batch row i is what lies at `places[i]`.
+    pub fn at(self, places: &'a [usize]) -> Self {
+        Self {
+            places: Some(places),
+            ..self
         }
     }
 
     /// The matrix [length, width] of one head.
     pub fn head(&self, batch: usize, head: usize) -> Matrix<'a> {
+        let place = self.places.map_or(batch, |places| places[batch]);
         Matrix {
-            values: &self.values[batch * self.strides[0] + head * self.strides[1]..],
+            values: &self.values[place * self.strides[0] + head * self.strides[1]..],
             rows: self.length,
             columns: self.width,
             row_stride: self.strides[2],

@@ -1,6 +1,7 @@
 //! Attention in blocks of queries and keys: only a block's scores exist at any time, and a query's largest score and
 //! sum of powers are carried from one block of keys to the next (after Dao et al. 2022).
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use super::dropout::Factors;
@@ -75,25 +76,36 @@ pub struct Task {
     pub blocks: Vec<Block>,
 }
 
+/// A block of the keys and values of a head, packed, and which keys they are.
+pub type Part = (Panels, Panels, Range<usize>);
+
 impl Attention {
     /// The output [batch, queries, heads, width], and the logarithm of each query's sum of powers, [batch, heads,
     /// queries].
     pub fn forward(&self, [q, k, v]: [Heads; 3]) -> (Vec<f32>, Vec<f32>) {
+        self.forward_by(q, |task| {
+            let [k, v] = [k, v].map(|heads| heads.head(task.b, task.key_head));
+            pack(k, v, self.key_blocks(task.b))
+        })
+    }
+
+    /// As [`Self::forward`], with what [`pack`] makes of all keys of each head, [batch · key heads].
+    pub fn forward_packed(&self, q: Heads, packed: &[Vec<Part>]) -> Vec<f32> {
+        let parts = |task: &Task| &packed[task.b * self.key_heads + task.key_head];
+        self.forward_by(q, parts).0
+    }
+
+    fn forward_by<P: Borrow<Vec<Part>>>(&self, q: Heads, parts: impl Fn(&Task) -> P + Sync) -> (Vec<f32>, Vec<f32>) {
         let size = self.batch * self.heads * self.queries;
         let (mut output, mut logarithms) = (Vec::with_capacity(size * self.width), Vec::with_capacity(size));
         let target = Target::spare(&mut output, size * self.width);
         let logarithm_target = Target::spare(&mut logarithms, size);
         parallel::for_each(self.tasks(), |task| {
             let task = self.task(task);
-            let (k, v) = (k.head(task.b, task.key_head), v.head(task.b, task.key_head));
-            let pack = |keys: Range<usize>| {
-                let [k, v] = [k, v].map(|matrix| part(matrix, keys.start, keys.len()));
-                (Panels::new(k.transposed()), Panels::new(v), keys)
-            };
-            let parts: Vec<_> = self.key_blocks(task.b).map(pack).collect();
+            let parts = parts(&task);
             for block in task.blocks {
                 let q = part(q.head(block.b, block.head), block.first, block.rows);
-                self.forward_block(q, &parts, block, target, logarithm_target);
+                self.forward_block(q, parts.borrow(), block, target, logarithm_target);
             }
         });
         // SAFETY: the tasks cover all queries of all heads.
@@ -107,7 +119,7 @@ impl Attention {
     fn forward_block(
         &self,
         q: Matrix,
-        parts: &[(Panels, Panels, Range<usize>)],
+        parts: &[Part],
         block: Block,
         target: Target,
         logarithms: Target,
@@ -201,13 +213,11 @@ impl Attention {
 
     /// The blocks of keys of a batch row up to its last real one, as even as can be.
     pub fn key_blocks(&self, b: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let end = self.mask.ends[b];
         let most = match self.kind {
             AttentionKind::Full => KEYS,
             _ => KEYS_IN_ORDER,
         };
-        let size = end.div_ceil(end.div_ceil(most).max(1)).next_multiple_of(GRAIN).max(1);
-        (0..end.div_ceil(size)).map(move |block| block * size..end.min((block + 1) * size))
+        even(self.mask.ends[b], most)
     }
 
     pub fn scale(&self) -> f32 {
@@ -242,6 +252,26 @@ impl Attention {
             scores[seen..].fill(f32::NEG_INFINITY);
         }
     }
+}
+
+/// The keys and values of a head, in blocks.
+pub fn pack(k: Matrix, v: Matrix, blocks: impl Iterator<Item = Range<usize>>) -> Vec<Part> {
+    let pack = |keys: Range<usize>| {
+        let [k, v] = [k, v].map(|matrix| part(matrix, keys.start, keys.len()));
+        (Panels::new(k.transposed()), Panels::new(v), keys)
+    };
+    blocks.map(pack).collect()
+}
+
+/// The blocks of so many keys that all of some queries see.
+pub fn all_blocks(keys: usize) -> impl Iterator<Item = Range<usize>> {
+    even(keys, KEYS)
+}
+
+/// Blocks of at most `most` keys up to `end`.
+fn even(end: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = end.div_ceil(end.div_ceil(most).max(1)).next_multiple_of(GRAIN).max(1);
+    (0..end.div_ceil(size)).map(move |block| block * size..end.min((block + 1) * size))
 }
 
 vectorized! {

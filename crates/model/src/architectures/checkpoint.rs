@@ -183,7 +183,7 @@ impl Checkpoint {
             let head = tensors.iter_mut().filter(|(path, _)| path.starts_with(head));
             head.for_each(|(_, tensor)| reorder(tensor, &order));
         }
-        Ok((insert(module, &tensors), unused))
+        Ok((insert(module, tensors), unused))
     }
 
     fn tensors(&self, target: Target) -> Result<Sorted> {

@@ -13,18 +13,13 @@ pub(super) enum Float {
 }
 
 impl Float {
-    /// The numbers in little-endian `bytes`.
-    pub fn read(self, bytes: &[u8]) -> Vec<f32> {
+    /// Adds the numbers in little-endian `bytes` to `values`.
+    pub fn read(self, bytes: &[u8], values: &mut Vec<f32>) {
         let pairs = || bytes.as_chunks::<2>().0.iter();
         match self {
-            Self::Single => bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|four| f32::from_le_bytes(*four))
-                .collect(),
-            Self::Half => pairs().map(|two| f16::from_le_bytes(*two).to_f32()).collect(),
-            Self::Brain => pairs().map(|two| bf16::from_le_bytes(*two).to_f32()).collect(),
+            Self::Single => values.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four))),
+            Self::Half => values.extend(pairs().map(|two| f16::from_le_bytes(*two).to_f32())),
+            Self::Brain => values.extend(pairs().map(|two| bf16::from_le_bytes(*two).to_f32())),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Checkpoint {
         };
         let description = self.describe(name, &input, texts.as_ref());
         let shapes = BTreeMap::from([(input.name.clone(), input.processor.shape())]);
-        let model = Model::new(&description.model, &shapes, 0, device)?;
+        let model = Model::blank(&description.model, &shapes, device)?;
         let target = Target {
             encoder: Some(&format!("inputs.{}.", input.name)),
             head: self.architecture().head.path(),

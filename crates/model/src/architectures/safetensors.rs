@@ -3,9 +3,8 @@
 use super::float::Float;
 use crate::checkpoint::{HostTensor, HostTensors};
 use crate::error::{ModelError, Result};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
-use sensorium_data::files;
+use crate::tensor_file::TensorFile;
+use safetensors::tensor::Dtype;
 use std::path::Path;
 
 /// The tensors of the file at `path` by the names that `place` gives to those that are wanted.
@@ -13,35 +12,36 @@ use std::path::Path;
 /// # Errors
 /// For a file that is cut or forged, and for a tensor that is wanted but holds no floating numbers.
 pub(super) fn read(path: &Path, mut place: impl FnMut(&str) -> Option<String>) -> Result<HostTensors> {
-    let bytes = files::read(path)?;
-    let damaged = |error| {
+    let damaged = |error: String| {
         ModelError::file(
             path,
             format!("expected a safetensors file, found {error}; fetch it again"),
         )
     };
-    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let mut file = TensorFile::open(path, damaged)?;
     let mut tensors = HostTensors::new();
-    for (name, view) in file.iter() {
-        let Some(ours) = place(name) else {
+    for (name, info) in file.tensors() {
+        let Some(ours) = place(&name) else {
             continue;
         };
-        let values = values(&view).ok_or_else(|| {
-            let message = format!("`{name}` has the type {:?}; expected F32, F16 or BF16", view.dtype());
+        let kind = kind(info.dtype).ok_or_else(|| {
+            let message = format!("`{name}` has the type {:?}; expected F32, F16 or BF16", info.dtype);
             ModelError::file(path, message)
         })?;
-        let shape = view.shape().to_vec();
+        let mut values = Vec::with_capacity(info.shape.iter().product());
+        let take = |bytes: &[u8]| kind.read(bytes, &mut values);
+        file.read(&info, take).map_err(|error| damaged(error.to_string()))?;
+        let shape = info.shape;
         tensors.insert(ours, HostTensor { shape, values });
     }
     Ok(tensors)
 }
 
-fn values(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let kind = match view.dtype() {
-        Dtype::F32 => Float::Single,
-        Dtype::F16 => Float::Half,
-        Dtype::BF16 => Float::Brain,
-        _ => return None,
-    };
-    Some(kind.read(view.data()))
+fn kind(dtype: Dtype) -> Option<Float> {
+    match dtype {
+        Dtype::F32 => Some(Float::Single),
+        Dtype::F16 => Some(Float::Half),
+        Dtype::BF16 => Some(Float::Brain),
+        _ => None,
+    }
 }

@@ -32,7 +32,8 @@ pub(super) fn read(path: &Path, mut place: impl FnMut(&str) -> Option<String>) -
                 return Err(ModelError::file(path, message));
             }
         };
-        let (shape, values) = (tensor.shape().to_vec(), kind.read(&bytes));
+        let (shape, mut values) = (tensor.shape().to_vec(), Vec::new());
+        kind.read(&bytes, &mut values);
         tensors.insert(ours, HostTensor { shape, values });
     }
     Ok(tensors)

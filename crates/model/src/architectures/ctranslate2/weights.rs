@@ -113,7 +113,11 @@ impl Weights {
     /// The numbers of a variable.
     pub fn values(&self, variable: &Variable) -> Result<Vec<f32>> {
         match variable.kind {
-            Kind::Floating(float) => Ok(float.read(&self.bytes(variable)?)),
+            Kind::Floating(float) => {
+                let mut values = Vec::new();
+                float.read(&self.bytes(variable)?, &mut values);
+                Ok(values)
+            }
             Kind::Whole(bytes) => Err(self.whole(variable, bytes)),
         }
     }
