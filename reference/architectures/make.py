@@ -1,11 +1,11 @@
 """Writes the golden files of crates/model/src/architectures: small random checkpoints, and what `transformers` makes of them.
 
-Needs torch, transformers, efficientnet-lite-pytorch, pillow and ctranslate2. Run it in this folder: python make.py [NAME]…
+Needs torch, transformers, efficientnet-lite-pytorch, pillow, ctranslate2 and openai-whisper. Run it in this folder: python make.py [NAME]…
 Each architecture has a folder in Hugging Face's layout with an expected.json beside it. Of texts: the tokens, how many of each
 text are real, and the last hidden states of the real ones; some texts, and the means of their states, of length one. Of
 pictures: the mean of the last map of picture.png, of length one. Of sounds: the states of the encoder for sound.wav, logits behind
 some tokens, and the tokens that greedy search finds without times and with them. whisper-ctranslate2 is the same model as
-CTranslate2's own program converts it.
+CTranslate2's own program converts it. words.json: the words of a text and when they are spoken, by openai-whisper.
 """
 
 import json
@@ -18,9 +18,11 @@ import ctranslate2
 import numpy
 import torch
 import transformers
+import whisper
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from whisper.timing import find_alignment
 
 FOLDER = Path(__file__).parent
 TOKENS = [[2, 7, 31, 18, 5, 3], [2, 11, 3, 0, 0, 0], [2, 39, 8, 8, 3, 0]]
@@ -266,3 +268,64 @@ def write_converted(folder, tokens, suppressed, suppressed_first):
 
 if wanted("whisper"):
     write_whisper("whisper")
+
+
+class Spelling(whisper.tokenizer.Tokenizer):
+    """What openai-whisper asks of a tokenizer to part a text into words."""
+
+    def __init__(self, tokenizer, tokens, language):
+        id = {token: place for place, token in enumerate(tokens)}
+        self.tokenizer = tokenizer
+        self.language = language
+        self.sot_sequence = (id["<|startoftranscript|>"], id[f"<|{language}|>"], id["<|transcribe|>"])
+        self.end = id["<|endoftext|>"]
+        self.silent = id["<|notimestamps|>"]
+
+    eot = property(lambda self: self.end)
+    no_timestamps = property(lambda self: self.silent)
+
+    def decode_with_timestamps(self, tokens):
+        return self.tokenizer.decode([token for token in tokens if token < self.end])
+
+
+NAMES = {
+    "layers": "blocks", "fc1": "mlp.0", "fc2": "mlp.2", "final_layer_norm": "mlp_ln", "self_attn_layer_norm": "attn_ln",
+    "encoder_attn_layer_norm": "cross_attn_ln", "self_attn": "attn", "encoder_attn": "cross_attn", "q_proj": "query", "k_proj": "key",
+    "v_proj": "value", "out_proj": "out", "embed_tokens": "token_embedding",
+}  # fmt: skip
+
+
+def in_original(name):
+    name = name.removeprefix("model.")
+    name = name.replace("encoder.layer_norm", "encoder.ln_post").replace("decoder.layer_norm", "decoder.ln")
+    name = name.replace("embed_positions.weight", "positional_embedding")
+    return ".".join(NAMES.get(part, part) for part in name.split("."))
+
+
+def write_words(name):
+    """When the words of a text are spoken, by openai-whisper with the weights of a folder written before."""
+    folder = FOLDER / name
+    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder).float()
+    config = model.config
+    dimensions = whisper.model.ModelDimensions(
+        MELS, config.max_source_positions, config.d_model, 2, 2, config.vocab_size, config.max_target_positions, config.d_model, 2, 2
+    )
+    original = whisper.model.Whisper(dimensions).eval()
+    tensors = {in_original(key): value for key, value in model.state_dict().items() if key != "proj_out.weight"}
+    original.load_state_dict(tensors)
+    tokenizer, tokens = write_speech_tokenizer(folder)
+    with wave.open(str(folder / "sound.wav")) as file:
+        samples = numpy.frombuffer(file.readframes(file.getnframes()), numpy.int16) / 32768
+    extractor = transformers.WhisperFeatureExtractor(feature_size=MELS, chunk_length=SECONDS)
+    features = extractor(samples[: 16_000 * SECONDS], sampling_rate=16_000, return_tensors="pt").input_features[0]
+    cases = []
+    for language, frames in [("de", 100), ("zh", 60)]:
+        text = tokenizer.encode(" the inn, he in a cab!").ids
+        found = find_alignment(original, Spelling(tokenizer, tokens, language), text, features, frames)
+        words = [[word.word, float(word.start), float(word.end), float(word.probability)] for word in found]
+        cases.append({"language": language, "seconds": frames / 100, "tokens": text, "words": words})
+    (folder / "words.json").write_text(json.dumps(cases) + "\n")
+
+
+if wanted("whisper"):
+    write_words("whisper")

@@ -4,6 +4,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use sensorium_data::catalogue::Progress;
 use sensorium_model::transcription::Heeded;
 use sensorium_train::{EvaluationEvent, EvaluationProgress, Event, SearchEvent};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -105,6 +106,22 @@ impl TranscribeProgress {
             bar
         });
         bar.set_position(heeded.seconds as u64);
+    }
+
+    /// Writes to standard output, where the bar may stand below.
+    pub fn print(&self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let print = || {
+            print!("{text}");
+            // A reader that has gone is told by the next line.
+            let _ = std::io::stdout().flush();
+        };
+        match &self.shown {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
     }
 
     pub fn finish(&mut self) {

@@ -150,6 +150,19 @@ impl Decoder {
         self.score(states)
     }
 
+    /// The logits [1, length, vocabulary] of what follows each of the `tokens` of a text about `memory`, and of each layer the
+    /// scores [1, heads, length, positions] that its heads give the places of `memory`.
+    ///
+    /// # Panics
+    /// For a recurrent decoder, and for one without a memory.
+    pub fn regard(&self, tokens: &[u32], memory: &Tokens) -> (Tensor<3>, Vec<Tensor<4>>) {
+        let Body::Transformer(body) = &self.body else {
+            panic!("a decoder with heads of attention");
+        };
+        let (states, scores) = body.regard(self.embed(self.on_device(&[tokens])), memory);
+        (self.score(states), scores)
+    }
+
     /// Sequences of up to `capacity` tokens before their first one.
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> DecoderState {
         DecoderState(match &self.body {
@@ -173,15 +186,7 @@ impl Decoder {
             length > 0 && tokens.iter().all(|tokens| tokens.len() == length),
             "as many tokens for each sequence"
         );
-        let tokens: Vec<i64> = tokens
-            .iter()
-            .copied()
-            .flatten()
-            .map(|&token| i64::from(token))
-            .collect();
-        let device = plain(&self.bias.device());
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [batch, length]), &device);
-        let x = self.embed(tokens);
+        let x = self.embed(self.on_device(tokens));
         let states = match (&self.body, &mut state.0) {
             (Body::Transformer(body), BodyState::Transformer(state)) => body.step(x, state),
             (Body::Gru(body), BodyState::Gru(state)) => body.step(x, state),
@@ -214,6 +219,13 @@ impl Decoder {
             body: Body::Transformer(body.pack(precision)),
             ..self
         }
+    }
+
+    /// As many tokens for each sequence, [batch, length].
+    fn on_device(&self, tokens: &[&[u32]]) -> Tensor<2, Int> {
+        let shape = [tokens.len(), tokens.first().map_or(0, |tokens| tokens.len())];
+        let tokens: Vec<i64> = tokens.concat().into_iter().map(i64::from).collect();
+        Tensor::from_data(TensorData::new(tokens, shape), &plain(&self.bias.device()))
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {

@@ -99,6 +99,18 @@ impl TransformerDecoder {
         self.norm.forward(x)
     }
 
+    /// As [`Self::forward`] in evaluation, with what [`DecoderBlock::regard`] tells of each block.
+    pub fn regard(&self, x: Tensor<3>, memory: &Tokens) -> (Tensor<3>, Vec<Tensor<4>>) {
+        let mut x = self.placed(x, 0);
+        let mut scores = Vec::new();
+        for block in &self.blocks {
+            let (states, found) = block.regard(x, memory);
+            scores.push(found);
+            x = states;
+        }
+        (self.norm.forward(x), scores)
+    }
+
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> TransformerState {
         let blocks = self.blocks.iter();
         TransformerState {

@@ -128,6 +128,15 @@ impl MultiHeadAttention {
         cache
     }
 
+    /// What each head finds of `memory` [batch, positions, memory width] for `x` [batch, length, width]: scores [batch, heads,
+    /// length, positions], of which a softmax makes weights.
+    pub fn scores(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<4> {
+        let query = self.split(self.query.forward(x));
+        let key = self.split(self.key.forward(memory));
+        let scale = (query.dims()[3] as f64).sqrt();
+        query.matmul(key.swap_dims(2, 3)) / scale
+    }
+
     /// Attention of the next positions of some sequences, `x` [batch, length, width], to what they remember. Without a
     /// gradient.
     pub fn recall(&self, residual: Tensor<3>, x: Tensor<3>, memory: &Memory) -> Tensor<3> {

@@ -70,6 +70,24 @@ impl DecoderBlock {
         self.feed_forward(x, pass)
     }
 
+    /// As [`Self::forward`] in evaluation, with the scores [batch, heads, length, positions] that the heads give the places of
+    /// `memory`.
+    ///
+    /// # Panics
+    /// For a block without a memory.
+    pub fn regard(&self, x: Tensor<3>, memory: &Tokens) -> (Tensor<3>, Tensor<4>) {
+        let pass = Pass::evaluation();
+        let (Some(norm), Some(attention)) = (&self.cross_norm, &self.cross_attention) else {
+            panic!("a block that attends to a memory");
+        };
+        let normal = self.attention_norm.forward(x.clone());
+        let x = self.attention.causal(x, normal, &pass);
+        let normal = norm.forward(x.clone());
+        let scores = attention.scores(normal.clone(), memory.embeddings.clone());
+        let x = attention.forward(x, normal, memory.embeddings.clone(), &memory.mask, &pass);
+        (self.feed_forward(x, &pass), scores)
+    }
+
     /// The state before the first position: the memory's keys and values are computed once.
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> BlockState {
         let memory = self.cross_attention.as_ref().zip(memory);

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
 use crate::tokens::Tokens;
+use crate::transcription::window::LONGEST_REPEAT;
 use crate::transcription::{SpeechRules, SpeechTokens};
 use crate::writer::Writer;
 use burn::module::Module;
@@ -174,6 +175,7 @@ impl Generate {
             decoding: &self.decoding,
             writer,
             rules: rules.as_ref().map(|rules| rules as &dyn Rules),
+            again: rules.is_some().then_some(LONGEST_REPEAT),
         };
         let written = writing.write(&prompts, Some(memory), rows, &device);
         written.expect("the settings were checked when the task was made")

@@ -140,6 +140,7 @@ impl LanguageModel {
             decoding: &self.decoding,
             writer,
             rules: None,
+            again: None,
         };
         let written = writing.write(&prompts, None, &rows, &self.decoder.device());
         written.expect("the settings were checked when the task was made")

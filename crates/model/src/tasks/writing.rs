@@ -3,11 +3,11 @@
 use super::{Alternative, Answer, Decoded, Part, Prediction};
 use crate::checkpoint::to_vec;
 use crate::decoder::{Decoder, DecoderState, Vocabulary};
-use crate::decoding::search::{DecodingConfig, Hypothesis, Row, Rules, Search, Stepper, Symbols};
+use crate::decoding::search::{DecodingConfig, Ending, Hypothesis, Row, Rules, Search, Stepper, Symbols};
 use crate::error::Result;
-use crate::tokens::Tokens;
+use crate::tokens::{Tokens, plain};
 use crate::writer::Writer;
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 use sensorium_data::random::Key;
 
 /// What a decoder writes with, beside its source.
@@ -18,6 +18,8 @@ pub struct Writing<'a> {
     pub writer: &'a Writer,
     /// What the tokens keep to beside that.
     pub rules: Option<&'a dyn Rules>,
+    /// The run of tokens that a text must not hold twice when it is written once more, because it came to no end.
+    pub again: Option<usize>,
 }
 
 impl Writing<'_> {
@@ -32,6 +34,33 @@ impl Writing<'_> {
         rows: &[usize],
         device: &Device,
     ) -> Result<Vec<Decoded>> {
+        let mut written = self.search(self.decoding, prompts, memory.clone(), rows, device)?;
+        let endless: Vec<usize> = (0..rows.len()).filter(|&row| is_endless(&written[row])).collect();
+        if let Some(no_repeat_ngram) = self.again.filter(|_| !endless.is_empty()) {
+            let decoding = DecodingConfig {
+                no_repeat_ngram,
+                ..self.decoding.clone()
+            };
+            let memory = memory.map(|memory| memory.select(indices(&endless, device)));
+            let prompts: Vec<Vec<u32>> = endless.iter().map(|&row| prompts[row].clone()).collect();
+            let numbers: Vec<usize> = endless.iter().map(|&row| rows[row]).collect();
+            let again = self.search(&decoding, &prompts, memory, &numbers, device)?;
+            for (row, found) in endless.into_iter().zip(again) {
+                written[row] = found;
+            }
+        }
+        Ok(written.iter().map(|found| self.decoded(found)).collect())
+    }
+
+    /// The texts that are found for each prompt, the best one first.
+    fn search(
+        &self,
+        decoding: &DecodingConfig,
+        prompts: &[Vec<u32>],
+        memory: Option<Tokens>,
+        rows: &[usize],
+        device: &Device,
+    ) -> Result<Vec<Vec<Hypothesis>>> {
         let symbols = self.symbols();
         let key = Key::new(0).with("decoding");
         let row = |(prompt, &row): (&'_ Vec<u32>, &usize)| (prompt.clone(), key.at(row as u64));
@@ -42,17 +71,17 @@ impl Writing<'_> {
             constraint: self.writer.constraint.as_deref(),
             rules: self.rules,
         });
-        let search = Search::new(self.decoding, &symbols, rows.collect())?;
+        let search = Search::new(decoding, &symbols, rows.collect())?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
         let mut sequences = Sequences {
             decoder: self.decoder,
             memory,
-            capacity: longest + self.decoding.max_length + 1,
+            capacity: longest + decoding.max_length + 1,
             device: device.clone(),
             state: None,
         };
         let found = search.run(&mut sequences).into_iter();
-        Ok(found.map(|found| self.decoded(&found.unwrap_or_default())).collect())
+        Ok(found.map(Result::unwrap_or_default).collect())
     }
 
     fn symbols(&self) -> Symbols {
@@ -104,6 +133,16 @@ impl Writing<'_> {
         }
         .into()
     }
+}
+
+/// Whether the best text was cut where it is as long as allowed.
+fn is_endless(found: &[Hypothesis]) -> bool {
+    found.first().is_some_and(|best| best.ending != Ending::End)
+}
+
+fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    Tensor::from_ints(rows.as_slice(), &plain(device))
 }
 
 /// Sequences that a decoder continues.

@@ -61,6 +61,62 @@ fn a_window_is_written_as_by_the_original() {
     assert!(wider.log_probability >= heard.log_probability);
 }
 
+/// A text and when its words are spoken.
+#[derive(Deserialize)]
+struct Spoken {
+    language: String,
+    /// The length of the window.
+    seconds: f64,
+    tokens: Vec<u32>,
+    /// Each with its begin, its end and its probability.
+    words: Vec<(String, f64, f64, f64)>,
+}
+
+#[test]
+fn words_are_spoken_when_the_original_says() {
+    let content = std::fs::read(folder().join("words.json")).unwrap();
+    let cases: Vec<Spoken> = serde_json::from_slice(&content).unwrap();
+    let pipeline = pipeline();
+    let transcriber = transcriber(&pipeline, 1);
+    let recording = Recording::open(transcriber.input.1, &folder().join("sound.wav")).unwrap();
+    let memory = transcriber
+        .model
+        .encode_media("audio", &recording.part([0.0, 1.0]).unwrap());
+    for case in cases {
+        let token = transcriber.listener.speech.language(&case.language).unwrap();
+        let code = case.language;
+        let language = Language { token, code };
+        let found = transcriber
+            .listener
+            .timed(&memory, &case.tokens, &language, case.seconds);
+        assert_eq!(found.len(), case.words.len(), "{found:?}");
+        for (found, (text, begin, end, probability)) in found.iter().zip(case.words) {
+            assert_eq!((&found.spelt.text, found.span), (&text, [begin, end]), "{found:?}");
+            assert!((found.probability - probability).abs() < 1e-5, "{found:?}, not {probability}");
+        }
+    }
+}
+
+#[test]
+fn words_are_told_where_they_are_asked_for() {
+    let pipeline = pipeline();
+    let settings = Settings {
+        beam: 1,
+        words: true,
+        ..Settings::default()
+    };
+    let told = Transcriber::new(&pipeline, &settings).unwrap();
+    let sound = folder().join("sound.wav");
+    let told = told.transcribe(&sound, &mut |_| true).unwrap().unwrap();
+    let plain = transcriber(&pipeline, 1).transcribe(&sound, &mut |_| true).unwrap().unwrap();
+    assert_eq!(told.text, plain.text);
+    for (told, plain) in told.segments.iter().zip(&plain.segments) {
+        let text: String = told.words.iter().map(|word| word.word.as_str()).collect();
+        assert_eq!(text.trim(), told.text);
+        assert!(plain.words.is_empty() && told.words.iter().all(|word| word.start <= word.end));
+    }
+}
+
 #[test]
 fn a_recording_is_heard_to_its_end() {
     let pipeline = pipeline();

@@ -7,18 +7,21 @@ mod recording;
 mod rules;
 mod segments;
 mod tokens;
-mod window;
+pub(crate) mod window;
+mod words;
 
 pub use rules::SpeechRules;
 pub use tokens::{Purpose, SpeechTokens};
+pub use words::Word;
 
 use crate::error::{ModelError, Result};
 use crate::model::Model;
 use crate::pipeline::Pipeline;
 use crate::source::Source;
 use crate::tasks::Task;
+use crate::tokens::Tokens;
 use recording::Recording;
-use segments::{Piece, Pieces};
+use segments::Pieces;
 use sensorium_data::Processor;
 use sensorium_data::random::Key;
 use sensorium_kernels::on_compute_threads;
@@ -26,6 +29,7 @@ use serde::Serialize;
 use std::path::Path;
 use tokens::ENGLISH;
 use window::{Heard, Language, Listener};
+use words::Words;
 
 /// A text that was decoded more freely than this is no guide for the next window.
 const FREEST_GUIDE: f64 = 0.5;
@@ -46,6 +50,8 @@ pub struct Settings {
     pub beam: usize,
     /// Whether a window's text is a guide for the next one's.
     pub guided: bool,
+    /// Whether it is told when each word is said.
+    pub words: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +61,7 @@ impl Default for Settings {
             purpose: Purpose::default(),
             beam: 5,
             guided: true,
+            words: false,
         }
     }
 }
@@ -74,13 +81,19 @@ pub struct Segment {
     pub start: f64,
     pub end: f64,
     pub text: String,
+    /// Where they are asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
 }
 
-/// How far a recording has been transcribed, in seconds.
+/// How far a recording has been transcribed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Heeded {
+pub struct Heeded<'a> {
+    /// In seconds.
     pub seconds: f64,
     pub of: f64,
+    /// What was said since the last report.
+    pub segments: &'a [Segment],
 }
 
 /// A run that transcribes recordings.
@@ -91,6 +104,7 @@ pub struct Transcriber<'a> {
     listener: Listener<'a>,
     language: Option<Language>,
     guided: bool,
+    words: bool,
 }
 
 /// A recording on its way to a text.
@@ -102,6 +116,13 @@ struct Progress {
     guide: Vec<u32>,
     text: String,
     segments: Vec<Segment>,
+}
+
+/// A window whose tokens are taken apart.
+struct Understood {
+    pieces: Pieces,
+    words: Option<Words>,
+    temperature: f64,
 }
 
 impl<'a> Transcriber<'a> {
@@ -145,6 +166,7 @@ impl<'a> Transcriber<'a> {
             },
             language: language.transpose()?,
             guided: settings.guided,
+            words: settings.words,
         })
     }
 
@@ -163,10 +185,14 @@ impl<'a> Transcriber<'a> {
             segments: Vec::new(),
         };
         while progress.start < recording.seconds() {
+            let known = progress.segments.len();
             self.advance(&recording, &mut progress)?;
-            let seconds = progress.start.min(recording.seconds());
-            let of = recording.seconds();
-            if !report(Heeded { seconds, of }) {
+            let heeded = Heeded {
+                seconds: progress.start.min(recording.seconds()),
+                of: recording.seconds(),
+                segments: &progress.segments[known..],
+            };
+            if !report(heeded) {
                 return Ok(None);
             }
         }
@@ -186,22 +212,36 @@ impl<'a> Transcriber<'a> {
         let (guide, language) = (&progress.guide, &mut progress.language);
         let heard = on_compute_threads(|| {
             let memory = self.model.encode_media(self.input.0, &batch);
-            self.listener.hear(&memory, guide, language, &key)
+            let heard = self.listener.hear(&memory, guide, language, &key)?;
+            Ok::<_, ModelError>(heard.map(|heard| self.understand(heard, &memory, language.as_ref(), end - start)))
         })?;
-        let Some(heard) = heard else {
+        let Some(understood) = heard else {
             return Ok(());
         };
-        let pieces = Pieces::new(&heard.tokens, self.listener.speech, end - start);
-        progress.start = start + next(recording, &pieces, [start, end]);
-        self.keep(pieces.pieces, start, &heard, progress);
+        progress.start = start + next(recording, &understood.pieces, [start, end]);
+        self.keep(understood, start, progress);
         Ok(())
     }
 
+    /// What the tokens of an encoded window of so many seconds say, and when.
+    fn understand(&self, heard: Heard, memory: &Tokens, language: Option<&Language>, seconds: f64) -> Understood {
+        let pieces = Pieces::new(&heard.tokens, self.listener.speech, seconds);
+        let text: Vec<u32> = pieces.pieces.iter().flat_map(|piece| self.listener.said(&piece.tokens)).collect();
+        let words = language.filter(|_| self.words && !text.is_empty());
+        Understood {
+            words: words.map(|language| self.listener.words(memory, &text, language, seconds)),
+            pieces,
+            temperature: heard.temperature,
+        }
+    }
+
     /// Takes up what was said in a window that begins at `start`.
-    fn keep(&self, pieces: Vec<Piece>, start: f64, heard: &Heard, progress: &mut Progress) {
-        for piece in pieces {
-            let text = self.listener.text(&piece.tokens);
+    fn keep(&self, mut understood: Understood, start: f64, progress: &mut Progress) {
+        for piece in understood.pieces.pieces {
+            let said = self.listener.said(&piece.tokens);
+            let text = self.listener.text(&said);
             let [from, to] = piece.span;
+            let words = understood.words.as_mut().map(|words| words.take(said.len(), [from, to], start));
             if text.trim().is_empty() || from >= to {
                 continue;
             }
@@ -209,11 +249,12 @@ impl<'a> Transcriber<'a> {
                 start: hundredths(start + from),
                 end: hundredths(start + to),
                 text: text.trim().into(),
+                words: words.unwrap_or_default(),
             });
             progress.text += &text;
             progress.guide.extend(piece.tokens);
         }
-        if !self.guided || heard.temperature > FREEST_GUIDE {
+        if !self.guided || understood.temperature > FREEST_GUIDE {
             progress.guide.clear();
         }
         let old = progress.guide.len().saturating_sub(self.listener.most_previous());

@@ -34,6 +34,9 @@ pub struct SpeechTokens {
     /// Never written first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressed_first: Vec<u32>,
+    /// The layers and heads of attention that look at what is being written down; none where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alignment: Vec<[usize; 2]>,
 }
 
 /// What is written of a recording.
@@ -133,6 +136,7 @@ pub(super) mod tests {
             first_time: 20,
             suppressed: vec![3],
             suppressed_first: vec![4, 10],
+            alignment: Vec::new(),
         }
     }
 

@@ -29,7 +29,7 @@ const LEAST_PROBABLE: f64 = -1.0;
 /// A window in which nothing is said is more probable to be one than this.
 const NO_SPEECH: f64 = 0.6;
 /// The run of tokens that the last attempt at a text that repeats itself must not write twice.
-const LONGEST_REPEAT: usize = 3;
+pub(crate) const LONGEST_REPEAT: usize = 3;
 
 /// What turns windows into tokens.
 #[derive(Clone, Copy)]
@@ -170,7 +170,7 @@ impl Listener<'_> {
         let found = self.search(opening, &config, key)?;
         let best = found.into_iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
         Ok(best.map_or_else(Heard::nothing, |best| {
-            let text = self.text(&best.tokens);
+            let text = self.text(&self.said(&best.tokens));
             Heard {
                 log_probability: mean(&best),
                 temperature,
@@ -228,11 +228,15 @@ impl Listener<'_> {
         to_vec(self.generate.decoder().step(step.tokens, state))
     }
 
-    /// The text of tokens without times, with the space in front of it.
-    pub fn text(&self, tokens: &[u32]) -> String {
+    /// The tokens of what is said, without times.
+    pub fn said(&self, tokens: &[u32]) -> Vec<u32> {
         let end = self.generate.vocabulary().end;
-        let words: Vec<u32> = tokens.iter().copied().filter(|&token| token < end).collect();
-        self.writer.processor.decode(&words).unwrap_or_default()
+        tokens.iter().copied().filter(|&token| token < end).collect()
+    }
+
+    /// The text of what is said, with the space in front of it.
+    pub fn text(&self, said: &[u32]) -> String {
+        self.writer.processor.decode(said).unwrap_or_default()
     }
 }
 

@@ -50,6 +50,11 @@ fn both_layouts_transcribe_alike() {
         .map(|segment| segment["text"].as_str().unwrap())
         .collect();
     assert!(!texts.is_empty() && segments.iter().all(|one| one["start"].as_f64() < one["end"].as_f64()));
+    let words = &document(&own, &["sound.wav", "--words"], 0)[0]["segments"][0]["words"][0];
+    assert!(
+        words["word"].is_string() && words["start"].is_f64() && words["end"].is_f64(),
+        "{words}"
+    );
     // What was imported needs the checkpoint no more, and answers single clips too.
     std::fs::remove_dir_all(own.path("checkpoint")).unwrap();
     let finished = own.expect(
@@ -105,6 +110,7 @@ fn what_cannot_be_asked_is_refused() {
     );
     refused(&["--task", "sing"], &["transcribe", "translate"]);
     refused(&["--beam", "0"], &["--beam"]);
+    refused(&["--words"], &["--words", "--format json", "--format vtt"]);
     fixture.expect(&["transcribe", "run"], 2, &["FILE"]);
     fixture.expect(&["transcribe", "absent", "sound.wav"], 1, &["absent"]);
     let trained = Fixture::trained();

@@ -70,6 +70,7 @@ pub(super) fn configuration(folder: &Path, own: &Value) -> Result<Value> {
         "decoder_start_token_id": token("<|startoftranscript|>")?,
         "suppress_tokens": own["suppress_ids"],
         "begin_suppress_tokens": own["suppress_ids_begin"],
+        "alignment_heads": own["alignment_heads"],
     }))
 }
 

@@ -61,6 +61,7 @@ struct Public {
     is_multilingual: Option<bool>,
     suppress_tokens: Option<Vec<i64>>,
     begin_suppress_tokens: Option<Vec<i64>>,
+    alignment_heads: Option<Vec<[usize; 2]>>,
 }
 
 fn default_mels() -> usize {
@@ -201,6 +202,7 @@ impl Public {
             first_time: commands + COMMANDS as u32,
             suppressed: known(&self.suppress_tokens),
             suppressed_first: known(&self.begin_suppress_tokens),
+            alignment: self.alignment_heads.clone().unwrap_or_default(),
         })
     }
 

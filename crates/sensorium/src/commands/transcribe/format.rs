@@ -1,6 +1,6 @@
 //! Transcripts as files: plain text, subtitles, JSON.
 
-use sensorium_model::transcription::{Segment, Transcript};
+use sensorium_model::transcription::{Segment, Transcript, Word};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ pub enum Format {
     Text,
     /// Subtitles of SubRip
     Srt,
-    /// Subtitles of the web
+    /// Subtitles of the web; with `--words`, each word appears when it is said
     Vtt,
     /// One document with language, text and times
     Json,
@@ -33,18 +33,37 @@ impl Format {
         matches!(self, Self::Text | Self::Json)
     }
 
+    /// Whether it tells when words are said.
+    pub fn tells_words(self) -> bool {
+        matches!(self, Self::Vtt | Self::Json)
+    }
+
     /// The transcript of one file as a whole file; `file` is its name.
     pub fn write(self, file: &str, transcript: &Transcript) -> String {
-        let segments = transcript.segments.iter();
         match self {
-            Self::Text => segments.map(|segment| format!("{}\n", segment.text)).collect(),
-            Self::Srt => (1..)
-                .zip(segments)
-                .map(|(number, segment)| srt(number, segment))
-                .collect(),
-            Self::Vtt => segments.fold("WEBVTT\n".into(), |text, segment| text + &vtt(segment)),
             Self::Json => format!("{:#}\n", json!([document(file, transcript)])),
+            _ => self.begin().to_string() + &self.go_on(0, &transcript.segments),
         }
+    }
+
+    /// What stands before the first segment; nothing of what is written as a whole.
+    pub fn begin(self) -> &'static str {
+        match self {
+            Self::Vtt => "WEBVTT\n",
+            Self::Text | Self::Srt | Self::Json => "",
+        }
+    }
+
+    /// The next segments, behind `known` ones; nothing of what is written as a whole.
+    pub fn go_on(self, known: usize, segments: &[Segment]) -> String {
+        let numbered = (known + 1..).zip(segments);
+        let write = |(number, segment): (usize, &Segment)| match self {
+            Self::Text => format!("{}\n", segment.text),
+            Self::Srt => srt(number, segment),
+            Self::Vtt => vtt(segment),
+            Self::Json => String::new(),
+        };
+        numbered.map(write).collect()
     }
 }
 
@@ -65,9 +84,29 @@ fn srt(number: usize, segment: &Segment) -> String {
 
 fn vtt(segment: &Segment) -> String {
     let [start, end] = [segment.start, segment.end].map(|seconds| time(seconds, '.'));
-    // An arrow in a text would be read as a time.
-    let text = on_one_line(&segment.text).replace("-->", "->");
-    format!("\n{start} --> {end}\n{text}\n")
+    let text = match segment.words.is_empty() {
+        true => plain(&segment.text),
+        false => segment.words.iter().map(|word| vtt_word(word, segment)).collect(),
+    };
+    format!("\n{start} --> {end}\n{}\n", text.trim())
+}
+
+/// A word behind the time at which it appears, which lies within its segment.
+fn vtt_word(word: &Word, segment: &Segment) -> String {
+    let text = plain(&word.word);
+    let space = if word.word.starts_with(' ') { " " } else { "" };
+    match word.start > segment.start && word.start < segment.end {
+        true => format!("{space}<{}>{text}", time(word.start, '.')),
+        false => format!("{space}{text}"),
+    }
+}
+
+/// Without what the web's subtitles give a meaning: an arrow is part of a time, other signs begin names and tags.
+fn plain(text: &str) -> String {
+    on_one_line(text)
+        .replace("-->", "->")
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
 }
 
 /// A line break would end a subtitle.
@@ -94,6 +133,7 @@ mod tests {
             start,
             end,
             text: text.into(),
+            words: Vec::new(),
         };
         let transcript = Transcript {
             language: "en".into(),
@@ -117,5 +157,23 @@ mod tests {
             Format::Vtt,
             "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nA ship.\n\n00:59:59.990 --> 01:01:01.020\nIt leaves -> now.\n",
         );
+    }
+
+    #[test]
+    fn words_appear_when_they_are_said() {
+        let word = |word: &str, start, end| Word {
+            word: word.into(),
+            start,
+            end,
+            probability: 0.9,
+        };
+        let segment = Segment {
+            start: 1.0,
+            end: 3.0,
+            text: "A <ship> & sea.".into(),
+            words: vec![word(" A", 0.9, 1.2), word(" <ship>", 1.2, 2.0), word(" &", 2.0, 2.1), word(" sea.", 2.1, 3.2)],
+        };
+        let expected = "\n00:00:01.000 --> 00:00:03.000\nA <00:00:01.200>&lt;ship> <00:00:02.000>&amp; <00:00:02.100>sea.\n";
+        assert_eq!(Format::Vtt.go_on(4, &[segment]), expected);
     }
 }

@@ -7,7 +7,7 @@ use crate::progress::TranscribeProgress;
 use crate::{Global, interrupt, runs};
 use format::{Format, document};
 use sensorium_data::files;
-use sensorium_model::transcription::{Purpose, Settings, Transcriber, Transcript};
+use sensorium_model::transcription::{Heeded, Purpose, Settings, Transcriber, Transcript};
 use sensorium_model::{ModelError, Pipeline, RunDirectory};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Decode each window by itself, without the text before it
     #[arg(long)]
     unguided: bool,
+    /// Tell when each word is said, in formats that can: json, vtt
+    #[arg(long)]
+    words: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -68,9 +71,11 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let mut progress = TranscribeProgress::new(global.quiet);
     let mut outcomes = Vec::new();
     for file in &arguments.files {
-        let outcome = transcribe(&transcriber, file, &mut progress, interrupt)?;
+        let outcome = arguments.transcribe(&transcriber, file, &mut progress, interrupt)?;
         progress.finish();
-        arguments.write(file, &outcome)?;
+        if let Err(error) = &outcome {
+            eprintln!("error: {error}");
+        }
         outcomes.push(outcome);
     }
     arguments.print_document(&outcomes);
@@ -80,28 +85,49 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     }
 }
 
-/// # Errors
-/// When a signal has come.
-fn transcribe(
-    transcriber: &Transcriber,
-    file: &Path,
-    progress: &mut TranscribeProgress,
-    interrupt: &AtomicBool,
-) -> anyhow::Result<Outcome> {
-    let mut report = |heeded| {
-        progress.update(file, heeded);
-        !interrupt.load(Ordering::SeqCst)
-    };
-    match transcriber.transcribe(file, &mut report) {
-        Ok(Some(transcript)) => Ok(Ok(transcript)),
-        Ok(None) => Err(Interrupted("interrupted; files that were transcribed before are written".into()).into()),
-        Err(error) => Ok(Err(error)),
-    }
-}
-
 impl Arguments {
+    /// The transcript of a file, which is written down: on standard output as it grows, in a folder as a whole.
+    ///
+    /// # Errors
+    /// When a signal has come, and for a file that cannot be written.
+    fn transcribe(
+        &self,
+        transcriber: &Transcriber,
+        file: &Path,
+        progress: &mut TranscribeProgress,
+        interrupt: &AtomicBool,
+    ) -> anyhow::Result<Outcome> {
+        let (mut out, mut known) = (String::from(self.format.begin()), 0);
+        let mut report = |heeded: Heeded| {
+            progress.update(file, heeded);
+            if self.output.is_none() {
+                out += &self.format.go_on(known, heeded.segments);
+                known += heeded.segments.len();
+                progress.print(&std::mem::take(&mut out));
+            }
+            !interrupt.load(Ordering::SeqCst)
+        };
+        let transcript = match transcriber.transcribe(file, &mut report) {
+            Ok(Some(transcript)) => transcript,
+            Ok(None) => {
+                let message = "interrupted; files that were transcribed before are written";
+                return Err(Interrupted(message.into()).into());
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Some(folder) = &self.output {
+            let text = self.format.write(&file.display().to_string(), &transcript);
+            files::write_atomically(&self.target(folder, file), text.as_bytes())?;
+        }
+        Ok(Ok(transcript))
+    }
+
     /// Refuses what would write over itself or could not be read.
     fn check(&self) -> anyhow::Result<()> {
+        if self.words && !self.format.tells_words() {
+            let message = "--words: only `--format json` and `--format vtt` tell when words are said";
+            return Err(Usage(message.into()).into());
+        }
         let Some(folder) = &self.output else {
             return match self.files.len() == 1 || self.format.joins() {
                 true => Ok(()),
@@ -138,6 +164,7 @@ impl Arguments {
             },
             beam: self.beam.into(),
             guided: !self.unguided,
+            words: self.words,
         }
     }
 
@@ -146,24 +173,6 @@ impl Arguments {
         let mut name = file.file_stem().unwrap_or_default().to_os_string();
         name.push(format!(".{}", self.format.extension()));
         folder.join(name)
-    }
-
-    /// Writes the transcript of one file, or says why there is none.
-    fn write(&self, file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
-        let transcript = match outcome {
-            Ok(transcript) => transcript,
-            Err(error) => {
-                eprintln!("error: {error}");
-                return Ok(());
-            }
-        };
-        let text = self.format.write(&file.display().to_string(), transcript);
-        match &self.output {
-            Some(folder) => files::write_atomically(&self.target(folder, file), text.as_bytes())?,
-            None if self.format != Format::Json => print!("{text}"),
-            None => {}
-        }
-        Ok(())
     }
 
     /// Prints all transcripts as one document, where that is asked for.
