@@ -15,7 +15,7 @@ complete() {
 import sys
 import librosa, numpy, PIL, safetensors.torch, torch
 torch.version.cuda = None
-import torchvision, whisper
+import faster_whisper, sentence_transformers, torchvision, whisper
 sys.exit(torch.__version__.split("+")[0] != sys.argv[1])
 PYTHON
 }
@@ -26,7 +26,8 @@ if complete; then
 fi
 mkdir -p "$(dirname "$environment")"
 [[ -x $python ]] || python3 -m venv "$environment"
-"$python" -m pip install --disable-pip-version-check "torch==$torch" torchvision numpy pillow safetensors librosa openai-whisper
+"$python" -m pip install --disable-pip-version-check "torch==$torch" torchvision numpy pillow safetensors librosa openai-whisper \
+    faster-whisper sentence-transformers
 complete || {
     echo "$environment is not complete after the installation: remove the folder and run this again" >&2
     exit 1

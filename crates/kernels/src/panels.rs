@@ -115,7 +115,6 @@ impl Panels {
             }
         }
     }
-
 }
 
 impl Panels<f16> {

@@ -2,9 +2,9 @@
 
 use crate::error::{Mismatch, ModelError, Result};
 use crate::parameters::{map_parameters, parameters};
+use crate::tensor_file::TensorFile;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use crate::tensor_file::TensorFile;
 use safetensors::tensor::{Dtype, TensorView};
 use sensorium_data::files;
 use std::collections::{BTreeMap, HashMap};

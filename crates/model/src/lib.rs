@@ -44,7 +44,7 @@ pub use model::{Model, ModelConfig, OutputConfig};
 pub use parameters::{Parameter, exchange_parameters, gradients, map_parameters, parameters};
 pub use parts::Part;
 pub use pass::{Pass, Statistics};
-pub use pipeline::{Answers, Pipeline};
+pub use pipeline::{Answers, BATCH_SIZE, Pipeline};
 pub use run_directory::{Description, RunDirectory, TextDescription};
 pub use sensorium_kernels::{keep_freed_memory, on_compute_threads};
 pub use source::Source;

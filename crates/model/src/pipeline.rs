@@ -9,7 +9,7 @@ use crate::writer::{Writer, Writers};
 use burn::module::Module;
 use burn::tensor::Device;
 use sensorium_data::{
-    Batch, DataError, Dataset, InputColumn, OutputColumn, Processor, Sample, Takes, TextColumn, files,
+    Batch, DataError, Dataset, InputColumn, Modality, OutputColumn, Processor, Sample, Takes, TextColumn, Value, files,
 };
 use sensorium_kernels::{Precision, release_freed_memory};
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ use std::path::Path;
 /// The answers to one row, by output.
 pub type Answers = BTreeMap<String, Prediction>;
 
-/// Rows that go through the model together.
-const BATCH_SIZE: usize = 64;
+/// Rows that go through the model together, where nothing else is asked for.
+pub const BATCH_SIZE: usize = 64;
 
 /// A trained model with the very processors that it was trained with.
 pub struct Pipeline {
@@ -104,7 +104,15 @@ impl Pipeline {
     /// Answers for each sample, in order; media paths start from `root`. A sample that cannot be read has an error in
     /// its place and does not touch the others.
     pub fn predict(&self, samples: Vec<Sample>, root: &Path) -> Vec<Result<Answers, DataError>> {
+        self.predict_by(BATCH_SIZE, samples, root)
+    }
+
+    /// As [`predict`](Self::predict), with at most so many rows going through the model together: those whose texts are about
+    /// as long as one another.
+    pub fn predict_by(&self, together: usize, samples: Vec<Sample>, root: &Path) -> Vec<Result<Answers, DataError>> {
         let count = samples.len();
+        let mut indices: Vec<usize> = (0..count).collect();
+        indices.sort_by_key(|&index| self.text_length(&samples[index]));
         let numbered = samples
             .into_iter()
             .enumerate()
@@ -116,8 +124,7 @@ impl Pipeline {
             self.choices(),
         );
         let mut answers: Vec<Option<Result<Answers, DataError>>> = (0..count).map(|_| None).collect();
-        let indices: Vec<usize> = (0..count).collect();
-        for part in indices.chunks(BATCH_SIZE) {
+        for part in indices.chunks(together) {
             let (batch, failed) = dataset.batch(part, None);
             for error in failed {
                 let row = error.row.expect("a data set names the row of each error");
@@ -129,6 +136,16 @@ impl Pipeline {
         }
         let answered = "every row of a batch is either answered or failed";
         answers.into_iter().map(|answer| answer.expect(answered)).collect()
+    }
+
+    /// The bytes of all texts that a sample's inputs read.
+    fn text_length(&self, sample: &Sample) -> usize {
+        let reads = |input: &&InputColumn| input.processor.modality() == Modality::Text;
+        let length = |input: &InputColumn| match sample.get(&input.column) {
+            Value::Text(text) => text.len(),
+            _ => 0,
+        };
+        self.inputs.iter().filter(reads).map(length).sum()
     }
 
     /// The outputs that choose from texts of a row or go on with one: no target is read when the answer is not known.

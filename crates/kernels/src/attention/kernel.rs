@@ -116,14 +116,7 @@ impl Attention {
         (output, logarithms)
     }
 
-    fn forward_block(
-        &self,
-        q: Matrix,
-        parts: &[Part],
-        block: Block,
-        target: Target,
-        logarithms: Target,
-    ) {
+    fn forward_block(&self, q: Matrix, parts: &[Part], block: Block, target: Target, logarithms: Target) {
         let (rows, width) = (block.rows, self.width);
         let widest = parts.iter().map(|(.., keys)| keys.len()).max().unwrap_or(0);
         with_scratch(rows * (widest + width + 2) + widest, |scratch| {

@@ -9,7 +9,7 @@ mod float;
 #[cfg(test)]
 mod golden;
 mod import;
-mod safetensors;
+pub(crate) mod safetensors;
 mod sentences;
 mod torch;
 mod whisper;

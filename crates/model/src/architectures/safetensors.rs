@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// For a file that is cut or forged, and for a tensor that is wanted but holds no floating numbers.
-pub(super) fn read(path: &Path, mut place: impl FnMut(&str) -> Option<String>) -> Result<HostTensors> {
+pub(crate) fn read(path: &Path, mut place: impl FnMut(&str) -> Option<String>) -> Result<HostTensors> {
     let damaged = |error: String| {
         ModelError::file(
             path,

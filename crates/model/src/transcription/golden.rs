@@ -92,7 +92,10 @@ fn words_are_spoken_when_the_original_says() {
         assert_eq!(found.len(), case.words.len(), "{found:?}");
         for (found, (text, begin, end, probability)) in found.iter().zip(case.words) {
             assert_eq!((&found.spelt.text, found.span), (&text, [begin, end]), "{found:?}");
-            assert!((found.probability - probability).abs() < 1e-5, "{found:?}, not {probability}");
+            assert!(
+                (found.probability - probability).abs() < 1e-5,
+                "{found:?}, not {probability}"
+            );
         }
     }
 }
@@ -108,7 +111,10 @@ fn words_are_told_where_they_are_asked_for() {
     let told = Transcriber::new(&pipeline, &settings).unwrap();
     let sound = folder().join("sound.wav");
     let told = told.transcribe(&sound, &mut |_| true).unwrap().unwrap();
-    let plain = transcriber(&pipeline, 1).transcribe(&sound, &mut |_| true).unwrap().unwrap();
+    let plain = transcriber(&pipeline, 1)
+        .transcribe(&sound, &mut |_| true)
+        .unwrap()
+        .unwrap();
     assert_eq!(told.text, plain.text);
     for (told, plain) in told.segments.iter().zip(&plain.segments) {
         let text: String = told.words.iter().map(|word| word.word.as_str()).collect();

@@ -7,11 +7,13 @@ mod recording;
 mod rules;
 mod segments;
 mod tokens;
+mod voice;
 pub(crate) mod window;
 mod words;
 
 pub use rules::SpeechRules;
 pub use tokens::{Purpose, SpeechTokens};
+pub use voice::VoiceDetector;
 pub use words::Word;
 
 use crate::error::{ModelError, Result};
@@ -105,6 +107,7 @@ pub struct Transcriber<'a> {
     language: Option<Language>,
     guided: bool,
     words: bool,
+    voice: Option<VoiceDetector>,
 }
 
 /// A recording on its way to a text.
@@ -167,7 +170,14 @@ impl<'a> Transcriber<'a> {
             language: language.transpose()?,
             guided: settings.guided,
             words: settings.words,
+            voice: None,
         })
+    }
+
+    /// What lies between voices is left out: there is nothing to be heard, however loud it is.
+    pub fn hearing(self, voice: VoiceDetector) -> Self {
+        let voice = Some(voice);
+        Self { voice, ..self }
     }
 
     /// What is said in the recording at `path`, or nothing where `report`, which is told after each window how far it has
@@ -184,25 +194,30 @@ impl<'a> Transcriber<'a> {
             text: String::new(),
             segments: Vec::new(),
         };
-        while progress.start < recording.seconds() {
-            let known = progress.segments.len();
-            self.advance(&recording, &mut progress)?;
-            let heeded = Heeded {
-                seconds: progress.start.min(recording.seconds()),
-                of: recording.seconds(),
-                segments: &progress.segments[known..],
-            };
-            if !report(heeded) {
-                return Ok(None);
+        let whole = || vec![[0.0, recording.seconds()]];
+        let heard = self.voice.as_ref();
+        for [start, end] in heard.map_or_else(whole, |voice| voice.stretches(recording.samples())) {
+            progress.start = progress.start.max(start);
+            while progress.start < end {
+                let known = progress.segments.len();
+                self.advance(&recording, end, &mut progress)?;
+                let heeded = Heeded {
+                    seconds: progress.start.min(end),
+                    of: recording.seconds(),
+                    segments: &progress.segments[known..],
+                };
+                if !report(heeded) {
+                    return Ok(None);
+                }
             }
         }
         Ok(Some(progress.finish()))
     }
 
-    /// Listens to the next window.
-    fn advance(&self, recording: &Recording, progress: &mut Progress) -> Result<()> {
+    /// Listens to the next window, which reaches to `end` at most.
+    fn advance(&self, recording: &Recording, end: f64, progress: &mut Progress) -> Result<()> {
         let start = progress.start;
-        let end = (start + recording.window()).min(recording.seconds());
+        let end = (start + recording.window()).min(end);
         progress.start = end;
         if recording.is_silent([start, end]) {
             return Ok(());
@@ -226,7 +241,11 @@ impl<'a> Transcriber<'a> {
     /// What the tokens of an encoded window of so many seconds say, and when.
     fn understand(&self, heard: Heard, memory: &Tokens, language: Option<&Language>, seconds: f64) -> Understood {
         let pieces = Pieces::new(&heard.tokens, self.listener.speech, seconds);
-        let text: Vec<u32> = pieces.pieces.iter().flat_map(|piece| self.listener.said(&piece.tokens)).collect();
+        let text: Vec<u32> = pieces
+            .pieces
+            .iter()
+            .flat_map(|piece| self.listener.said(&piece.tokens))
+            .collect();
         let words = language.filter(|_| self.words && !text.is_empty());
         Understood {
             words: words.map(|language| self.listener.words(memory, &text, language, seconds)),
@@ -241,7 +260,10 @@ impl<'a> Transcriber<'a> {
             let said = self.listener.said(&piece.tokens);
             let text = self.listener.text(&said);
             let [from, to] = piece.span;
-            let words = understood.words.as_mut().map(|words| words.take(said.len(), [from, to], start));
+            let words = understood
+                .words
+                .as_mut()
+                .map(|words| words.take(said.len(), [from, to], start));
             if text.trim().is_empty() || from >= to {
                 continue;
             }

@@ -49,6 +49,11 @@ impl<'a> Recording<'a> {
         self.waveform.seconds()
     }
 
+    /// Of the first channel.
+    pub fn samples(&self) -> &[f32] {
+        &self.waveform.channels[0]
+    }
+
     /// The longest part that the encoder reads, in seconds.
     pub fn window(&self) -> f64 {
         match self.processor.config() {

@@ -5,12 +5,13 @@ use super::inputs::Inputs;
 use crate::exit::Usage;
 use crate::runs::device;
 use sensorium_data::{DataError, Manifest, Sample};
-use sensorium_model::{Answers, Pipeline, RunDirectory};
+use sensorium_model::{Answers, BATCH_SIZE, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Rows of a file that are decoded together.
-const PART: usize = 256;
+/// The most batches of a file's rows that are answered, and then printed, together: the more, the better do those of one
+/// batch fit each other.
+const TOGETHER: usize = 64;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// One JSON object for each row
     #[arg(long)]
     json: bool,
+    /// How many of the rows go through the model together
+    #[arg(long, value_name = "N", requires = "data", default_value_t = BATCH_SIZE as u16, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    batch: u16,
     /// How many alternatives to give; people see none of them with --data
     #[arg(long, value_name = "K", default_value_t = 5)]
     top: usize,
@@ -37,7 +41,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         top: arguments.top,
     };
     match &arguments.data {
-        Some(path) => file(&pipeline, path, &printer),
+        Some(path) => file(&pipeline, path, arguments.batch.into(), &printer),
         None => single(&pipeline, &arguments, &printer),
     }
 }
@@ -61,7 +65,7 @@ fn single(pipeline: &Pipeline, arguments: &Arguments, printer: &Printer) -> anyh
 }
 
 /// Every row of a manifest in order, whether it can be answered or not.
-fn file(pipeline: &Pipeline, path: &Path, printer: &Printer) -> anyhow::Result<()> {
+fn file(pipeline: &Pipeline, path: &Path, batch: usize, printer: &Printer) -> anyhow::Result<()> {
     let Manifest {
         samples, broken, root, ..
     } = Manifest::open(path)?;
@@ -70,8 +74,16 @@ fn file(pipeline: &Pipeline, path: &Path, printer: &Printer) -> anyhow::Result<(
         .map(|error| (error.row.unwrap_or_default(), error))
         .collect();
     let mut next = 0;
-    for part in samples.chunks(PART) {
-        let answers = pipeline.predict(part.to_vec(), &root);
+    // The first answers come soon.
+    let sizes = std::iter::successors(Some(batch), |size| Some((2 * size).min(TOGETHER * batch)));
+    let mut rest = samples.as_slice();
+    for size in sizes {
+        let (part, others) = rest.split_at(size.min(rest.len()));
+        rest = others;
+        if part.is_empty() {
+            break;
+        }
+        let answers = pipeline.predict_by(batch, part.to_vec(), &root);
         for (sample, answer) in part.iter().zip(answers) {
             next = printer.print_broken(next, sample.row, &mut broken);
             printer.print(sample.row, &answer);

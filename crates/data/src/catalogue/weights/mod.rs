@@ -4,6 +4,7 @@
 
 mod efficientnet;
 mod minilm;
+mod silero;
 mod whisper;
 
 use super::archives::Limits;
@@ -15,7 +16,13 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Every checkpoint, by name. A new one adds its line here.
-static ENTRIES: &[Entry] = &[minilm::ENTRY, efficientnet::ENTRY, whisper::TINY_EN, whisper::BASE_ALL];
+static ENTRIES: &[Entry] = &[
+    minilm::ENTRY,
+    efficientnet::ENTRY,
+    whisper::TINY_EN,
+    whisper::BASE_ALL,
+    silero::ENTRY,
+];
 
 const LIMITS: Limits = Limits {
     files: 1000,

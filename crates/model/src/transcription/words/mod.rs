@@ -217,11 +217,19 @@ mod tests {
 
     #[test]
     fn words_belong_to_their_stretches() {
-        let mut words = timed(&[(" One", 0.0, 0.4), (".", 0.4, 0.5), (" Two", 1.0, 1.4), (" three", 1.4, 1.8)]);
+        let mut words = timed(&[
+            (" One", 0.0, 0.4),
+            (".", 0.4, 0.5),
+            (" Two", 1.0, 1.4),
+            (" three", 1.4, 1.8),
+        ]);
         let first = spans(words.take(2, [0.0, 0.5], 30.0));
         assert_eq!(first, [(" One.".to_string(), 30.0, 30.4)]);
         let second = spans(words.take(2, [1.0, 1.8], 30.0));
-        assert_eq!(second, [(" Two".to_string(), 31.0, 31.4), (" three".to_string(), 31.4, 31.8)]);
+        assert_eq!(
+            second,
+            [(" Two".to_string(), 31.0, 31.4), (" three".to_string(), 31.4, 31.8)]
+        );
         assert!(words.take(1, [0.0, 1.0], 0.0).is_empty());
     }
 

@@ -137,6 +137,9 @@ mod tests {
         let mut weights = vec![0.5, 0.1, 0.5, 0.3];
         standardise(&mut weights, 2);
         assert_eq!(&weights[..1], &[0.0]);
-        assert!((weights[1] + 1.0).abs() < 1e-5 && (weights[3] - 1.0).abs() < 1e-5, "{weights:?}");
+        assert!(
+            (weights[1] + 1.0).abs() < 1e-5 && (weights[3] - 1.0).abs() < 1e-5,
+            "{weights:?}"
+        );
     }
 }

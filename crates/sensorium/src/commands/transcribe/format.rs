@@ -171,9 +171,15 @@ mod tests {
             start: 1.0,
             end: 3.0,
             text: "A <ship> & sea.".into(),
-            words: vec![word(" A", 0.9, 1.2), word(" <ship>", 1.2, 2.0), word(" &", 2.0, 2.1), word(" sea.", 2.1, 3.2)],
+            words: vec![
+                word(" A", 0.9, 1.2),
+                word(" <ship>", 1.2, 2.0),
+                word(" &", 2.0, 2.1),
+                word(" sea.", 2.1, 3.2),
+            ],
         };
-        let expected = "\n00:00:01.000 --> 00:00:03.000\nA <00:00:01.200>&lt;ship> <00:00:02.000>&amp; <00:00:02.100>sea.\n";
+        let expected =
+            "\n00:00:01.000 --> 00:00:03.000\nA <00:00:01.200>&lt;ship> <00:00:02.000>&amp; <00:00:02.100>sea.\n";
         assert_eq!(Format::Vtt.go_on(4, &[segment]), expected);
     }
 }

@@ -3,12 +3,13 @@
 mod format;
 
 use crate::exit::{Interrupted, Usage};
-use crate::progress::TranscribeProgress;
+use crate::progress::{FetchProgress, TranscribeProgress};
 use crate::{Global, interrupt, runs};
 use format::{Format, document};
-use sensorium_data::files;
-use sensorium_model::transcription::{Heeded, Purpose, Settings, Transcriber, Transcript};
+use sensorium_data::{Home, files};
+use sensorium_model::transcription::{Heeded, Purpose, Settings, Transcriber, Transcript, VoiceDetector};
 use sensorium_model::{ModelError, Pipeline, RunDirectory};
+use sensorium_train::pretrained;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// Decode each window by itself, without the text before it
     #[arg(long)]
     unguided: bool,
+    /// Listen only where somebody speaks, as this network hears it: a folder, or a name of the catalogue
+    #[arg(long, value_name = "MODEL", num_args = 0..=1, require_equals = true, default_missing_value = "silero-vad")]
+    vad: Option<String>,
     /// Tell when each word is said, in formats that can: json, vtt
     #[arg(long)]
     words: bool,
@@ -65,6 +69,10 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
         ModelError::Config { field, message } => Usage(format!("--{field}: {message}")).into(),
         other => other.into(),
     })?;
+    let transcriber = match &arguments.vad {
+        Some(source) => transcriber.hearing(voice(source, global)?),
+        None => transcriber,
+    };
     if let Some(folder) = &arguments.output {
         files::create_folder(folder)?;
     }
@@ -85,6 +93,14 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     }
 }
 
+/// The network that hears voices, which is fetched where the catalogue has it.
+fn voice(source: &str, global: &Global) -> anyhow::Result<VoiceDetector> {
+    let mut progress = FetchProgress::new(global.quiet);
+    let home = Home::from_environment();
+    let folder = pretrained::locate(source, Path::new(""), &home, &mut |step| progress.update(step))?;
+    Ok(VoiceDetector::open(&folder)?)
+}
+
 impl Arguments {
     /// The transcript of a file, which is written down: on standard output as it grows, in a folder as a whole.
     ///
@@ -97,7 +113,8 @@ impl Arguments {
         progress: &mut TranscribeProgress,
         interrupt: &AtomicBool,
     ) -> anyhow::Result<Outcome> {
-        let (mut out, mut known) = (String::from(self.format.begin()), 0);
+        let begin = if self.output.is_none() { self.format.begin() } else { "" };
+        let (mut out, mut known) = (String::from(begin), 0);
         let mut report = |heeded: Heeded| {
             progress.update(file, heeded);
             if self.output.is_none() {
@@ -115,6 +132,8 @@ impl Arguments {
             }
             Err(error) => return Ok(Err(error)),
         };
+        // Nothing was reported of a recording without voices.
+        progress.print(&out);
         if let Some(folder) = &self.output {
             let text = self.format.write(&file.display().to_string(), &transcript);
             files::write_atomically(&self.target(folder, file), text.as_bytes())?;
