@@ -28,12 +28,16 @@ impl Turns {
     /// # Panics
     /// If the axes have no coordinates, or differ in their number.
     pub fn new(axes: &[TurnAxis], base: f64) -> Self {
+        let frequency = |axis: &TurnAxis, pair: usize| base.powf(-(pair as f64) / axis.pairs as f64);
+        let of_axis = |axis: &TurnAxis| (0..axis.pairs).map(|pair| frequency(axis, pair)).collect();
+        Self::by(axes, &axes.iter().map(of_axis).collect::<Vec<_>>())
+    }
+
+    /// Pair i of an axis turns by the angle coordinate · the i-th of the axis' `frequencies`.
+    fn by(axes: &[TurnAxis], frequencies: &[Vec<f64>]) -> Self {
         let length = axes.first().expect("at least one axis").coordinates.len();
         let same = axes.iter().all(|axis| axis.coordinates.len() == length);
         assert!(same, "every axis has a coordinate for each place");
-        let frequency = |axis: &TurnAxis, pair: usize| base.powf(-(pair as f64) / axis.pairs as f64);
-        let of_axis = |axis: &TurnAxis| (0..axis.pairs).map(|pair| frequency(axis, pair)).collect();
-        let frequencies: Vec<Vec<f64>> = axes.iter().map(of_axis).collect();
         let pairs: usize = axes.iter().map(|axis| axis.pairs).sum();
         let width = 2 * pairs;
         // A sine costs as much as many sums, so tasks are smaller than elsewhere.
@@ -41,7 +45,7 @@ impl Turns {
         let values = parallel::fill(length * width, rows * width.max(1), |index, part| {
             for (row, line) in part.chunks_exact_mut(width).enumerate() {
                 let place = index * rows + row;
-                let along = axes.iter().zip(&frequencies);
+                let along = axes.iter().zip(frequencies);
                 let angles = along.flat_map(|(axis, own)| own.iter().map(|rate| axis.coordinates[place] as f64 * rate));
                 write(angles, line);
             }
@@ -56,6 +60,16 @@ impl Turns {
     pub fn line(places: Range<usize>, pairs: usize, base: f64) -> Self {
         let coordinates = places.collect();
         Self::new(&[TurnAxis { coordinates, pairs }], base)
+    }
+
+    /// The turns of neighbouring places on a line by any frequencies, one for each pair: what it turns by from one place to
+    /// the next.
+    pub fn at_frequencies(places: Range<usize>, frequencies: &[f64]) -> Self {
+        let axis = TurnAxis {
+            coordinates: places.collect(),
+            pairs: frequencies.len(),
+        };
+        Self::by(&[axis], &[frequencies.to_vec()])
     }
 
     /// Those of several sequences that follow one another.
@@ -126,5 +140,16 @@ mod tests {
         check(&[(&[0, 3], 2)], &[&[0.0, 0.0], &[3.0, 0.3]]);
         check(&[(&[5, 2], 1), (&[7, 4], 2)], &[&[5.0, 7.0, 0.7], &[2.0, 4.0, 0.4]]);
         check(&[(&[5], 0), (&[7], 1)], &[&[7.0]]);
+    }
+
+    #[test]
+    fn any_frequencies_turn_the_places_of_a_line() {
+        let turns = Turns::at_frequencies(3..5, &[0.5, 0.1]);
+        let expected = [1.5f64, 0.3, 2.0, 0.4].map(|angle| [angle.cos(), angle.sin()]);
+        let [a, b, c, d] = expected;
+        let expected = [a[0], b[0], a[1], b[1], c[0], d[0], c[1], d[1]];
+        close("turns", turns.values(), &expected, 1e-6);
+        let plain = Turns::line(3..5, 2, 100.0);
+        assert_eq!(Turns::at_frequencies(3..5, &[1.0, 0.1]).values(), plain.values());
     }
 }

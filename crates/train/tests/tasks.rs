@@ -129,6 +129,7 @@ fn numbers_are_learnt_with_every_loss() {
 fn captions_are_written_by_every_decoder_and_search() {
     let decoders = [
         r#"{ kind = "transformer", width = 32, layers = 1, heads = 2, dropout = 0.0 }"#,
+        r#"{ kind = "llama", width = 32, layers = 1, heads = 2, key_heads = 1, dropout = 0.0 }"#,
         r#"{ kind = "gru", width = 32, dropout = 0.0 }"#,
     ];
     let methods = [
@@ -173,7 +174,7 @@ fn recordings_are_transcribed_alone_with_word_pairs_and_with_attention() {
 
 #[test]
 fn a_language_model_learns_its_texts() {
-    for decoder in ["transformer", "gru"] {
+    for decoder in ["transformer", "llama", "gru"] {
         let output = format!("task = \"language_model\"\ndecoder = {{ kind = \"{decoder}\", width = 32 }}");
         let (evaluation, _) = train(TEXT, &output);
         let perplexity = evaluation.metrics["answer"]["perplexity"];

@@ -1,17 +1,23 @@
 //! Decoders: text token by token, from what an encoder or the fusion made of the inputs.
 
+mod llama;
 mod recurrent;
+mod rotation;
+#[cfg(test)]
+mod tests;
 mod transformer;
 
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::Embedding;
+use crate::layers::{Embedding, Linear};
 use crate::pass::Pass;
 use crate::tokens::{Tokens, plain};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+pub use llama::{LlamaDecoder, LlamaDecoderConfig};
 use recurrent::RecurrentState;
 pub use recurrent::{RecurrentConfig, RecurrentDecoder};
+pub use rotation::{Llama3Config, StretchConfig};
 use schemars::JsonSchema;
 use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
@@ -24,6 +30,8 @@ pub use transformer::{TransformerDecoder, TransformerDecoderConfig};
 pub enum DecoderConfig {
     /// Causal self-attention and attention to the source.
     Transformer(TransformerDecoderConfig),
+    /// Llama's: root mean square norms, gated feed-forward networks, and queries and keys that turn by their places.
+    Llama(LlamaDecoderConfig),
     /// A gated recurrent unit with attention to the source (Luong et al. 2015).
     Gru(RecurrentConfig),
 }
@@ -33,17 +41,22 @@ impl DecoderConfig {
     fn places(&self) -> Option<usize> {
         match self {
             Self::Transformer(config) => config.places,
-            Self::Gru(_) => None,
+            Self::Llama(_) | Self::Gru(_) => None,
         }
     }
 
     /// What vectors of tokens are multiplied by. A tied table has short ones: they are brought to the scale of waves
-    /// (Vaswani et al. 2017, 3.4), while vectors that are learned for places have their own.
+    /// (Vaswani et al. 2017, 3.4), while vectors that are learned for places have their own, and Llama adds none.
     fn scale(&self, width: usize) -> f32 {
-        match self.places() {
-            Some(_) => 1.0,
-            None => (width as f32).sqrt(),
+        match (self, self.places()) {
+            (Self::Llama(_), _) | (_, Some(_)) => 1.0,
+            _ => (width as f32).sqrt(),
         }
+    }
+
+    /// Whether another table than the one that embeds tokens scores the next one.
+    fn is_untied(&self) -> bool {
+        matches!(self, Self::Llama(config) if !config.tied)
     }
 }
 
@@ -86,8 +99,10 @@ impl Vocabulary {
 pub struct Decoder {
     embedding: Embedding,
     body: Body,
-    /// [vocabulary]
-    bias: Param<Tensor<1>>,
+    /// What scores the next token, where it is not the table.
+    output: Option<Linear>,
+    /// [vocabulary]; Llama has none.
+    bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     scale: f32,
 }
@@ -95,6 +110,7 @@ pub struct Decoder {
 #[derive(Module, Debug)]
 enum Body {
     Transformer(TransformerDecoder),
+    Llama(LlamaDecoder),
     Gru(RecurrentDecoder),
 }
 
@@ -130,12 +146,19 @@ impl Decoder {
                 let network = TransformerDecoder::new(config, memory, &body)?;
                 (config.width, Body::Transformer(network))
             }
+            DecoderConfig::Llama(config) => {
+                let network = LlamaDecoder::new(config, memory, &body)?;
+                (config.width, Body::Llama(network))
+            }
             DecoderConfig::Gru(config) => (config.width, Body::Gru(RecurrentDecoder::new(config, memory, &body))),
         };
+        let untied = || Linear::biased_if(false, width, vocabulary, &init.at("output"));
+        let bias = (!matches!(config, DecoderConfig::Llama(_))).then(|| init.constant([vocabulary], 0.0));
         Ok(Self {
             embedding: Embedding::tied(vocabulary, width, &init.at("embedding")),
             body: network,
-            bias: init.constant([vocabulary], 0.0),
+            output: config.is_untied().then(untied),
+            bias,
             scale: config.scale(width),
         })
     }
@@ -145,6 +168,7 @@ impl Decoder {
         let x = self.embed(tokens);
         let states = match &self.body {
             Body::Transformer(body) => body.forward(x, memory, pass),
+            Body::Llama(body) => body.forward(x, memory, pass),
             Body::Gru(body) => body.forward(x, memory, pass),
         };
         self.score(states)
@@ -167,6 +191,7 @@ impl Decoder {
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> DecoderState {
         DecoderState(match &self.body {
             Body::Transformer(body) => BodyState::Transformer(body.start(batch, memory, capacity, device)),
+            Body::Llama(body) => BodyState::Transformer(body.start(batch, memory, capacity, device)),
             Body::Gru(body) => BodyState::Gru(body.start(batch, memory, device)),
         })
     }
@@ -189,34 +214,39 @@ impl Decoder {
         let x = self.embed(self.on_device(tokens));
         let states = match (&self.body, &mut state.0) {
             (Body::Transformer(body), BodyState::Transformer(state)) => body.step(x, state),
+            (Body::Llama(body), BodyState::Transformer(state)) => body.step(x, state),
             (Body::Gru(body), BodyState::Gru(state)) => body.step(x, state),
             _ => unreachable!("a state belongs to the decoder that started it"),
         };
-        let ([_, found, _], vocabulary) = (states.dims(), self.bias.dims()[0]);
-        let last = states.narrow(1, found - 1, 1);
-        self.score(last).reshape([batch, vocabulary])
+        let [_, found, _] = states.dims();
+        let logits = self.score(states.narrow(1, found - 1, 1));
+        let [_, _, vocabulary] = logits.dims();
+        logits.reshape([batch, vocabulary])
     }
 
     /// The most tokens of a text, its begin included; none where there is no limit.
     pub fn places(&self) -> Option<usize> {
         match &self.body {
             Body::Transformer(body) => body.places(),
-            Body::Gru(_) => None,
+            Body::Llama(_) | Body::Gru(_) => None,
         }
     }
 
     pub fn device(&self) -> Device {
-        self.bias.device()
+        self.embedding.device()
     }
 
     /// Prepared for inference; a recurrent one stays as it is.
     pub fn pack(self, precision: Precision) -> Self {
-        let Body::Transformer(body) = self.body else {
-            return self;
+        let body = match self.body {
+            Body::Transformer(body) => Body::Transformer(body.pack(precision)),
+            Body::Llama(body) => Body::Llama(body.pack(precision)),
+            Body::Gru(_) => return self,
         };
         Self {
             embedding: self.embedding.pack(precision),
-            body: Body::Transformer(body.pack(precision)),
+            output: self.output.map(|output| output.pack(precision)),
+            body,
             ..self
         }
     }
@@ -225,7 +255,7 @@ impl Decoder {
     fn on_device(&self, tokens: &[&[u32]]) -> Tensor<2, Int> {
         let shape = [tokens.len(), tokens.first().map_or(0, |tokens| tokens.len())];
         let tokens: Vec<i64> = tokens.concat().into_iter().map(i64::from).collect();
-        Tensor::from_data(TensorData::new(tokens, shape), &plain(&self.bias.device()))
+        Tensor::from_data(TensorData::new(tokens, shape), &plain(&self.device()))
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
@@ -233,7 +263,10 @@ impl Decoder {
     }
 
     fn score(&self, states: Tensor<3>) -> Tensor<3> {
-        self.embedding.score(states, self.bias.val())
+        match &self.output {
+            Some(output) => output.forward(states),
+            None => self.embedding.score(states, self.bias.as_ref().map(Param::val)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{BlockState, DecoderBlock, Dropout, Embedding, LayerNorm, sinusoidal_positions};
+use crate::layers::{Activation, BlockState, DecoderBlock, Dropout, Embedding, LayerNorm, sinusoidal_positions};
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens, plain};
 use burn::module::Module;
@@ -27,6 +27,9 @@ pub struct TransformerDecoderConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_536))]
     pub places: Option<usize>,
+    /// What lies between the two maps of a feed-forward network.
+    #[serde(skip_serializing_if = "Activation::is_default")]
+    pub activation: Activation,
 }
 
 impl Default for TransformerDecoderConfig {
@@ -37,6 +40,7 @@ impl Default for TransformerDecoderConfig {
             heads: 4,
             dropout: 0.1,
             places: None,
+            activation: Activation::default(),
         }
     }
 }
@@ -58,6 +62,20 @@ pub struct TransformerState {
 }
 
 impl TransformerState {
+    pub(super) fn new(blocks: Vec<BlockState>) -> Self {
+        Self { blocks, position: 0 }
+    }
+
+    /// Goes on by so many positions, and gives the first of them.
+    pub(super) fn advance(&mut self, length: usize) -> usize {
+        self.position += length;
+        self.position - length
+    }
+
+    pub(super) fn blocks(&mut self) -> &mut [BlockState] {
+        &mut self.blocks
+    }
+
     pub fn reorder(&mut self, rows: &[usize]) {
         self.blocks.iter_mut().for_each(|block| block.reorder(rows));
     }
@@ -71,12 +89,16 @@ impl TransformerDecoder {
             heads,
             dropout,
             places,
+            activation,
         } = *config;
         if !width.is_multiple_of(heads) {
             let message = format!("{heads} heads do not divide a width of {width}");
             return Err(ModelError::config("decoder.heads", message));
         }
-        let block = |index: usize| DecoderBlock::new(width, memory, heads, dropout, &init.at("blocks").at(index));
+        let block = |index: usize| {
+            let block = DecoderBlock::new(width, memory, heads, dropout, &init.at("blocks").at(index));
+            block.with_activation(activation)
+        };
         Ok(Self {
             places: places.map(|places| Embedding::tied(places, width, &init.at("places"))),
             blocks: (0..layers).map(block).collect(),
@@ -112,21 +134,15 @@ impl TransformerDecoder {
     }
 
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> TransformerState {
-        let blocks = self.blocks.iter();
-        TransformerState {
-            blocks: blocks
-                .map(|block| block.start(batch, memory, capacity, device))
-                .collect(),
-            position: 0,
-        }
+        let start = |block: &DecoderBlock| block.start(batch, memory, capacity, device);
+        TransformerState::new(self.blocks.iter().map(start).collect())
     }
 
     /// The states of the next embedded tokens of each sequence, `x` [batch, length, width].
     pub fn step(&self, x: Tensor<3>, state: &mut TransformerState) -> Tensor<3> {
         let [_, length, _] = x.dims();
-        let mut x = self.placed(x, state.position);
-        state.position += length;
-        for (block, state) in self.blocks.iter().zip(&mut state.blocks) {
+        let mut x = self.placed(x, state.advance(length));
+        for (block, state) in self.blocks.iter().zip(state.blocks()) {
             x = block.step(x, state);
         }
         self.norm.forward(x)

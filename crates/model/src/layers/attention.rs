@@ -169,7 +169,7 @@ impl MultiHeadAttention {
     }
 
     /// [batch, heads, length, width / heads] → [batch, length, width]
-    fn join(x: Tensor<4>) -> Tensor<3> {
+    pub(super) fn join(x: Tensor<4>) -> Tensor<3> {
         let [batch, heads, length, width] = x.dims();
         x.swap_dims(1, 2).reshape([batch, length, heads * width])
     }

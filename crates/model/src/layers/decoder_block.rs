@@ -6,10 +6,37 @@ use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use sensorium_kernels::{Epilogue, KeyValueCache, Precision};
+use schemars::JsonSchema;
+use sensorium_kernels::{Epilogue, KeyValueCache, Precision, gelu_tanh};
+use serde::{Deserialize, Serialize};
 
 /// How many times wider the hidden layer of the feed-forward network is.
 const EXPANSION: usize = 4;
+
+/// What lies between the two maps of a feed-forward network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x·Φ(x) (Hendrycks and Gimpel 2016).
+    #[default]
+    Gelu,
+    /// Its approximation by a hyperbolic tangent, which GPT-2 was trained with.
+    GeluTanh,
+}
+
+impl Activation {
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// `linear`(x) and what follows it.
+    fn after(self, linear: &Linear, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Gelu => linear.forward_then(x, Epilogue::Gelu),
+            Self::GeluTanh => gelu_tanh(linear.forward(x)),
+        }
+    }
+}
 
 /// Each part stands behind a norm and around a residual (Vaswani et al. 2017, pre-norm). A block without a memory is that of
 /// a language model.
@@ -23,13 +50,15 @@ pub struct DecoderBlock {
     expand: Linear,
     contract: Linear,
     dropout: Dropout,
+    #[module(skip)]
+    activation: Activation,
 }
 
 /// What a block keeps of the positions so far and of the memory.
 #[derive(Debug, Clone)]
 pub struct BlockState {
-    itself: KeyValueCache,
-    memory: Option<Memory>,
+    pub(super) itself: KeyValueCache,
+    pub(super) memory: Option<Memory>,
 }
 
 impl BlockState {
@@ -56,7 +85,12 @@ impl DecoderBlock {
             expand: Linear::new(width, EXPANSION * width, &init.at("expand")),
             contract: Linear::new(EXPANSION * width, width, &init.at("contract")),
             dropout: Dropout::new(dropout, &init.at("dropout")),
+            activation: Activation::default(),
         }
+    }
+
+    pub fn with_activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
     }
 
     /// `x` [batch, length, width] attends to itself and to the real tokens of `memory`.
@@ -121,7 +155,7 @@ impl DecoderBlock {
 
     fn feed_forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let normal = self.feed_forward_norm.forward(x.clone());
-        let hidden = self.expand.forward_then(normal, Epilogue::Gelu);
+        let hidden = self.activation.after(&self.expand, normal);
         self.dropout.add(&self.contract, hidden, x, pass)
     }
 }

@@ -3,7 +3,7 @@
 use super::linear;
 use crate::init::Init;
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed};
 use std::sync::Arc;
 
@@ -49,12 +49,17 @@ impl Embedding {
         packed.rows(&rows).reshape([batch, length, packed.input()])
     }
 
-    /// The table read the other way: [batch, length, width] → [batch, length, vocabulary], with `bias` [vocabulary].
-    pub fn score(&self, states: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
+    /// The table read the other way: [batch, length, width] → [batch, length, vocabulary], with `bias` [vocabulary] where
+    /// there is one.
+    pub fn score(&self, states: Tensor<3>, bias: Option<Tensor<1>>) -> Tensor<3> {
         match &self.packed {
-            Some(packed) => linear_packed(states, packed, Some(bias), Epilogue::Nothing),
-            None => sensorium_kernels::linear(states, self.weight.val(), Some(bias)),
+            Some(packed) => linear_packed(states, packed, bias, Epilogue::Nothing),
+            None => sensorium_kernels::linear(states, self.weight.val(), bias),
         }
+    }
+
+    pub fn device(&self) -> Device {
+        self.weight.device()
     }
 
     /// Prepared for inference: the packed table takes the place of the original, which no longer trains or saves.
@@ -71,7 +76,6 @@ impl Embedding {
 mod tests {
     use super::*;
     use crate::checkpoint::to_vec;
-    use burn::tensor::Device;
 
     #[test]
     fn a_packed_table_is_read_alike_in_both_directions() {
@@ -81,7 +85,7 @@ mod tests {
         let tokens = || Tensor::<2, Int>::from_ints([[3, 39, 0], [17, 3, 8]], &device);
         let states = plain.forward(tokens());
         assert_eq!(to_vec(states.clone()), to_vec(packed.forward(tokens())));
-        let bias = || Tensor::<1>::ones([40], &device);
+        let bias = || Some(Tensor::<1>::ones([40], &device));
         let (expected, found) = (
             to_vec(plain.score(states.clone(), bias())),
             to_vec(packed.score(states, bias())),

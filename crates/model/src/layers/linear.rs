@@ -19,11 +19,15 @@ pub struct Linear {
 
 impl Linear {
     pub fn new(input: usize, output: usize, init: &Init) -> Self {
+        Self::biased_if(true, input, output, init)
+    }
+
+    /// Without a bias unless `biased`: then the map is linear.
+    pub fn biased_if(biased: bool, input: usize, output: usize, init: &Init) -> Self {
         let bound = 1.0 / (input as f64).sqrt();
-        let bias = Some(init.uniform("bias", [output], bound));
         Self {
             weight: init.uniform("weight", [output, input], bound),
-            bias,
+            bias: biased.then(|| init.uniform("bias", [output], bound)),
             packed: None,
         }
     }

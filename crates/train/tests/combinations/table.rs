@@ -156,7 +156,7 @@ const fn task(name: &'static str, reads: Reads, goal: f64, output: &'static str)
     }
 }
 
-pub const TASKS: [Task; 13] = [
+pub const TASKS: [Task; 15] = [
     task(
         "classify",
         Reads::Place,
@@ -186,6 +186,13 @@ pub const TASKS: [Task; 13] = [
          decoder = { kind = \"gru\", width = 48, dropout = 0.0 }",
     ),
     task(
+        "generate by llama",
+        Reads::Place,
+        0.03,
+        "task = \"generate\"\ncolumn = \"answer\"\ntokenizer = { kind = \"word\" }\nlabel_smoothing = 0.0\n\
+         decoder = { kind = \"llama\", width = 16, layers = 1, heads = 2, key_heads = 1, dropout = 0.0 }",
+    ),
+    task(
         "transcribe one input",
         Reads::Medium,
         0.07,
@@ -209,6 +216,13 @@ pub const TASKS: [Task; 13] = [
         Reads::Raw,
         0.25,
         "task = \"language_model\"\ndecoder = { kind = \"gru\", width = 48, dropout = 0.0 }",
+    ),
+    task(
+        "language_model by llama",
+        Reads::Raw,
+        0.25,
+        "task = \"language_model\"\n\
+         decoder = { kind = \"llama\", width = 16, layers = 1, heads = 2, key_heads = 1, dropout = 0.0 }",
     ),
     task(
         "align by cross entropy",

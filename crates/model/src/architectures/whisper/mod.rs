@@ -246,6 +246,7 @@ impl Public {
             heads: self.decoder_attention_heads,
             dropout: self.dropout,
             places: Some(self.max_target_positions),
+            ..TransformerDecoderConfig::default()
         };
         let generate = GenerateConfig {
             text: TextConfig {
