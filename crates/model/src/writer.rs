@@ -105,6 +105,16 @@ impl Writer {
         Ok(())
     }
 
+    /// The text by which `tokens` go on with that of a `prompt`, with the space between both.
+    pub fn continuation(&self, prompt: &[u32], tokens: &[u32]) -> String {
+        let decode = |tokens: &[u32]| self.processor.decode(tokens).unwrap_or_default();
+        let (before, whole) = (decode(prompt), decode(&[prompt, tokens].concat()));
+        match whole.strip_prefix(&before) {
+            Some(rest) => rest.to_string(),
+            None => decode(tokens),
+        }
+    }
+
     /// The text of tokens, without space around it.
     pub fn text(&self, tokens: &[u32]) -> String {
         self.processor.decode(tokens).unwrap_or_default().trim().to_string()
@@ -173,6 +183,27 @@ mod tests {
             check(kind.clone(), pattern.clone(), "two frogs sit", true);
             check(kind.clone(), pattern.clone(), "a red frog sits", true);
             check(kind, pattern, "a frog", false);
+        }
+    }
+
+    #[test]
+    fn a_continuation_keeps_the_space_behind_its_prompt() {
+        for kind in ["word", "unigram", "word_piece", "bpe", "byte"] {
+            let mut tokenizer = json!({"kind": kind});
+            if !matches!(kind, "word" | "byte") {
+                tokenizer["vocabulary"] = json!(280);
+            }
+            let writer = Writer::new(processor(tokenizer), None);
+            let whole = writer.processor.text_tokens("two red frogs sit", true).unwrap();
+            for place in 1..whole.len() {
+                let (prompt, rest) = whole.split_at(place);
+                let before = writer.processor.decode(prompt).unwrap();
+                assert_eq!(
+                    before + &writer.continuation(prompt, rest),
+                    "two red frogs sit",
+                    "{kind} {place}"
+                );
+            }
         }
     }
 

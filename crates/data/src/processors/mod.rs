@@ -233,6 +233,14 @@ impl Processor {
         }
     }
 
+    /// The tokens that a text's vocabulary sets before and behind every text; none for other modalities.
+    pub fn frame(&self) -> Option<(&[u32], &[u32])> {
+        match &self.fitted {
+            Fitted::Text(text) => Some(text.frame()),
+            _ => None,
+        }
+    }
+
     /// The tokens of a text without those that its vocabulary sets around every text, and cut to `max_length` unless
     /// `whole`.
     pub fn text_tokens(&self, text: &str, whole: bool) -> Result<Vec<u32>> {

@@ -176,6 +176,8 @@ impl Generate {
             writer,
             rules: rules.as_ref().map(|rules| rules as &dyn Rules),
             again: rules.is_some().then_some(LONGEST_REPEAT),
+            continues: false,
+            ends: None,
         };
         let written = writing.write(&prompts, Some(memory), rows, &device);
         written.expect("the settings were checked when the task was made")

@@ -14,6 +14,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use sensorium_data::Targets;
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,6 +31,20 @@ pub struct LanguageModelConfig {
     pub context: usize,
     /// How a text is continued.
     pub decoding: DecodingConfig,
+    /// What a decoder that was trained elsewhere begins and ends texts with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub tokens: Option<TextTokens>,
+}
+
+/// The tokens around the texts of a decoder that was trained elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextTokens {
+    /// What stands in front of a text that is to be continued. The vocabulary's begin stands in front of others, and for an
+    /// empty text that has nothing in front of it.
+    pub opening: Vec<u32>,
+    /// What ends a text beside the vocabulary's end.
+    pub ends: Vec<u32>,
 }
 
 impl Default for LanguageModelConfig {
@@ -38,6 +53,7 @@ impl Default for LanguageModelConfig {
             decoder: DecoderConfig::default(),
             context: 256,
             decoding: DecodingConfig::default(),
+            tokens: None,
         }
     }
 }
@@ -51,19 +67,40 @@ pub struct LanguageModel {
     context: usize,
     #[module(skip)]
     decoding: DecodingConfig,
+    #[module(skip)]
+    tokens: Option<TextTokens>,
 }
 
 impl LanguageModel {
     pub fn new(config: &LanguageModelConfig, vocabulary: Vocabulary, init: &Init) -> Result<Self> {
         config.decoding.check("decoding")?;
-        let longest = config.context.max(config.decoding.max_length + 1);
+        // What is read has one token more, a begin, and the last one that is written is not read.
+        let opening = config.tokens.as_ref().map_or(1, |tokens| tokens.opening.len().max(1));
+        let longest = (config.context - 1).max(config.decoding.max_length + opening - 1);
         let sizes = [vocabulary.size, longest];
         Ok(Self {
             decoder: Decoder::new(&config.decoder, sizes, None, &init.at("decoder"))?,
             vocabulary,
             context: config.context,
             decoding: config.decoding.clone(),
+            tokens: config.tokens.clone(),
         })
+    }
+
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    pub fn vocabulary(&self) -> Vocabulary {
+        self.vocabulary
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            decoder: self.decoder.pack(precision),
+            ..self
+        }
     }
 
     /// The losses of every token and of the end; a row without a text has none.
@@ -113,10 +150,7 @@ impl LanguageModel {
             let tokens = places
                 .iter()
                 .flat_map(|&place| &texts.expect("there are places").tokens[place]);
-            let room = self.context.saturating_sub(self.decoding.max_length).max(1);
-            let tokens: Vec<u32> = tokens.copied().collect();
-            let kept = &tokens[tokens.len().saturating_sub(room)..];
-            [&[self.vocabulary.begin], kept].concat()
+            self.prompt(&tokens.copied().collect::<Vec<_>>())
         };
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let prompts: Vec<Vec<u32>> = (0..rows.len()).map(prompt).collect();
@@ -131,6 +165,19 @@ impl LanguageModel {
         answers.into_values().collect()
     }
 
+    /// As much of a text's end as leaves room for what follows, behind what stands in front of it.
+    pub(crate) fn prompt(&self, tokens: &[u32]) -> Vec<u32> {
+        let begin = [self.vocabulary.begin];
+        let opening = self.tokens.as_ref().map_or(&begin[..], |tokens| &tokens.opening);
+        let taken = self.decoding.max_length + opening.len().saturating_sub(1);
+        let room = self.context.saturating_sub(taken).max(1);
+        let kept = &tokens[tokens.len().saturating_sub(room)..];
+        match [opening, kept].concat() {
+            prompt if prompt.is_empty() => begin.to_vec(),
+            prompt => prompt,
+        }
+    }
+
     fn write(&self, places: &[usize], prompts: &[Vec<u32>], rows: &[usize], writer: &Writer) -> Vec<Decoded> {
         let prompts: Vec<Vec<u32>> = places.iter().map(|&place| prompts[place].clone()).collect();
         let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
@@ -141,6 +188,8 @@ impl LanguageModel {
             writer,
             rules: None,
             again: None,
+            continues: true,
+            ends: self.tokens.as_ref().map(|tokens| tokens.ends.as_slice()),
         };
         let written = writing.write(&prompts, None, &rows, &self.decoder.device());
         written.expect("the settings were checked when the task was made")

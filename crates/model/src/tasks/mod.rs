@@ -29,7 +29,7 @@ pub use embed::{Embed, EmbedConfig};
 pub use fitted::{Fitted, TextTargets};
 pub use generate::{Generate, GenerateConfig};
 pub use head::{Head, HeadConfig};
-pub use language_model::{LanguageModel, LanguageModelConfig};
+pub use language_model::{LanguageModel, LanguageModelConfig, TextTokens};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
 pub use rank::{CandidateEncoderConfig, CandidateWidth, Rank, RankConfig};
 pub use regress::{Regress, RegressConfig, RegressLoss, Scale, number};
@@ -219,6 +219,7 @@ impl Task {
     pub fn pack(self, precision: Precision) -> Self {
         match self {
             Self::Generate(task) => Self::Generate(task.pack(precision)),
+            Self::LanguageModel(task) => Self::LanguageModel(task.pack(precision)),
             other => other,
         }
     }

@@ -20,6 +20,12 @@ pub struct Writing<'a> {
     pub rules: Option<&'a dyn Rules>,
     /// The run of tokens that a text must not hold twice when it is written once more, because it came to no end.
     pub again: Option<usize>,
+    /// Whether an answer is what its prompt goes on with, the space between both included; one that has a form of its own is
+    /// without.
+    pub continues: bool,
+    /// What ends an answer too, of a vocabulary whose every token may stand in one; none where the vocabulary is not of that
+    /// kind.
+    pub ends: Option<&'a [u32]>,
 }
 
 impl Writing<'_> {
@@ -49,7 +55,8 @@ impl Writing<'_> {
                 written[row] = found;
             }
         }
-        Ok(written.iter().map(|found| self.decoded(found)).collect())
+        let answers = written.iter().zip(prompts);
+        Ok(answers.map(|(found, prompt)| self.decoded(found, prompt)).collect())
     }
 
     /// The texts that are found for each prompt, the best one first.
@@ -79,12 +86,21 @@ impl Writing<'_> {
             capacity: longest + decoding.max_length + 1,
             device: device.clone(),
             state: None,
+            end: self.vocabulary.end,
+            ends: self.ends.unwrap_or_default(),
         };
         let found = search.run(&mut sequences).into_iter();
         Ok(found.map(Result::unwrap_or_default).collect())
     }
 
     fn symbols(&self) -> Symbols {
+        if self.ends.is_some() {
+            return Symbols {
+                vocabulary: self.vocabulary.size,
+                end: self.vocabulary.end,
+                forbidden: Vec::new(),
+            };
+        }
         let special = self.writer.processor.special_tokens();
         let special = special.into_iter().flat_map(|special| {
             let others = [special.unknown, special.begin, special.end];
@@ -105,13 +121,18 @@ impl Writing<'_> {
     }
 
     /// The best hypothesis with its tokens, and the others as alternatives; an empty text where there is none.
-    fn decoded(&self, found: &[Hypothesis]) -> Decoded {
+    fn decoded(&self, found: &[Hypothesis], prompt: &[u32]) -> Decoded {
         let Some(best) = found.first() else {
             return Prediction::new(Answer::Text(String::new()), None).into();
         };
         let parts = best.tokens.iter().zip(&best.log_probabilities);
+        let continues = self.continues && self.writer.constraint.is_none();
+        let text = |one: &Hypothesis| match continues {
+            true => self.writer.continuation(prompt, &one.tokens),
+            false => self.writer.text(&one.tokens),
+        };
         let alternative = |one: &Hypothesis| Alternative {
-            value: self.writer.text(&one.tokens),
+            value: text(one),
             probability: one.log_probability.exp(),
         };
         Prediction {
@@ -126,10 +147,7 @@ impl Writing<'_> {
                     frames: None,
                 })
                 .collect(),
-            ..Prediction::new(
-                Answer::Text(self.writer.text(&best.tokens)),
-                Some(best.log_probability.exp()),
-            )
+            ..Prediction::new(Answer::Text(text(best)), Some(best.log_probability.exp()))
         }
         .into()
     }
@@ -152,9 +170,26 @@ struct Sequences<'a> {
     capacity: usize,
     device: Device,
     state: Option<DecoderState>,
+    end: u32,
+    /// What stands for `end` too.
+    ends: &'a [u32],
 }
 
 impl Sequences<'_> {
+    /// Gives the end the logit of the likeliest of all ends, whichever of them it is: a search knows one end alone.
+    fn with_one_end(&self, logits: Tensor<2>) -> Vec<f32> {
+        let [_, size] = logits.dims();
+        let mut logits = to_vec(logits);
+        for row in logits.chunks_exact_mut(size) {
+            for &other in self.ends {
+                let logit = std::mem::replace(&mut row[other as usize], f32::NEG_INFINITY);
+                let end = &mut row[self.end as usize];
+                *end = end.max(logit);
+            }
+        }
+        logits
+    }
+
     fn state(&mut self) -> &mut DecoderState {
         self.state.as_mut().expect("a search begins with its prompts")
     }
@@ -167,13 +202,15 @@ impl Stepper for Sequences<'_> {
         let start = |memory: Option<&Tokens>| self.decoder.start(prompts.len(), memory, self.capacity, &self.device);
         self.state = Some(start(memory.as_ref()));
         let decoder = self.decoder;
-        to_vec(decoder.read(prompts, self.state()))
+        let logits = decoder.read(prompts, self.state());
+        self.with_one_end(logits)
     }
 
     fn step(&mut self, parents: &[usize], tokens: &[u32]) -> Vec<f32> {
         let decoder = self.decoder;
         let state = self.state();
         state.reorder(parents);
-        to_vec(decoder.step(tokens, state))
+        let logits = decoder.step(tokens, state);
+        self.with_one_end(logits)
     }
 }

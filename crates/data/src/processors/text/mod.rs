@@ -102,6 +102,11 @@ impl TextProcessor {
         self.vocabulary.special()
     }
 
+    /// The tokens that are set before and behind each text.
+    pub fn frame(&self) -> (&[u32], &[u32]) {
+        self.vocabulary.frame()
+    }
+
     /// The content of the tokenizer's file: Hugging Face's `tokenizer.json`, or tiktoken's lines.
     pub fn tokenizer_text(&self) -> &str {
         self.vocabulary.text()
