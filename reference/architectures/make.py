@@ -6,6 +6,7 @@ text are real, and the last hidden states of the real ones; some texts, and the 
 pictures: the mean of the last map of picture.png, of length one. Of sounds: the states of the encoder for sound.wav, logits behind
 some tokens, and the tokens that greedy search finds without times and with them. whisper-ctranslate2 is the same model as
 CTranslate2's own program converts it. words.json: the words of a text and when they are spoken, by openai-whisper.
+Language models are those of languages.py.
 """
 
 import json
@@ -15,6 +16,7 @@ import wave
 from pathlib import Path
 
 import ctranslate2
+import languages
 import numpy
 import torch
 import transformers
@@ -329,3 +331,7 @@ def write_words(name):
 
 if wanted("whisper"):
     write_words("whisper")
+
+for language in languages.MAKERS:
+    if wanted(language):
+        languages.write(language, FOLDER / language)

@@ -26,6 +26,29 @@ impl HostTensor {
             shape,
         }
     }
+
+    /// As many parts of the last axis, of equal size where they can be; a matrix [input, output] becomes parts [output, input].
+    pub(crate) fn cut(self, count: usize) -> Vec<Self> {
+        let columns = self.shape.last().copied().unwrap_or_default();
+        let bound = |part: usize| columns * part / count;
+        let part = |part: usize| {
+            let range = bound(part)..bound(part + 1);
+            match self.shape[..] {
+                [_] => Self {
+                    shape: vec![range.len()],
+                    values: self.values[range].to_vec(),
+                },
+                [rows, _] => Self {
+                    shape: vec![range.len(), rows],
+                    values: range
+                        .flat_map(|column| self.values.iter().skip(column).step_by(columns).copied())
+                        .collect(),
+                },
+                _ => self.clone(),
+            }
+        };
+        (0..count).map(part).collect()
+    }
 }
 
 /// Named tensors on the host; the order of names fixes the bytes of a file.
@@ -174,6 +197,26 @@ mod tests {
             values: (0..shape.iter().product()).map(|value| value as f32 / 7.0).collect(),
         };
         HostTensors::from([("b.weight".into(), tensor(&[2, 3])), ("a.bias".into(), tensor(&[4]))])
+    }
+
+    #[test]
+    fn a_tensor_is_cut_along_its_last_axis_and_a_matrix_turned() {
+        let tensor = |shape: &[usize], values: &[u8]| HostTensor {
+            shape: shape.to_vec(),
+            values: values.iter().copied().map(f32::from).collect(),
+        };
+        let check = |whole: HostTensor, parts: &[HostTensor]| assert_eq!(whole.cut(parts.len()), parts);
+        check(
+            tensor(&[4], &[1, 2, 3, 4]),
+            &[tensor(&[2], &[1, 2]), tensor(&[2], &[3, 4])],
+        );
+        let matrix = tensor(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+        check(matrix.clone(), &[tensor(&[3, 2], &[1, 4, 2, 5, 3, 6])]);
+        // What does not divide has parts of other sizes, so that none is lost and each misfit shows.
+        check(matrix, &[tensor(&[1, 2], &[1, 4]), tensor(&[2, 2], &[2, 5, 3, 6])]);
+        let volume = tensor(&[1, 2, 1], &[1, 2]);
+        check(volume.clone(), &[volume.clone(), volume]);
+        check(tensor(&[2, 0], &[]), &[tensor(&[0, 2], &[])]);
     }
 
     #[test]

@@ -90,8 +90,14 @@ pub fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut
 }
 
 fn settle_input(input: &mut InputConfig, architecture: &Architecture) -> Result<(), Wrong> {
-    settle_value(&mut input.encoder.stem, &architecture.stem).map_err(|message| ("stem", message))?;
-    settle_value(&mut input.encoder.trunk, &architecture.trunk).map_err(|message| ("trunk", message))?;
+    let (Some(stem), Some(trunk)) = (&architecture.stem, &architecture.trunk) else {
+        return Err((
+            "encoder",
+            "expected a checkpoint with an encoder, found a language model".into(),
+        ));
+    };
+    settle_value(&mut input.encoder.stem, stem).map_err(|message| ("stem", message))?;
+    settle_value(&mut input.encoder.trunk, trunk).map_err(|message| ("trunk", message))?;
     match (&mut input.processor, &architecture.processor) {
         (ProcessorConfig::Text(text), ProcessorConfig::Text(own)) => settle_texts(text, own),
         (ProcessorConfig::Image(image), ProcessorConfig::Image(own)) => settle_images(image, own),

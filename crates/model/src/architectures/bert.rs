@@ -332,15 +332,15 @@ pub(super) fn read(kind: &str, config: serde_json::Value) -> Result<Architecture
     let max_length = max_length.ok_or("max_position_embeddings: no place is left for a token")?;
     let (width, epsilon) = (public.hidden_size, public.layer_norm_eps);
     Ok(Architecture {
-        stem: StemConfig::Bert(BertStemConfig {
+        stem: Some(StemConfig::Bert(BertStemConfig {
             vocabulary: public.vocab_size,
             places: public.max_position_embeddings,
             first_place,
             segments: public.type_vocab_size,
             width,
             epsilon,
-        }),
-        trunk: TrunkConfig::Bert(BertTrunkConfig {
+        })),
+        trunk: Some(TrunkConfig::Bert(BertTrunkConfig {
             width,
             layers: public.num_hidden_layers,
             heads: public.num_attention_heads,
@@ -348,7 +348,7 @@ pub(super) fn read(kind: &str, config: serde_json::Value) -> Result<Architecture
             epsilon,
             dropout: public.hidden_dropout_prob,
             pool: Pool::default(),
-        }),
+        })),
         processor: ProcessorConfig::Text(TextConfig {
             max_length,
             ..TextConfig::default()

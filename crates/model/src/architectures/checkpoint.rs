@@ -44,6 +44,8 @@ struct Sorted {
     tensors: HostTensors,
     /// What the checkpoint calls them.
     names: BTreeMap<String, String>,
+    /// The paths of the parts of those that hold several parameters, by their names.
+    parts: BTreeMap<String, Vec<String>>,
     /// The names of those that are left out.
     unused: Vec<String>,
     /// The names of those that the architecture does not have.
@@ -98,7 +100,7 @@ impl Checkpoint {
             text.max_length = longest.min(text.max_length);
             text.tokenizer = tokenizer;
         }
-        if let TrunkConfig::Bert(trunk) = &mut architecture.trunk {
+        if let Some(TrunkConfig::Bert(trunk)) = &mut architecture.trunk {
             trunk.pool = sentences::pool(folder)?;
         }
         Ok(())
@@ -138,6 +140,10 @@ impl Checkpoint {
         }
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
@@ -153,6 +159,7 @@ impl Checkpoint {
             names,
             unused,
             unknown,
+            ..
         } = self.tensors(target)?;
         let mut mismatch = Mismatch {
             unexpected: unknown,
@@ -161,6 +168,7 @@ impl Checkpoint {
         let parameters = parameters(&module);
         let homeless = names.into_iter().filter(|(path, _)| !parameters.contains_key(path));
         mismatch.unexpected.extend(homeless.map(|(_, name)| name));
+        mismatch.unexpected.dedup();
         for (path, parameter) in parameters {
             match tensors.get(&path).map(|tensor| &tensor.shape) {
                 None if is_adapter(&path) => {}
@@ -198,6 +206,7 @@ impl Checkpoint {
             };
             sorted.tensors.extend(found?);
         }
+        sorted.cut();
         sorted.unused.sort();
         sorted.unknown.sort();
         Ok(sorted)
@@ -261,6 +270,7 @@ impl Sorted {
         let (part, path) = match place {
             Place::Parameter(path) => (target.encoder, path),
             Place::Head(path) => (target.head, path),
+            Place::Parts(paths) => return self.place_parts(name, target.head, &paths),
             Place::Unused => (None, String::new()),
             Place::Known => return None,
             Place::Unknown => {
@@ -275,6 +285,31 @@ impl Sorted {
         let path = format!("{part}{path}");
         self.names.insert(path.clone(), name.to_string());
         Some(path)
+    }
+}
+
+impl Sorted {
+    /// As [`Self::place`] of a tensor that is cut later: until then it has its own name.
+    fn place_parts(&mut self, name: &str, part: Option<&str>, paths: &[String]) -> Option<String> {
+        let Some(part) = part else {
+            self.unused.push(name.to_string());
+            return None;
+        };
+        let paths: Vec<String> = paths.iter().map(|path| format!("{part}{path}")).collect();
+        let names = paths.iter().map(|path| (path.clone(), name.to_string()));
+        self.names.extend(names);
+        self.parts.insert(name.to_string(), paths);
+        Some(name.to_string())
+    }
+
+    /// Puts parts in the place of the tensors that hold several parameters.
+    fn cut(&mut self) {
+        for (name, paths) in std::mem::take(&mut self.parts) {
+            if let Some(tensor) = self.tensors.remove(&name) {
+                let parts = tensor.cut(paths.len());
+                self.tensors.extend(paths.into_iter().zip(parts));
+            }
+        }
     }
 }
 

@@ -331,7 +331,7 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
     }
     within("image_size", f64::from(public.image_size), 32.0, 4096.0)?;
     Ok(Architecture {
-        stem: StemConfig::Pixels,
+        stem: Some(StemConfig::Pixels),
         head: head(public.id2label.into_values().collect()),
         parameters: trunk.parameters() as u128,
         processor: ProcessorConfig::Image(ImageConfig {
@@ -341,7 +341,7 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
             deviation: [128.0 / 255.0; COLORS],
             ..ImageConfig::default()
         }),
-        trunk: TrunkConfig::EfficientNet(trunk),
+        trunk: Some(TrunkConfig::EfficientNet(trunk)),
         place,
         lacks: |_| false,
     })

@@ -52,7 +52,7 @@ const CONVERTED: [(&str, &str); 1] = [("whisper", "whisper-ctranslate2")];
 
 #[test]
 fn every_architecture_is_compared() {
-    let mut compared = [&TEXTS[..], &PICTURES, &SOUNDS].concat();
+    let mut compared = [&TEXTS[..], &PICTURES, &SOUNDS, &super::language::KINDS].concat();
     compared.sort_unstable();
     assert_eq!(compared, KNOWN);
 }
@@ -125,8 +125,8 @@ fn checkpoints_give_the_states_of_their_originals() {
         let case: Case = case(&folder);
         let checkpoint = Checkpoint::open(&folder).unwrap();
         let config = EncoderConfig {
-            stem: Some(checkpoint.architecture().stem.clone()),
-            trunk: Some(checkpoint.architecture().trunk.clone()),
+            stem: checkpoint.architecture().stem.clone(),
+            trunk: checkpoint.architecture().trunk.clone(),
             encoder: None,
         };
         let length = case.tokens[0].len();

@@ -1,5 +1,6 @@
 //! A checkpoint as a pipeline of its own.
 
+use super::language::opened;
 use super::{Checkpoint, Head, Target};
 use crate::encoder::EncoderConfig;
 use crate::error::Result;
@@ -25,6 +26,10 @@ const LABELS: &str = "outputs.label.head.output.";
 const TEXT: &str = "text";
 /// Where it lies.
 const DECODER: &str = "outputs.text.";
+/// What a language model answers.
+const CONTINUATION: &str = "continuation";
+/// Where it lies.
+const LANGUAGE_MODEL: &str = "outputs.continuation.";
 
 /// A checkpoint as a pipeline, and what it leaves out.
 pub struct Imported {
@@ -35,8 +40,8 @@ pub struct Imported {
 
 impl Checkpoint {
     /// The encoder with the checkpoint's weights and processor. It answers a medium with its embedding, and with a label
-    /// where the head is known; or with a text, where a decoder reads it. `name` is the run's. Its input is called by the
-    /// modality, as is its column.
+    /// where the head is known; or with a text, where a decoder reads it. A language model answers a text with what it goes on
+    /// with. `name` is the run's. Its input is called by the modality, as is its column.
     ///
     /// # Errors
     /// For a tokenizer or tensors that are missing or damaged, or do not fit the configuration.
@@ -49,21 +54,32 @@ impl Checkpoint {
         };
         let texts = match &self.architecture().head {
             Head::Text(head) => Some(self.texts(&head.generate.text)?),
+            Head::Continuation(_) => Some(input.processor.clone()),
             Head::Nothing | Head::Labels(_) => None,
         };
-        let description = self.describe(name, &input, texts.as_ref());
+        let texts = texts.map(|processor| TextColumn {
+            column: TEXT.into(),
+            takes: self.architecture().head.takes(),
+            processor,
+        });
+        let head = self.head(&input.processor)?;
+        let description = self.describe(name, &input, texts.as_ref(), &head);
         let shapes = BTreeMap::from([(input.name.clone(), input.processor.shape())]);
         let model = Model::blank(&description.model, &shapes, device)?;
         let target = Target {
             encoder: Some(&format!("inputs.{}.", input.name)),
-            head: self.architecture().head.path(),
+            head: head.path(),
         };
         let (model, left_out) = self.fill(model, target)?;
-        let writers = texts
-            .iter()
-            .map(|texts| (TEXT.to_string(), Writer::new(texts.clone(), None)));
-        let writers = writers.collect();
-        let outputs = texts.into_iter().map(written).collect();
+        let written = || head.written().to_string();
+        let writer = |texts: &TextColumn| (written(), Writer::new(texts.processor.clone(), None));
+        let writers = texts.iter().map(writer).collect();
+        let outputs = texts.map(|texts| OutputColumn {
+            name: written(),
+            column: None,
+            texts: Some(texts),
+        });
+        let outputs = outputs.into_iter().collect();
         let nothing = Dataset::new(Vec::new(), PathBuf::new(), vec![input], outputs);
         Ok(Imported {
             pipeline: Pipeline::new(description, model, &nothing, writers),
@@ -71,44 +87,44 @@ impl Checkpoint {
         })
     }
 
-    fn describe(&self, name: &str, input: &InputColumn, texts: Option<&Processor>) -> Description {
+    /// The head, with what the tokenizer of its texts sets around them.
+    fn head(&self, texts: &Processor) -> Result<Head> {
+        match &self.architecture().head {
+            Head::Continuation(head) => {
+                let head = opened(head, texts, self.folder())?;
+                Ok(Head::Continuation(Box::new(head)))
+            }
+            head => Ok(head.clone()),
+        }
+    }
+
+    fn describe(&self, name: &str, input: &InputColumn, texts: Option<&TextColumn>, head: &Head) -> Description {
         let encoder = EncoderConfig {
-            stem: Some(self.architecture().stem.clone()),
-            trunk: Some(self.architecture().trunk.clone()),
+            stem: self.architecture().stem.clone(),
+            trunk: self.architecture().trunk.clone(),
             encoder: None,
         };
-        let texts = texts.map(|processor| TextDescription {
-            column: TEXT.into(),
-            takes: Takes::One,
-            processor: processor.hash(),
+        let texts = texts.map(|texts| {
+            let description = TextDescription {
+                column: texts.column.clone(),
+                takes: texts.takes,
+                processor: texts.processor.hash(),
+            };
+            (head.written().to_string(), description)
         });
         Description {
             name: name.into(),
             model: ModelConfig {
                 inputs: BTreeMap::from([(input.name.clone(), encoder)]),
                 fusion: JoinConfig::default(),
-                outputs: self.architecture().head.outputs(&input.name),
+                outputs: head.outputs(&input.name),
             },
             inputs: BTreeMap::from([(input.name.clone(), input.column.clone())]),
             outputs: BTreeMap::new(),
             processors: BTreeMap::from([(input.name.clone(), input.processor.hash())]),
-            texts: texts.into_iter().map(|texts| (TEXT.to_string(), texts)).collect(),
+            texts: texts.into_iter().collect(),
             turns: BTreeSet::new(),
         }
-    }
-}
-
-/// The output that a decoder writes.
-fn written(processor: Processor) -> OutputColumn {
-    let texts = TextColumn {
-        column: TEXT.into(),
-        processor,
-        takes: Takes::One,
-    };
-    OutputColumn {
-        name: TEXT.into(),
-        column: None,
-        texts: Some(texts),
     }
 }
 
@@ -119,6 +135,23 @@ impl Head {
             Self::Nothing => None,
             Self::Labels(_) => Some(LABELS),
             Self::Text(_) => Some(DECODER),
+            Self::Continuation(_) => Some(LANGUAGE_MODEL),
+        }
+    }
+
+    /// The output whose texts are read as tokens.
+    fn written(&self) -> &'static str {
+        match self {
+            Self::Continuation(_) => CONTINUATION,
+            _ => TEXT,
+        }
+    }
+
+    /// Which texts of a row it reads.
+    fn takes(&self) -> Takes {
+        match self {
+            Self::Continuation(_) => Takes::Whole,
+            _ => Takes::One,
         }
     }
 
@@ -149,6 +182,10 @@ impl Head {
             Self::Text(head) => {
                 let task = TaskConfig::Generate(head.generate.clone());
                 BTreeMap::from([output(TEXT, task, Fitted::Vocabulary(head.vocabulary))])
+            }
+            Self::Continuation(head) => {
+                let task = TaskConfig::LanguageModel(head.task.clone());
+                BTreeMap::from([output(CONTINUATION, task, Fitted::Vocabulary(head.vocabulary))])
             }
         }
     }

@@ -9,6 +9,7 @@ mod float;
 #[cfg(test)]
 mod golden;
 mod import;
+mod language;
 pub(crate) mod safetensors;
 mod sentences;
 mod torch;
@@ -18,6 +19,7 @@ pub use bert::{BertStem, BertStemConfig, BertTrunk, BertTrunkConfig, Pool};
 pub use checkpoint::{Checkpoint, Target};
 pub use efficientnet::{EfficientNetConfig, EfficientNetTrunk};
 pub use import::Imported;
+pub use language::LanguageHead;
 pub use whisper::{WhisperStem, WhisperStemConfig};
 
 use crate::decoder::Vocabulary;
@@ -29,13 +31,23 @@ use sensorium_data::ProcessorConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 4] = ["bert", "efficientnet-lite", "roberta", "whisper"];
+const KNOWN: [&str; 8] = [
+    "bert",
+    "efficientnet-lite",
+    "gpt2",
+    "llama",
+    "qwen2",
+    "qwen3",
+    "roberta",
+    "whisper",
+];
 
 /// What a checkpoint's `config.json` says of its encoder, and of what reads it.
 #[derive(Debug, Clone)]
 pub struct Architecture {
-    pub stem: StemConfig,
-    pub trunk: TrunkConfig,
+    /// None of a language model, which encodes nothing; as the trunk.
+    pub stem: Option<StemConfig>,
+    pub trunk: Option<TrunkConfig>,
     /// How its inputs are read; of texts everything but the tokenizer.
     pub processor: ProcessorConfig,
     pub head: Head,
@@ -56,6 +68,8 @@ pub enum Head {
     Labels(Vec<String>),
     /// A decoder that writes a text.
     Text(Box<TextHead>),
+    /// A decoder that goes on with a text.
+    Continuation(Box<LanguageHead>),
 }
 
 /// A decoder of texts, and the tokens that it begins and ends with.
@@ -72,6 +86,8 @@ enum Place {
     Parameter(String),
     /// A parameter of the head, from its output on.
     Head(String),
+    /// Parameters of the head in equal parts of the tensor's last axis; a matrix is stored as [input, output].
+    Parts(Vec<String>),
     /// A part that is not read, such as another head that a model was trained with.
     Unused,
     /// What follows from the configuration.
@@ -94,6 +110,7 @@ impl Architecture {
         match kind.as_str() {
             "bert" | "roberta" => bert::read(&kind, config).map_err(wrong),
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
+            kind if language::KINDS.contains(&kind) => language::read(kind, config).map_err(wrong),
             "whisper" => whisper::read(config).map_err(wrong),
             _ => Err(wrong(format!(
                 "the architecture `{kind}` is not known; those that are: {}",

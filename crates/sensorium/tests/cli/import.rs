@@ -96,7 +96,10 @@ fn bad_checkpoints_are_refused() {
     config(
         "model_type",
         json!("mystery"),
-        &["`mystery` is not known", "bert, efficientnet-lite, roberta, whisper"],
+        &[
+            "`mystery` is not known",
+            "bert, efficientnet-lite, gpt2, llama, qwen2, qwen3, roberta, whisper",
+        ],
     );
     config("hidden_act", json!("relu"), &["hidden_act", "`gelu`", "`relu`"]);
     config("num_attention_heads", json!(0), &["num_attention_heads", "at least 1"]);

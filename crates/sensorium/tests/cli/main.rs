@@ -9,6 +9,7 @@ mod contract;
 mod fixture;
 mod import;
 mod kills;
+mod language;
 mod recipes;
 mod retrieval;
 mod tidy;

@@ -275,11 +275,11 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
     let public: Public = serde_json::from_value(config).map_err(|error| error.to_string())?;
     public.check()?;
     Ok(Architecture {
-        stem: StemConfig::Whisper(WhisperStemConfig {
+        stem: Some(StemConfig::Whisper(WhisperStemConfig {
             width: public.d_model,
             places: public.max_source_positions,
-        }),
-        trunk: TrunkConfig::Transformer(public.trunk()),
+        })),
+        trunk: Some(TrunkConfig::Transformer(public.trunk())),
         processor: ProcessorConfig::Audio(public.processor()),
         head: Head::Text(Box::new(public.head()?)),
         parameters: public.parameters(),
