@@ -16,7 +16,7 @@ pub use audio::{
     LogMelConfig, MfccConfig, Normalize, Spectrogram, SpectrumAugment, WaveAugment, Waveform, WaveformConfig, Window,
 };
 pub use feature::{Collated, Feature, FeatureShape};
-pub use image::{Augment, Decode, ImageConfig, Picture, Resize, Size};
+pub use image::{Augment, Decode, ImageConfig, Interpolation, Picture, Resize, Size};
 pub use text::{
     DialogueConfig, Normalization, Segment, SpecialTokens, TextAugment, TextConfig, TokenizerConfig, Truncate,
 };

@@ -19,6 +19,9 @@ pub struct ImageConfig {
     pub size: Size,
     /// How a picture whose sides have another ratio is brought to the size.
     pub resize: Resize,
+    /// How pixels are weighed where a picture is resampled.
+    #[serde(skip_serializing_if = "is_bicubic")]
+    pub interpolation: Interpolation,
     /// Whether a JPEG that is larger than needed is decoded whole.
     pub decode: Decode,
     /// The colour that shows through transparent parts: red, green and blue from 0 to 255.
@@ -51,6 +54,7 @@ impl Default for ImageConfig {
         Self {
             size: Size::new(64, 64),
             resize: Resize::default(),
+            interpolation: Interpolation::default(),
             decode: Decode::default(),
             ground: WHITE,
             grayscale: false,
@@ -171,6 +175,22 @@ pub enum Resize {
     /// The picture is scaled until its shortest side has so many pixels, at least as many as the longer side of the
     /// size, and the size is cut out of its centre: torchvision's `Resize` and `CenterCrop`.
     Shortest(#[schemars(range(min = 1, max = 4096))] u32),
+}
+
+/// How pixels are weighed where a picture is resampled; over more of them where it becomes smaller, as Pillow does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// By the cubic of Keys (1981).
+    #[default]
+    Bicubic,
+    /// By their distance alone: softer.
+    Bilinear,
+}
+
+/// Whether an interpolation is the usual one, which the settings that are stored with a model leave out.
+fn is_bicubic(interpolation: &Interpolation) -> bool {
+    *interpolation == Interpolation::Bicubic
 }
 
 /// How exactly pictures are decoded.
@@ -298,10 +318,11 @@ mod tests {
             json!({"augment": ["flip", {"rotate": 10.0}, {"crop": 0.5}, {"color": 0.25}, "vertical_flip",
                 {"grayscale": 0.1}, {"erase": 0.3}, {"shift": 4},
                 {"rand_augment": {"operations": 2, "magnitude": 9}}],
-                "resize": "letterbox", "decode": "fast", "ground": [0, 128, 255]}),
+                "resize": "letterbox", "interpolation": "bilinear", "decode": "fast", "ground": [0, 128, 255]}),
             ImageConfig {
                 augment,
                 resize: Resize::Letterbox,
+                interpolation: Interpolation::Bilinear,
                 decode: Decode::Fast,
                 ground: [0, 128, 255],
                 ..Default::default()

@@ -1,13 +1,11 @@
-//! Pillow's bicubic for pictures that are enlarged: a pass across and a pass down, with weights of 22 bits below the
+//! Pillow's filters for pictures that are enlarged: a pass across and a pass down, with weights of 22 bits below the
 //! point and bytes between them. Both passes work on many values at once, which compilers turn into vector instructions.
 
 use super::resize::Area;
-use super::{CHANNELS, Picture};
+use super::{CHANNELS, Interpolation, Picture};
 
 /// Bits of a weight below the point.
 const PRECISION: u32 = 22;
-/// Pixels to each side that the filter reads.
-const SUPPORT: f64 = 2.0;
 /// Lines that are resampled together.
 const LINES: usize = 4;
 /// Numbers of one pixel in `LINES` lines; the fourth of each is not used.
@@ -17,9 +15,15 @@ const CHUNK: usize = 32;
 
 /// Resamples `area` to `height` × `width` pixels. Near the area's border the filter reads beyond it, so the result equals
 /// resizing the whole picture and cutting the part out.
-pub fn sample(picture: &Picture, area: Area, (height, width): (usize, usize), order: Order) -> Picture {
-    let columns = taps(picture.width, area.left, area.width, width);
-    let rows = taps(picture.height, area.top, area.height, height);
+pub fn sample(
+    picture: &Picture,
+    area: Area,
+    (height, width): (usize, usize),
+    order: Order,
+    filter: Interpolation,
+) -> Picture {
+    let columns = taps(filter, picture.width, area.left, area.width, width);
+    let rows = taps(filter, picture.height, area.top, area.height, height);
     let across = |pixels: &[u8]| {
         pulp::Arch::new().dispatch(Across {
             pixels,
@@ -69,16 +73,16 @@ struct Taps {
 }
 
 /// The taps of every result along a side of `length` values, of which `kept` from `start` on become `target` ones.
-fn taps(length: usize, start: f64, kept: f64, target: usize) -> Vec<Taps> {
+fn taps(filter: Interpolation, length: usize, start: f64, kept: f64, target: usize) -> Vec<Taps> {
     let scale = kept / target as f64;
     let widened = scale.max(1.0);
-    let reach = SUPPORT * widened;
+    let reach = filter.support() * widened;
     let of = |index: usize| {
         let centre = start + (index as f64 + 0.5) * scale;
         let first = (centre - reach + 0.5).max(0.0) as usize;
         let end = ((centre + reach + 0.5) as usize).min(length);
         let weights: Vec<f64> = (first..end)
-            .map(|at| cubic((at as f64 - centre + 0.5) / widened))
+            .map(|at| filter.weight((at as f64 - centre + 0.5) / widened))
             .collect();
         let sum: f64 = weights.iter().sum();
         let fixed = |weight: f64| (weight / sum * f64::from(1 << PRECISION)).round() as i32;
@@ -88,6 +92,23 @@ fn taps(length: usize, start: f64, kept: f64, target: usize) -> Vec<Taps> {
         }
     };
     (0..target).map(of).collect()
+}
+
+impl Interpolation {
+    /// Pixels to each side that it reads.
+    fn support(self) -> f64 {
+        match self {
+            Self::Bicubic => 2.0,
+            Self::Bilinear => 1.0,
+        }
+    }
+
+    fn weight(self, distance: f64) -> f64 {
+        match self {
+            Self::Bicubic => cubic(distance),
+            Self::Bilinear => (1.0 - distance.abs()).max(0.0),
+        }
+    }
 }
 
 /// The cubic of Keys (1981) with a = −1/2.
@@ -222,9 +243,11 @@ mod tests {
             (9, 2.5, 3.25, 4),
             (40, 0.0, 40.0, 3),
         ] {
-            for Taps { first, weights } in taps(length, start, kept, target) {
-                assert!(!weights.is_empty() && first + weights.len() <= length);
-                assert!((weights.iter().sum::<i32>() - (1 << PRECISION)).abs() < 8);
+            for filter in [Interpolation::Bicubic, Interpolation::Bilinear] {
+                for Taps { first, weights } in taps(filter, length, start, kept, target) {
+                    assert!(!weights.is_empty() && first + weights.len() <= length);
+                    assert!((weights.iter().sum::<i32>() - (1 << PRECISION)).abs() < 8);
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ pub(super) mod resize;
 mod svg;
 
 pub use augment::augment;
-pub use config::{Augment, Decode, ImageConfig, Resize, Size};
+pub use config::{Augment, Decode, ImageConfig, Interpolation, Resize, Size};
 pub(crate) use resize::{Area, sample};
 pub(crate) use svg::is_svg;
 

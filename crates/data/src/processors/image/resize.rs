@@ -2,7 +2,7 @@
 
 use super::cubic::{self, Order};
 use super::part::{Part, Region};
-use super::{CHANNELS, ImageConfig, Picture, Resize};
+use super::{CHANNELS, ImageConfig, Interpolation, Picture, Resize};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -157,7 +157,7 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
             true => part.picture,
             false => {
                 let order = Order::of((part.height, part.width), (frame.height, frame.width));
-                bicubic(&part.picture, area, (height, width), order)
+                resample(&part.picture, area, (height, width), order, config.interpolation)
             }
         };
     match (height, width) == (config.size.height(), config.size.width()) {
@@ -168,12 +168,21 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
 
 /// Resamples `area` as Pillow does, each value within one of Pillow's. Near the area's border the filter reads beyond it,
 /// so the result equals resizing the whole picture and cutting the part out.
-fn bicubic(picture: &Picture, area: Area, (height, width): (usize, usize), order: Order) -> Picture {
+fn resample(
+    picture: &Picture,
+    area: Area,
+    (height, width): (usize, usize),
+    order: Order,
+    filter: Interpolation,
+) -> Picture {
     // Enlarged, a difference of one between the passes would not be evened out by the second.
     if area.height < height as f64 || area.width < width as f64 {
-        return cubic::sample(picture, area, (height, width), order);
+        return cubic::sample(picture, area, (height, width), order, filter);
     }
-    let filter = FilterType::CatmullRom;
+    let filter = match filter {
+        Interpolation::Bicubic => FilterType::CatmullRom,
+        Interpolation::Bilinear => FilterType::Bilinear,
+    };
     let whole = Area::whole(picture);
     match order {
         Order::AcrossFirst => {
@@ -236,7 +245,13 @@ pub fn sample(picture: &Picture, area: Area, height: usize, width: usize, filter
 /// Resamples the whole picture, each side on its own.
 pub fn stretch(picture: &Picture, height: usize, width: usize) -> Picture {
     let order = Order::of((picture.height, picture.width), (height, width));
-    bicubic(picture, Area::whole(picture), (height, width), order)
+    resample(
+        picture,
+        Area::whole(picture),
+        (height, width),
+        order,
+        Interpolation::Bicubic,
+    )
 }
 
 /// The picture in the middle of a field of the mean colour, which normalisation brings to zero.

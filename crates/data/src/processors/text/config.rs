@@ -34,6 +34,9 @@ pub struct TextConfig {
     pub normalization: Option<Normalization>,
     /// Whether accents are taken off letters, as BERT's uncased models do: `é` becomes `e`.
     pub strip_accents: bool,
+    /// Whether the punctuation marks of ASCII go, as SigLIP's texts have none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strip_punctuation: bool,
     /// Whether control characters and byte-order marks go; true unless the vocabulary is a public one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strip_control: Option<bool>,
@@ -65,6 +68,7 @@ impl Default for TextConfig {
             lowercase: None,
             normalization: None,
             strip_accents: false,
+            strip_punctuation: false,
             strip_control: None,
             collapse_whitespace: None,
             leading_space: false,

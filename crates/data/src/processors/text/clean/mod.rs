@@ -18,11 +18,15 @@ pub fn without_markup<'a>(text: &'a str, config: &TextConfig) -> Cow<'a, str> {
     }
 }
 
-/// Does what is asked for: takes out control characters and accents, brings the text to its normal form, collapses white
+/// Does what is asked for: takes out control characters, punctuation and accents, brings the text to its normal form, collapses white
 /// space, lowers capitals, and sets spaces between the words of languages that have none, and before the first one.
 pub fn clean(text: &str, config: &TextConfig) -> String {
     let strip = config.strip_control();
-    let kept = text.chars().filter(|&character| !strip || is_kept(character));
+    let marks = config.strip_punctuation;
+    let kept = text
+        .chars()
+        .filter(|&character| !strip || is_kept(character))
+        .filter(|character| !(marks && character.is_ascii_punctuation()));
     let cleaned = match text.is_ascii() {
         // These have no accents and only one form.
         true => spaced(kept, config),
@@ -156,6 +160,11 @@ mod tests {
             ..with(Normalization::None)
         };
         check_with(config, " A\u{0}\u{feff}\n\n b ", " A\u{0}\u{feff}\n\n b ");
+        let config = TextConfig {
+            strip_punctuation: true,
+            ..TextConfig::default()
+        };
+        check_with(config, "The  DOG's — no, \"that's\" it!", "the dogs — no thats it");
         let config = TextConfig {
             html: true,
             ..TextConfig::default()
