@@ -16,6 +16,9 @@ pub struct Hit<'a> {
     pub cosine: f64,
     /// The input of that medium.
     pub input: &'a str,
+    /// In a space that an `align` has learnt the share of the row among all that were looked at, or where it was learnt by
+    /// decisions the probability that query and row belong together.
+    pub probability: Option<f64>,
 }
 
 impl Index {
@@ -48,9 +51,19 @@ impl Index {
         };
         let found = self.rows.iter().filter_map(|row| {
             let (input, cosine) = hit(row)?;
-            Some(Hit { row, cosine, input })
+            Some(Hit {
+                row,
+                cosine,
+                input,
+                probability: None,
+            })
         });
         let mut found: Vec<Hit> = found.collect();
+        let cosines: Vec<f64> = found.iter().map(|hit| hit.cosine).collect();
+        if let Some(probabilities) = self.pipeline.model().task(&self.output).probabilities(&cosines) {
+            let hits = found.iter_mut().zip(probabilities);
+            hits.for_each(|(hit, probability)| hit.probability = Some(probability));
+        }
         found.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
         found.truncate(top);
         Ok(found)

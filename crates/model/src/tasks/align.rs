@@ -16,7 +16,7 @@ use sensorium_kernels::softplus;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The largest factor of the cosines, as CLIP has it: beyond it a batch hangs on its hardest pair alone.
+/// The largest factor of the cosines, as CLIP has it: beyond it a batch hangs on its hardest pair alone. SigLIP has none.
 const MAXIMUM_SCALE: f64 = 100.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -174,11 +174,35 @@ impl Align {
         losses.reshape([rows])
     }
 
-    /// At most [`MAXIMUM_SCALE`], but with a gradient beyond, so that it can return.
+    /// Of the cross entropy at most [`MAXIMUM_SCALE`], but with a gradient beyond, so that it can return.
     fn scale(&self) -> Tensor<1> {
         let log_scale = self.log_scale.val();
+        if self.loss == AlignLoss::Sigmoid {
+            return log_scale.exp();
+        }
         let excess = log_scale.clone().detach() - MAXIMUM_SCALE.ln() as f32;
         (log_scale - excess.clamp_min(0.0)).exp()
+    }
+
+    /// What cosines come to in the loss: as logarithms of shares among others, or as logits of decisions.
+    pub fn logits(&self, cosines: &[f64]) -> Vec<f64> {
+        let number = |tensor| f64::from(to_vec::<1>(tensor)[0]);
+        let bias = self.bias.as_ref().map_or(0.0, |bias| number(bias.val()));
+        let scale = number(self.scale());
+        cosines.iter().map(|cosine| cosine * scale + bias).collect()
+    }
+
+    /// What the query and each of some media with these cosines have to do with one another: its share among them, or of a space
+    /// that was learnt by decisions the probability that they belong together.
+    pub fn probabilities(&self, cosines: &[f64]) -> Vec<f64> {
+        let logits = self.logits(cosines);
+        if self.loss == AlignLoss::Sigmoid {
+            return logits.into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
+        }
+        let largest = logits.iter().copied().fold(f64::MIN, f64::max);
+        let shares: Vec<f64> = logits.into_iter().map(|logit| (logit - largest).exp()).collect();
+        let sum: f64 = shares.iter().sum();
+        shares.into_iter().map(|share| share / sum).collect()
     }
 
     /// The embeddings of each input that a row has, and as the answer the mean cosine of its pairs, zero where it has none.
@@ -316,7 +340,24 @@ mod tests {
         for (given, expected) in [(3.0, 3.0), (99.0, 99.0), (400.0, 100.0)] {
             let found = to_vec(align(AlignLoss::InfoNce, given, 0.0).scale())[0];
             assert!((found - expected).abs() < 1e-3, "{given}: {found}");
+            let found = f64::from(to_vec(align(AlignLoss::Sigmoid, given, 0.0).scale())[0]);
+            assert!((found / given - 1.0).abs() < 1e-5, "{given}: {found}");
         }
+    }
+
+    #[test]
+    fn probabilities_are_shares_or_decisions() {
+        let check = |loss, expected: [f64; 2]| {
+            let found = align(loss, 2.0, -0.5).probabilities(&[0.5, 0.0]);
+            let near = found
+                .iter()
+                .zip(expected)
+                .all(|(found, expected)| (found - expected).abs() < 1e-6);
+            assert!(near && found.len() == 2, "{loss:?}: {found:?}, not {expected:?}");
+        };
+        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+        check(AlignLoss::InfoNce, [logistic(1.0), logistic(-1.0)]);
+        check(AlignLoss::Sigmoid, [logistic(0.5), logistic(-0.5)]);
     }
 
     #[test]

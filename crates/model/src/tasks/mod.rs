@@ -215,6 +215,15 @@ impl Task {
         }
     }
 
+    /// What a query and media with these cosines have to do with one another, see [`Align::probabilities`]; none where the task
+    /// has not learnt how cosines are weighed.
+    pub fn probabilities(&self, cosines: &[f64]) -> Option<Vec<f64>> {
+        match self {
+            Self::Align(task) => Some(task.probabilities(cosines)),
+            _ => None,
+        }
+    }
+
     /// Prepared for inference, as far as it has large maps.
     pub fn pack(self, precision: Precision) -> Self {
         match self {

@@ -49,11 +49,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `{"results":[{"row","cosine","input","values":{INPUT:VALUE}}]}`
+/// `{"results":[{"row","cosine","probability","input","values":{INPUT:VALUE}}]}`
 fn document(hits: &[Hit]) -> serde_json::Value {
     let hit = |hit: &Hit| {
         serde_json::json!({
-            "row": hit.row.row, "cosine": hit.cosine, "input": hit.input, "values": hit.row.values
+            "row": hit.row.row, "cosine": hit.cosine, "probability": hit.probability, "input": hit.input,
+            "values": hit.row.values
         })
     };
     let results: Vec<serde_json::Value> = hits.iter().map(hit).collect();
@@ -62,7 +63,9 @@ fn document(hits: &[Hit]) -> serde_json::Value {
 
 fn print_for_people(hits: &[Hit]) {
     for hit in hits {
-        println!("{:>7.4}  row {} by its {}", hit.cosine, hit.row.row, hit.input);
+        let share = hit.probability.map(|share| format!("  {:>5.1}%", 100.0 * share));
+        let share = share.unwrap_or_default();
+        println!("{:>7.4}{share}  row {} by its {}", hit.cosine, hit.row.row, hit.input);
         for (input, value) in &hit.row.values {
             println!("         {input}: {value}");
         }
