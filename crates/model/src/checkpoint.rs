@@ -20,11 +20,13 @@ pub struct HostTensor {
 }
 
 impl HostTensor {
-    pub(crate) fn zeros(shape: Vec<usize>) -> Self {
-        Self {
-            values: vec![0.0; shape.iter().product()],
-            shape,
+    /// What changes nothing: the identity of a map, zeros of anything else.
+    pub(crate) fn neutral(shape: Vec<usize>) -> Self {
+        let mut values = vec![0.0; shape.iter().product()];
+        if let [_, width] = shape[..] {
+            values.iter_mut().step_by(width + 1).for_each(|value| *value = 1.0);
         }
+        Self { values, shape }
     }
 
     /// As many parts of the last axis, of equal size where they can be; a matrix [input, output] becomes parts [output, input].

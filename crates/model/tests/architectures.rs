@@ -62,11 +62,21 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
     let dropping = json!({
         "kind": "cnn", "stages": [4, 6], "blocks": 2, "stride": 2, "dropout": 0.1, "drop_path": 0.2
     });
+    let clip = json!({
+        "kind": "clip", "width": 8, "layers": 2, "heads": 2, "hidden": 12, "epsilon": 1e-5, "causal": true,
+        "activation": "quick_gelu"
+    });
+    // Places of another grid than that of the pictures, which have two rows and columns.
+    let vit = json!({
+        "kind": "vit", "width": 8, "layers": 2, "heads": 2, "hidden": 12, "epsilon": 1e-5, "grid": [3, 4], "registers": 2,
+        "norm_before": true, "layer_scale": true, "activation": "gelu_tanh", "dropout": 0.1, "drop_path": 0.2
+    });
     // Each with the normalisation that the input does not have by default.
     let normed = |norm: &str| json!({"kind": "cnn", "stages": [4, 6], "blocks": 2, "norm": norm});
     match input {
         "text" | "audio" => named([
             ("causal", causal),
+            ("clip", clip),
             ("conformer", conformer),
             ("strided cnn", dropping),
             ("batch cnn", normed("batch")),
@@ -77,7 +87,7 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
             ("dropping cnn", dropping),
             ("batch cnn", normed("batch")),
         ]),
-        _ => named([("dropping cnn", dropping), ("layer cnn", normed("layer"))]),
+        _ => named([("vit", vit), ("dropping cnn", dropping), ("layer cnn", normed("layer"))]),
     }
 }
 

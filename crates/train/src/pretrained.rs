@@ -34,7 +34,7 @@ pub(crate) fn settle(
             )));
         }
         let path = locate(&encoder.pretrained, folder, home, progress)?;
-        let checkpoint = Checkpoint::open(&path)?;
+        let checkpoint = Checkpoint::open(&path)?.of(input.processor.modality());
         encoder.pretrained = path.display().to_string();
         settle_input(input, checkpoint.architecture())
             .map_err(|wrong| settled(&format!("inputs.{name}"), wrong, &path))?;
@@ -179,6 +179,12 @@ fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), Wrong
         return Err(("mean", "expected neither a mean nor a deviation".into()));
     }
     (image.mean, image.deviation) = normal(own);
+    if image.resize == default.resize && image.size == own.size {
+        image.resize = own.resize;
+    }
+    if image.interpolation == default.interpolation {
+        image.interpolation = own.interpolation;
+    }
     Ok(())
 }
 
@@ -226,6 +232,9 @@ fn settle_texts(text: &mut TextConfig, own: &TextConfig) -> Result<(), Wrong> {
         let message = format!("expected at most {} tokens, found {}", own.max_length, text.max_length);
         return Err(("max_length", message));
     }
+    text.lowercase = text.lowercase.or(own.lowercase);
+    text.collapse_whitespace = text.collapse_whitespace.or(own.collapse_whitespace);
+    text.strip_punctuation |= own.strip_punctuation;
     Ok(())
 }
 
@@ -244,7 +253,8 @@ pub(crate) fn fill(recipe: &Recipe, mut model: Model) -> Result<Model> {
                 encoder: Some(&format!("inputs.{name}.")),
                 head: None,
             };
-            (model, _) = Checkpoint::open(Path::new(pretrained))?.fill(model, target)?;
+            let checkpoint = Checkpoint::open(Path::new(pretrained))?.of(input.processor.modality());
+            (model, _) = checkpoint.fill(model, target)?;
         }
     }
     for (name, output) in &recipe.outputs {

@@ -1,6 +1,6 @@
 //! A folder in Hugging Face's layout, or CTranslate2's: a configuration, a tokenizer and tensors in one file or several.
 
-use super::{Architecture, Head, Place, ctranslate2, safetensors, sentences, torch};
+use super::{Architecture, Head, Place, ctranslate2, preprocessor, safetensors, sentences, siglip, torch};
 use crate::adapters::is_adapter;
 use crate::checkpoint::{HostTensor, HostTensors, insert};
 use crate::error::{Mismatch, ModelError, Result};
@@ -9,7 +9,7 @@ use crate::trunks::TrunkConfig;
 use burn::module::Module;
 use sensorium_data::catalogue::weights;
 use sensorium_data::processors::{TextConfig, TokenizerConfig};
-use sensorium_data::{Processor, ProcessorConfig, files};
+use sensorium_data::{Modality, Processor, ProcessorConfig, files};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,11 @@ use std::path::{Path, PathBuf};
 const CONFIGURATION: &str = "config.json";
 /// What it says goes before the configuration.
 const GENERATION: &str = "generation_config.json";
+/// What it says of pictures, in a file of its own or as a part of one.
+const PICTURES: [(&str, Option<&str>); 2] = [
+    ("preprocessor_config.json", None),
+    ("processor_config.json", Some(preprocessor::KEY)),
+];
 const TOKENIZER: &str = "tokenizer.json";
 /// Each may be cut into several files, which an index beside them names.
 const TENSORS: [&str; 3] = ["model.safetensors", "pytorch_model.bin", ctranslate2::WEIGHTS];
@@ -75,7 +80,7 @@ impl Checkpoint {
         let own = parse(&bytes, &path)?;
         let config = match ctranslate2::describes(folder, &own) {
             true => ctranslate2::configuration(folder, &own)?,
-            false => with_generation(own, &folder.join(GENERATION))?,
+            false => with_pictures(with_generation(own, &folder.join(GENERATION))?, folder)?,
         };
         let mut checkpoint = Self {
             folder: folder.to_path_buf(),
@@ -94,6 +99,12 @@ impl Checkpoint {
         };
         if let Head::Text(head) = &mut architecture.head {
             head.generate.text.tokenizer = tokenizer.clone();
+        }
+        if let Head::Aligned(head) = &mut architecture.head {
+            siglip::read_texts(folder, &mut head.other)?;
+            if let ProcessorConfig::Text(text) = &mut head.other.processor {
+                text.tokenizer = tokenizer.clone();
+            }
         }
         if let ProcessorConfig::Text(text) = &mut architecture.processor {
             let longest = sentences::max_length(folder)?.unwrap_or(text.max_length);
@@ -148,6 +159,16 @@ impl Checkpoint {
         &self.architecture
     }
 
+    /// The checkpoint of the encoder that reads `modality` alone; as it is where there is no such one.
+    pub fn of(mut self, modality: Modality) -> Self {
+        let encoders = self.architecture.encoders();
+        let found = encoders.into_iter().find(|one| one.processor.modality() == modality);
+        if let Some(found) = found.cloned() {
+            self.architecture = found;
+        }
+        self
+    }
+
     /// The same module with the checkpoint's weights at the `target`, and the names of the tensors that are left out. The
     /// labels of a head are sorted.
     ///
@@ -173,10 +194,10 @@ impl Checkpoint {
             match tensors.get(&path).map(|tensor| &tensor.shape) {
                 None if is_adapter(&path) => {}
                 None if target.takes(&path) && (self.architecture.lacks)(&path) => {
-                    tensors.insert(path, HostTensor::zeros(parameter.shape));
+                    tensors.insert(path, HostTensor::neutral(parameter.shape));
                 }
                 None if target.takes(&path) => mismatch.missing.push(path),
-                Some(found) if *found != parameter.shape => {
+                Some(found) if !alike(found, &parameter.shape) => {
                     mismatch.misshapen.push((path, parameter.shape, found.clone()));
                 }
                 _ => {}
@@ -253,6 +274,31 @@ fn with_generation(mut config: serde_json::Value, path: &Path) -> Result<serde_j
     let more = parse(&files::read(path)?, path)?;
     if let (Some(config), serde_json::Value::Object(more)) = (config.as_object_mut(), more) {
         config.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    Ok(config)
+}
+
+/// Whether shapes differ in axes of length one at most.
+fn alike(one: &[usize], other: &[usize]) -> bool {
+    let long = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|length| *length != 1).collect() };
+    long(one) == long(other)
+}
+
+/// A configuration and what is said of pictures in a file of its own, where there is one.
+fn with_pictures(mut config: serde_json::Value, folder: &Path) -> Result<serde_json::Value> {
+    for (name, part) in PICTURES {
+        let path = folder.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let mut found = parse(&files::read(&path)?, &path)?;
+        if let Some(part) = part {
+            found = found.get_mut(part).map(serde_json::Value::take).unwrap_or_default();
+        }
+        if let Some(config) = config.as_object_mut().filter(|_| found.is_object()) {
+            config.insert(preprocessor::KEY.into(), found);
+            break;
+        }
     }
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! Architectures against what `transformers` makes of the same checkpoints (`reference/architectures/make.py`).
 
+use super::golden_pictures::{ENCODERS, SPACES};
 use super::{Checkpoint, KNOWN, Target};
 use crate::checkpoint::to_vec;
 use crate::encoder::{Encoder, EncoderConfig};
@@ -52,22 +53,32 @@ const CONVERTED: [(&str, &str); 1] = [("whisper", "whisper-ctranslate2")];
 
 #[test]
 fn every_architecture_is_compared() {
-    let mut compared = [&TEXTS[..], &PICTURES, &SOUNDS, &super::language::KINDS].concat();
+    let spaces = SPACES.map(|(architecture, _)| architecture);
+    let mut compared = [
+        &TEXTS[..],
+        &PICTURES,
+        &SOUNDS,
+        &ENCODERS,
+        &spaces,
+        &super::language::KINDS,
+    ]
+    .concat();
     compared.sort_unstable();
+    compared.dedup();
     assert_eq!(compared, KNOWN);
 }
 
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../reference/architectures")
         .join(name)
 }
 
-fn case<T: DeserializeOwned>(folder: &Path) -> T {
+pub(super) fn case<T: DeserializeOwned>(folder: &Path) -> T {
     serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap()
 }
 
-fn assert_near(found: &[f32], expected: &[f32], place: &str) {
+pub(super) fn assert_near(found: &[f32], expected: &[f32], place: &str) {
     assert_eq!(found.len(), expected.len(), "{place}");
     for (found, expected) in found.iter().zip(expected) {
         let close = (found - expected).abs() < 1e-4 * (1.0 + expected.abs());
@@ -75,13 +86,13 @@ fn assert_near(found: &[f32], expected: &[f32], place: &str) {
     }
 }
 
-fn import(folder: &Path) -> Pipeline {
+pub(super) fn import(folder: &Path) -> Pipeline {
     let checkpoint = Checkpoint::open(folder).unwrap();
     checkpoint.import("imported", &Device::flex()).unwrap().pipeline
 }
 
 /// What an imported checkpoint answers values of its one input.
-fn answers(folder: &Path, input: &str, values: &[String]) -> Vec<Answers> {
+pub(super) fn answers(folder: &Path, input: &str, values: &[String]) -> Vec<Answers> {
     let pipeline = import(folder);
     let sample = |value: &String| Sample {
         row: 0,

@@ -1,7 +1,7 @@
 //! A checkpoint as a pipeline of its own.
 
 use super::language::opened;
-use super::{Checkpoint, Head, Target};
+use super::{Architecture, Checkpoint, Head, Target};
 use crate::encoder::EncoderConfig;
 use crate::error::Result;
 use crate::fusion::JoinConfig;
@@ -9,7 +9,7 @@ use crate::model::{Model, ModelConfig, OutputConfig};
 use crate::pipeline::Pipeline;
 use crate::run_directory::{Description, TextDescription};
 use crate::source::Source;
-use crate::tasks::{ClassifyConfig, EmbedConfig, Fitted, HeadConfig, TaskConfig};
+use crate::tasks::{AlignConfig, ClassifyConfig, EmbedConfig, Fitted, HeadConfig, TaskConfig};
 use crate::writer::Writer;
 use burn::tensor::Device;
 use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, Takes, TextColumn};
@@ -22,6 +22,10 @@ const EMBEDDING: &str = "embedding";
 const LABEL: &str = "label";
 /// Where its one layer lies.
 const LABELS: &str = "outputs.label.head.output.";
+/// What two encoders answer that are compared in one space.
+const SIMILARITY: &str = "similarity";
+/// Where their projections lie.
+const SPACE: &str = "outputs.similarity.";
 /// What a decoder answers.
 const TEXT: &str = "text";
 /// Where it lies.
@@ -39,38 +43,31 @@ pub struct Imported {
 }
 
 impl Checkpoint {
-    /// The encoder with the checkpoint's weights and processor. It answers a medium with its embedding, and with a label
-    /// where the head is known; or with a text, where a decoder reads it. A language model answers a text with what it goes on
-    /// with. `name` is the run's. Its input is called by the modality, as is its column.
+    /// The encoders with the checkpoint's weights and processors. One answers a medium with its embedding, and with a label
+    /// where the head is known; or with a text, where a decoder reads it; two with how alike their media are. A language model
+    /// answers a text with what it goes on with. `name` is the run's. Inputs are called by their modality, as are their columns.
     ///
     /// # Errors
     /// For a tokenizer or tensors that are missing or damaged, or do not fit the configuration.
     pub fn import(&self, name: &str, device: &Device) -> Result<Imported> {
-        let processor = Processor::fit(&self.architecture().processor, &[])?;
-        let input = InputColumn {
-            name: processor.modality().to_string(),
-            column: processor.modality().to_string(),
-            processor,
-        };
+        let encoders = self.architecture().encoders();
+        let inputs = encoders.iter().map(|encoder| encoder.input());
+        let inputs = inputs.collect::<Result<Vec<InputColumn>>>()?;
         let texts = match &self.architecture().head {
             Head::Text(head) => Some(self.texts(&head.generate.text)?),
-            Head::Continuation(_) => Some(input.processor.clone()),
-            Head::Nothing | Head::Labels(_) => None,
+            Head::Continuation(_) => Some(inputs[0].processor.clone()),
+            Head::Nothing | Head::Labels(_) | Head::Aligned(_) => None,
         };
         let texts = texts.map(|processor| TextColumn {
             column: TEXT.into(),
             takes: self.architecture().head.takes(),
             processor,
         });
-        let head = self.head(&input.processor)?;
-        let description = self.describe(name, &input, texts.as_ref(), &head);
-        let shapes = BTreeMap::from([(input.name.clone(), input.processor.shape())]);
-        let model = Model::blank(&description.model, &shapes, device)?;
-        let target = Target {
-            encoder: Some(&format!("inputs.{}.", input.name)),
-            head: head.path(),
-        };
-        let (model, left_out) = self.fill(model, target)?;
+        let head = self.head(&inputs[0].processor)?;
+        let description = self.describe(name, &inputs, texts.as_ref(), &head);
+        let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
+        let model = Model::blank(&description.model, &shapes.collect(), device)?;
+        let (model, left_out) = self.fill_all(model, &inputs)?;
         let written = || head.written().to_string();
         let writer = |texts: &TextColumn| (written(), Writer::new(texts.processor.clone(), None));
         let writers = texts.iter().map(writer).collect();
@@ -80,7 +77,7 @@ impl Checkpoint {
             texts: Some(texts),
         });
         let outputs = outputs.into_iter().collect();
-        let nothing = Dataset::new(Vec::new(), PathBuf::new(), vec![input], outputs);
+        let nothing = Dataset::new(Vec::new(), PathBuf::new(), inputs, outputs);
         Ok(Imported {
             pipeline: Pipeline::new(description, model, &nothing, writers),
             left_out,
@@ -98,12 +95,30 @@ impl Checkpoint {
         }
     }
 
-    fn describe(&self, name: &str, input: &InputColumn, texts: Option<&TextColumn>, head: &Head) -> Description {
-        let encoder = EncoderConfig {
-            stem: self.architecture().stem.clone(),
-            trunk: self.architecture().trunk.clone(),
+    /// The same model with the weights of all encoders and of what reads them, and the names of the tensors that are left out.
+    fn fill_all(&self, mut model: Model, inputs: &[InputColumn]) -> Result<(Model, Vec<String>)> {
+        let mut left_out = Vec::new();
+        for (place, input) in inputs.iter().enumerate() {
+            let target = Target {
+                encoder: Some(&format!("inputs.{}.", input.name)),
+                head: self.architecture().head.path().filter(|_| place == 0),
+            };
+            let (filled, more) = self.clone().of(input.processor.modality()).fill(model, target)?;
+            model = filled;
+            left_out.extend(more);
+        }
+        Ok((model, left_out))
+    }
+
+    fn describe(&self, name: &str, inputs: &[InputColumn], texts: Option<&TextColumn>, head: &Head) -> Description {
+        let encoders = self.architecture().encoders().into_iter().map(|encoder| EncoderConfig {
+            stem: encoder.stem.clone(),
+            trunk: encoder.trunk.clone(),
             encoder: None,
-        };
+        });
+        let names = inputs.iter().map(|input| input.name.clone());
+        let columns = inputs.iter().map(|input| (input.name.clone(), input.column.clone()));
+        let processors = inputs.iter().map(|input| (input.name.clone(), input.processor.hash()));
         let texts = texts.map(|texts| {
             let description = TextDescription {
                 column: texts.column.clone(),
@@ -115,16 +130,28 @@ impl Checkpoint {
         Description {
             name: name.into(),
             model: ModelConfig {
-                inputs: BTreeMap::from([(input.name.clone(), encoder)]),
+                inputs: names.zip(encoders).collect(),
                 fusion: JoinConfig::default(),
-                outputs: head.outputs(&input.name),
+                outputs: head.outputs(&inputs[0].name),
             },
-            inputs: BTreeMap::from([(input.name.clone(), input.column.clone())]),
+            inputs: columns.collect(),
             outputs: BTreeMap::new(),
-            processors: BTreeMap::from([(input.name.clone(), input.processor.hash())]),
+            processors: processors.collect(),
             texts: texts.into_iter().collect(),
             turns: BTreeSet::new(),
         }
+    }
+}
+
+impl Architecture {
+    /// What it reads.
+    fn input(&self) -> Result<InputColumn> {
+        let processor = Processor::fit(&self.processor, &[])?;
+        Ok(InputColumn {
+            name: processor.modality().to_string(),
+            column: processor.modality().to_string(),
+            processor,
+        })
     }
 }
 
@@ -135,6 +162,7 @@ impl Head {
             Self::Nothing => None,
             Self::Labels(_) => Some(LABELS),
             Self::Text(_) => Some(DECODER),
+            Self::Aligned(_) => Some(SPACE),
             Self::Continuation(_) => Some(LANGUAGE_MODEL),
         }
     }
@@ -178,6 +206,14 @@ impl Head {
                     Fitted::Labels(self.sorted_labels()),
                 );
                 BTreeMap::from([embedding(), label])
+            }
+            Self::Aligned(head) => {
+                let align = AlignConfig {
+                    inputs: Some(vec![input.into(), head.other.processor.modality().to_string()]),
+                    width: head.width,
+                    loss: head.loss,
+                };
+                BTreeMap::from([output(SIMILARITY, TaskConfig::Align(align), Fitted::Nothing)])
             }
             Self::Text(head) => {
                 let task = TaskConfig::Generate(head.generate.clone());

@@ -3,16 +3,24 @@
 
 mod bert;
 mod checkpoint;
+mod clip;
 mod ctranslate2;
+mod dinov2;
 mod efficientnet;
 mod float;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod golden_pictures;
 mod import;
 mod language;
+mod preprocessor;
 pub(crate) mod safetensors;
 mod sentences;
+mod siglip;
 mod torch;
+mod towers;
+mod vit;
 mod whisper;
 
 pub use bert::{BertStem, BertStemConfig, BertTrunk, BertTrunkConfig, Pool};
@@ -20,25 +28,34 @@ pub use checkpoint::{Checkpoint, Target};
 pub use efficientnet::{EfficientNetConfig, EfficientNetTrunk};
 pub use import::Imported;
 pub use language::LanguageHead;
+pub use towers::{
+    Activation, BlocksConfig, ClipStem, ClipStemConfig, ClipTrunk, ClipTrunkConfig, Resampling, Summary, VitStem,
+    VitStemConfig, VitTrunk, VitTrunkConfig,
+};
 pub use whisper::{WhisperStem, WhisperStemConfig};
 
 use crate::decoder::Vocabulary;
 use crate::error::{ModelError, Result};
 use crate::stems::StemConfig;
-use crate::tasks::GenerateConfig;
+use crate::tasks::{AlignLoss, GenerateConfig};
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 13] = [
     "bert",
+    "clip",
+    "dinov2",
+    "dinov2_with_registers",
     "efficientnet-lite",
     "gpt2",
     "llama",
     "qwen2",
     "qwen3",
     "roberta",
+    "siglip",
+    "vit",
     "whisper",
 ];
 
@@ -55,7 +72,7 @@ pub struct Architecture {
     pub parameters: u128,
     /// Where a tensor of the checkpoint goes.
     place: fn(&str) -> Place,
-    /// Whether the original has no such parameter, so that it is zero.
+    /// Whether the original has no such parameter, so that it changes nothing: a map is the identity, a bias zero.
     lacks: fn(&str) -> bool,
 }
 
@@ -70,6 +87,8 @@ pub enum Head {
     Text(Box<TextHead>),
     /// A decoder that goes on with a text.
     Continuation(Box<LanguageHead>),
+    /// A second encoder, and a space in which both are compared.
+    Aligned(Box<AlignedHead>),
 }
 
 /// A decoder of texts, and the tokens that it begins and ends with.
@@ -77,6 +96,16 @@ pub enum Head {
 pub struct TextHead {
     pub generate: GenerateConfig,
     pub vocabulary: Vocabulary,
+}
+
+/// The encoder of another modality, and the space that what both encode is projected to.
+#[derive(Debug, Clone)]
+pub struct AlignedHead {
+    pub other: Architecture,
+    /// Of the space.
+    pub width: usize,
+    /// What it was learnt by.
+    pub loss: AlignLoss,
 }
 
 /// Where a tensor of a checkpoint goes.
@@ -90,7 +119,7 @@ enum Place {
     Parts(Vec<String>),
     /// A part that is not read, such as another head that a model was trained with.
     Unused,
-    /// What follows from the configuration.
+    /// What follows from the configuration, or is read with another encoder of the checkpoint.
     Known,
     Unknown,
 }
@@ -109,13 +138,27 @@ impl Architecture {
         let kind = kind.to_string();
         match kind.as_str() {
             "bert" | "roberta" => bert::read(&kind, config).map_err(wrong),
+            "clip" => clip::read(config).map_err(wrong),
+            "dinov2" | dinov2::REGISTERS => dinov2::read(&kind, config).map_err(wrong),
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
             kind if language::KINDS.contains(&kind) => language::read(kind, config).map_err(wrong),
+            "siglip" => siglip::read(config).map_err(wrong),
+            "vit" => vit::read(config).map_err(wrong),
             "whisper" => whisper::read(config).map_err(wrong),
             _ => Err(wrong(format!(
                 "the architecture `{kind}` is not known; those that are: {}",
                 KNOWN.join(", ")
             ))),
+        }
+    }
+}
+
+impl Architecture {
+    /// Its encoders: one, or those that are compared.
+    pub fn encoders(&self) -> Vec<&Self> {
+        match &self.head {
+            Head::Aligned(head) => vec![self, &head.other],
+            Head::Nothing | Head::Labels(_) | Head::Text(_) | Head::Continuation(_) => vec![self],
         }
     }
 }

@@ -7,7 +7,9 @@ mod patch;
 mod pixels;
 mod tubelet;
 
-use crate::architectures::{BertStem, BertStemConfig, WhisperStem, WhisperStemConfig};
+use crate::architectures::{
+    BertStem, BertStemConfig, ClipStem, ClipStemConfig, VitStem, VitStemConfig, WhisperStem, WhisperStemConfig,
+};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::media::Media;
@@ -32,10 +34,14 @@ pub enum StemConfig {
     Pixels,
     /// Image: square patches, each projected to one token.
     Patch(PatchConfig),
+    /// Image: the patches of ViT, projected by a convolution.
+    Vit(VitStemConfig),
     /// Text: a learned vector for each token of the vocabulary.
     Embedding(EmbeddingConfig),
     /// Text: BERT's vectors for tokens and their places.
     Bert(BertStemConfig),
+    /// Text: CLIP's vectors for tokens and their places.
+    Clip(ClipStemConfig),
     /// Audio: strided convolutions over spectra or raw samples.
     Convolution(ConvolutionConfig),
     /// Audio: Whisper's convolutions over a spectrogram.
@@ -50,8 +56,10 @@ pub enum StemConfig {
 pub enum Stem {
     Pixels(PixelsStem),
     Patch(PatchStem),
+    Vit(VitStem),
     Embedding(EmbeddingStem),
     Bert(BertStem),
+    Clip(ClipStem),
     Convolution(ConvolutionStem),
     Whisper(WhisperStem),
     Frames(FramesStem),
@@ -74,11 +82,22 @@ impl Stem {
                 let stem = PatchStem::new(patch, [height, columns, channels], width, init)?;
                 Ok(Self::Patch(stem))
             }
+            (
+                StemConfig::Vit(vit),
+                FeatureShape::Image {
+                    height,
+                    width,
+                    channels,
+                },
+            ) => Ok(Self::Vit(VitStem::new(vit, [height, width, channels], init)?)),
             (StemConfig::Embedding(embedding), FeatureShape::Text { vocabulary, .. }) => {
                 Ok(Self::Embedding(EmbeddingStem::new(embedding, vocabulary, width, init)))
             }
             (StemConfig::Bert(bert), FeatureShape::Text { vocabulary, max_length }) => {
                 Ok(Self::Bert(BertStem::new(bert, [vocabulary, max_length], init)?))
+            }
+            (StemConfig::Clip(clip), FeatureShape::Text { vocabulary, max_length }) => {
+                Ok(Self::Clip(ClipStem::new(clip, [vocabulary, max_length], init)?))
             }
             (StemConfig::Convolution(convolution), FeatureShape::Audio { bins, .. }) => {
                 Ok(Self::Convolution(ConvolutionStem::new(convolution, bins, width, init)))
@@ -108,8 +127,10 @@ impl Stem {
         match self {
             Self::Pixels(stem) => stem.width(),
             Self::Patch(stem) => stem.width(),
+            Self::Vit(stem) => stem.width(),
             Self::Embedding(stem) => stem.width(),
             Self::Bert(stem) => stem.width(),
+            Self::Clip(stem) => stem.width(),
             Self::Convolution(stem) => stem.width(),
             Self::Whisper(stem) => stem.width(),
             Self::Frames(stem) => stem.width(),
@@ -125,6 +146,11 @@ impl Stem {
                 let [height, width] = stem.patches([height, width]);
                 Space::Plane { height, width }
             }
+            (Self::Vit(stem), FeatureShape::Image { height, width, .. }) => {
+                let [height, width] = stem.patches([height, width]);
+                Space::Plane { height, width }
+            }
+            (Self::Clip(stem), FeatureShape::Text { .. }) => Space::Line { length: stem.places() },
             (Self::Embedding(_) | Self::Bert(_), FeatureShape::Text { max_length, .. }) => {
                 Space::Line { length: max_length }
             }
@@ -159,8 +185,10 @@ impl Stem {
         match (self, media) {
             (Self::Pixels(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Patch(stem), Media::Pixels(pixels)) => stem.forward(pixels),
+            (Self::Vit(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Embedding(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Bert(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
+            (Self::Clip(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Convolution(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Whisper(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Frames(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, &mask),
@@ -173,8 +201,8 @@ impl Stem {
 /// What a recipe may say for these features.
 fn accepted(shape: FeatureShape) -> &'static str {
     match shape {
-        FeatureShape::Image { .. } => "an image takes the stem `pixels` or `patch`",
-        FeatureShape::Text { .. } => "a text takes the stem `embedding` or `bert`",
+        FeatureShape::Image { .. } => "an image takes the stem `pixels`, `patch` or `vit`",
+        FeatureShape::Text { .. } => "a text takes the stem `embedding`, `bert` or `clip`",
         FeatureShape::Audio { .. } => "a sound takes the stem `convolution` or `whisper`",
         FeatureShape::Video { .. } => "a video takes the stem `frames` or `tubelet`",
     }

@@ -9,7 +9,10 @@ mod rnn;
 mod space_time;
 mod transformer;
 
-use crate::architectures::{BertTrunk, BertTrunkConfig, EfficientNetConfig, EfficientNetTrunk};
+use crate::architectures::{
+    BertTrunk, BertTrunkConfig, ClipTrunk, ClipTrunkConfig, EfficientNetConfig, EfficientNetTrunk, VitTrunk,
+    VitTrunkConfig,
+};
 use crate::error::Result;
 use crate::init::Init;
 use crate::pass::Pass;
@@ -39,6 +42,10 @@ pub enum TrunkConfig {
     Conformer(ConformerConfig),
     /// BERT's blocks, behind its stem.
     Bert(BertTrunkConfig),
+    /// CLIP's blocks over a text, behind its stem.
+    Clip(ClipTrunkConfig),
+    /// ViT's blocks over the patches of a picture, behind its stem.
+    Vit(VitTrunkConfig),
     /// EfficientNet-lite, behind the pixels of pictures.
     EfficientNet(EfficientNetConfig),
 }
@@ -83,6 +90,8 @@ pub enum Trunk {
     Transformer(TransformerTrunk),
     Conformer(ConformerTrunk),
     Bert(BertTrunk),
+    Clip(ClipTrunk),
+    Vit(VitTrunk),
     EfficientNet(EfficientNetTrunk),
 }
 
@@ -95,6 +104,8 @@ impl TrunkConfig {
             Self::Transformer(config) => config.width,
             Self::Conformer(config) => config.width,
             Self::Bert(config) => config.width,
+            Self::Clip(config) => config.blocks.width,
+            Self::Vit(config) => config.blocks.width,
             Self::EfficientNet(_) => EfficientNetConfig::COLORS,
         }
     }
@@ -112,6 +123,8 @@ impl Trunk {
             }
             TrunkConfig::Conformer(config) => Ok(Self::Conformer(ConformerTrunk::new(config, input, space, init)?)),
             TrunkConfig::Bert(config) => Ok(Self::Bert(BertTrunk::new(config, input, init)?)),
+            TrunkConfig::Clip(config) => Ok(Self::Clip(ClipTrunk::new(config, input, space, init)?)),
+            TrunkConfig::Vit(config) => Ok(Self::Vit(VitTrunk::new(config, input, space, init)?)),
             TrunkConfig::EfficientNet(config) => {
                 Ok(Self::EfficientNet(EfficientNetTrunk::new(config, input, space, init)?))
             }
@@ -126,6 +139,8 @@ impl Trunk {
             Self::Transformer(trunk) => trunk.width(),
             Self::Conformer(trunk) => trunk.width(),
             Self::Bert(trunk) => trunk.width(),
+            Self::Clip(trunk) => trunk.width(),
+            Self::Vit(trunk) => trunk.width(),
             Self::EfficientNet(trunk) => trunk.width(),
         }
     }
@@ -135,6 +150,8 @@ impl Trunk {
         match self {
             Self::Transformer(trunk) => Self::Transformer(trunk.pack(precision)),
             Self::Bert(trunk) => Self::Bert(trunk.pack(precision)),
+            Self::Clip(trunk) => Self::Clip(trunk.pack(precision)),
+            Self::Vit(trunk) => Self::Vit(trunk.pack(precision)),
             other => other,
         }
     }
@@ -146,6 +163,8 @@ impl Trunk {
             Self::Transformer(trunk) => trunk.forward(tokens, pass),
             Self::Conformer(trunk) => trunk.forward(tokens, pass),
             Self::Bert(trunk) => trunk.forward(tokens, pass),
+            Self::Clip(trunk) => trunk.forward(tokens, pass),
+            Self::Vit(trunk) => trunk.forward(tokens, pass),
             Self::EfficientNet(trunk) => trunk.forward(tokens, pass),
         }
     }

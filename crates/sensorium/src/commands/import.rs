@@ -37,11 +37,12 @@ pub fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<()> {
     let checkpoint = Checkpoint::open(&source)?;
     let Imported { pipeline, left_out } = checkpoint.import(&run.name(), &runs::device())?;
     pipeline.save(&run)?;
-    let input = checkpoint.architecture().processor.modality();
+    let inputs: Vec<&str> = pipeline.inputs().iter().map(|input| input.name.as_str()).collect();
     let answers: Vec<&str> = pipeline.model().tasks().iter().map(|(name, _)| name).collect();
     println!(
-        "{path}: {} numbers; answers `{input}` by {}",
+        "{path}: {} numbers; answers `{}` by {}",
         checkpoint.architecture().parameters,
+        inputs.join("` and `"),
         answers.join(" and ")
     );
     if !left_out.is_empty() {

@@ -110,7 +110,7 @@ fn a_stem_of_another_modality_is_refused() {
         };
         let error = combination.plan(folder.path()).map(|_| ()).unwrap_err();
         let reason = match own.modality {
-            "image" => "inputs.medium.stem: an image takes the stem `pixels` or `patch`",
+            "image" => "inputs.medium.stem: an image takes the stem `pixels`",
             "text" => "inputs.medium.stem: a text takes the stem `embedding`",
             "audio" => "inputs.medium.stem: a sound takes the stem `convolution`",
             _ => "inputs.medium.stem: a video takes the stem `frames` or `tubelet`",

@@ -72,7 +72,7 @@ pub const TRUNKS: [&str; 13] = [
 ];
 
 /// Stems of public architectures, each with the one trunk that goes behind it.
-pub const PUBLIC: [(Stem, &str); 3] = [
+pub const PUBLIC: [(Stem, &str); 5] = [
     (
         Stem {
             name: "text of BERT",
@@ -81,6 +81,24 @@ pub const PUBLIC: [(Stem, &str); 3] = [
             stem: r#"{ kind = "bert", vocabulary = 64, places = 16, segments = 1, width = 16, epsilon = 1e-5 }"#,
         },
         r#"{ kind = "bert", width = 16, layers = 1, heads = 2, hidden = 32, epsilon = 1e-5 }"#,
+    ),
+    (
+        Stem {
+            name: "text of CLIP",
+            modality: "text",
+            settings: "column = \"text\"\ntokenizer = { kind = \"word\" }\nmax_length = 16",
+            stem: r#"{ kind = "clip", vocabulary = 64, places = 16, width = 16 }"#,
+        },
+        r#"{ kind = "clip", width = 16, layers = 1, heads = 2, hidden = 32, epsilon = 1e-5, causal = true }"#,
+    ),
+    (
+        Stem {
+            name: "image of ViT",
+            modality: "image",
+            settings: "column = \"image\"\nsize = 8\nmean = [0.94, 0.94, 0.94]\ndeviation = [0.2, 0.2, 0.2]",
+            stem: r#"{ kind = "vit", size = 2, width = 16 }"#,
+        },
+        r#"{ kind = "vit", width = 16, layers = 1, heads = 2, hidden = 32, epsilon = 1e-5, grid = [4, 4] }"#,
     ),
     (
         Stem {

@@ -1,0 +1,222 @@
+//! How pictures are read, as the `preprocessor_config.json` of a checkpoint says.
+
+use sensorium_data::processors::{ImageConfig, Interpolation, Resize, Size};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Where a configuration holds it once both are read.
+pub(super) const KEY: &str = "image_processor";
+/// What pixels are scaled by.
+const RESCALED: f64 = 1.0 / 255.0;
+const LARGEST: u32 = 4096;
+
+/// What is read of it; a value may be missing or null.
+#[derive(Deserialize)]
+struct Public {
+    do_resize: Option<bool>,
+    size: Option<Sides>,
+    resample: Option<u32>,
+    do_center_crop: Option<bool>,
+    crop_size: Option<Sides>,
+    do_rescale: Option<bool>,
+    rescale_factor: Option<f64>,
+    do_normalize: Option<bool>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a number of pixels, {\"height\", \"width\"} or {\"shortest_edge\"}"
+)]
+enum Sides {
+    One(u32),
+    Both { height: u32, width: u32 },
+    Shortest { shortest_edge: u32 },
+}
+
+/// What an architecture's own processor does where the file does not tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// Both sides are scaled on their own.
+    Stretch,
+    /// The shortest side is scaled to a length, and the middle is cut out.
+    Crop,
+}
+
+/// What `config` says of pictures.
+///
+/// # Errors
+/// For a configuration that says nothing of them, and for what would be computed otherwise here.
+pub(super) fn read(config: &Value, usual: Usual) -> Result<ImageConfig, String> {
+    let Some(value) = config.get(KEY) else {
+        return Err("expected preprocessor_config.json beside it, found none; fetch it too".into());
+    };
+    let wrong = |message: String| format!("preprocessor_config.json: {message}");
+    let public: Public = serde_json::from_value(value.clone()).map_err(|error| wrong(error.to_string()))?;
+    public.image(usual).map_err(wrong)
+}
+
+impl Public {
+    fn image(&self, usual: Usual) -> Result<ImageConfig, String> {
+        self.check()?;
+        let (resize, size) = self.resize(usual)?;
+        let (mean, deviation) = match self.do_normalize.unwrap_or(true) {
+            true => (
+                given(self.image_mean, "image_mean")?,
+                given(self.image_std, "image_std")?,
+            ),
+            false => ([0.0; 3], [1.0; 3]),
+        };
+        let image = ImageConfig {
+            size,
+            resize,
+            interpolation: self.interpolation(usual)?,
+            mean,
+            deviation,
+            ..ImageConfig::default()
+        };
+        image.validate().map_err(|error| error.to_string())?;
+        Ok(image)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let steps = [("do_resize", self.do_resize), ("do_rescale", self.do_rescale)];
+        if let Some((name, _)) = steps.iter().find(|(_, step)| *step == Some(false)) {
+            return Err(format!("{name}: expected true, found false, which is not known here"));
+        }
+        match self.rescale_factor {
+            Some(factor) if (factor / RESCALED - 1.0).abs() > 1e-6 => {
+                Err(format!("rescale_factor: expected 1/255, found {factor}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn interpolation(&self, usual: Usual) -> Result<Interpolation, String> {
+        match (self.resample, usual) {
+            (Some(2), _) | (None, Usual::Stretch) => Ok(Interpolation::Bilinear),
+            (Some(3), _) | (None, Usual::Crop) => Ok(Interpolation::Bicubic),
+            (Some(other), _) => Err(format!(
+                "resample: expected 2 (bilinear) or 3 (bicubic), found {other}, which is not known here"
+            )),
+        }
+    }
+
+    fn resize(&self, usual: Usual) -> Result<(Resize, Size), String> {
+        let crops = self.do_center_crop.unwrap_or(usual == Usual::Crop);
+        let crop = crops.then(|| given(self.crop_size, "crop_size")).transpose()?;
+        let crop = crop.map(|crop| rectangle(crop, "crop_size")).transpose()?;
+        let size = given(self.size, "size")?;
+        let shortest = match (size, usual) {
+            (Sides::Shortest { shortest_edge: side }, _) | (Sides::One(side), Usual::Crop) => Some(side),
+            _ => None,
+        };
+        match (shortest, crop) {
+            (Some(side), Some(crop)) => Ok((Resize::Shortest(side), crop)),
+            (Some(_), None) => Err(
+                "do_center_crop: expected true beside a shortest side in `size`, found false: pictures would \
+                                    differ in size"
+                    .into(),
+            ),
+            (None, crop) => {
+                let size = rectangle(size, "size")?;
+                match crop.filter(|crop| *crop != size) {
+                    None => Ok((Resize::Stretch, size)),
+                    Some(_) => Err(
+                        "crop_size: expected the height and width of `size`, found others, which is not known here"
+                            .into(),
+                    ),
+                }
+            }
+        }
+    }
+}
+
+fn given<T: Copy>(value: Option<T>, name: &str) -> Result<T, String> {
+    value.ok_or_else(|| format!("{name}: expected a value, found none"))
+}
+
+fn rectangle(sides: Sides, name: &str) -> Result<Size, String> {
+    let (height, width) = match sides {
+        Sides::One(side) => (side, side),
+        Sides::Both { height, width } => (height, width),
+        Sides::Shortest { .. } => return Err(format!("{name}: expected a height and a width, found a shortest side")),
+    };
+    match [height, width].iter().all(|side| (1..=LARGEST).contains(side)) {
+        true => Ok(Size::new(height, width)),
+        false => Err(format!(
+            "{name}: expected 1 to {LARGEST} pixels, found {height}×{width}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn image(changes: Value, usual: Usual) -> Result<ImageConfig, String> {
+        let mut content =
+            json!({"size": 24, "crop_size": 24, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]});
+        let changes = changes.as_object().unwrap().clone();
+        content.as_object_mut().unwrap().extend(changes);
+        read(&json!({ KEY: content }), usual)
+    }
+
+    #[test]
+    fn the_processor_is_what_the_file_says() {
+        let expected = ImageConfig {
+            size: Size::new(24, 24),
+            resize: Resize::Shortest(24),
+            mean: [0.5, 0.4, 0.3],
+            deviation: [0.2, 0.2, 0.1],
+            ..ImageConfig::default()
+        };
+        assert_eq!(image(json!({}), Usual::Crop).unwrap(), expected);
+        let crop = json!({"size": {"shortest_edge": 30}, "crop_size": {"height": 20, "width": 24}, "resample": 3});
+        let cut = ImageConfig {
+            size: Size::new(20, 24),
+            resize: Resize::Shortest(30),
+            ..expected.clone()
+        };
+        assert_eq!(image(crop, Usual::Crop).unwrap(), cut);
+        let stretched = ImageConfig {
+            resize: Resize::Stretch,
+            interpolation: Interpolation::Bilinear,
+            mean: [0.0; 3],
+            deviation: [1.0; 3],
+            ..expected
+        };
+        assert_eq!(
+            image(json!({"do_normalize": false}), Usual::Stretch).unwrap(),
+            stretched
+        );
+    }
+
+    #[test]
+    fn what_would_be_read_otherwise_is_refused_by_name() {
+        for (changes, words) in [
+            (json!({"do_resize": false}), "do_resize: expected true"),
+            (json!({"do_rescale": false}), "do_rescale: expected true"),
+            (json!({"rescale_factor": 0.5}), "rescale_factor: expected 1/255"),
+            (json!({"resample": 0}), "resample: expected 2 (bilinear)"),
+            (json!({"do_center_crop": false}), "do_center_crop: expected true"),
+            (json!({"size": null}), "size: expected a value"),
+            (json!({"size": 20}), "resize.shortest"),
+            (json!({"crop_size": 0}), "crop_size: expected 1 to 4096"),
+            (
+                json!({"size": {"height": 32, "width": 32}}),
+                "crop_size: expected the height",
+            ),
+            (json!({"image_mean": null}), "image_mean: expected a value"),
+        ] {
+            let error = image(changes.clone(), Usual::Crop).unwrap_err();
+            let named = error.starts_with("preprocessor_config.json: ") && error.contains(words);
+            assert!(named, "{changes}: {error}");
+        }
+        let error = read(&json!({}), Usual::Crop).unwrap_err();
+        assert!(error.contains("preprocessor_config.json"), "{error}");
+    }
+}
