@@ -71,6 +71,10 @@ def cases():
             yield kind, height, width, "shortest", (12, 9)
         yield "noise", height, width, "stretch", (29, 31)
         yield "soft", height, width, "tensor", (12, 9)
+    for height, width in SOURCES:
+        yield "noise", height, width, "bilinear", (11, 7)
+        yield "edges", height, width, "bilinear", (5, 24)
+        yield "noise", height, width, "bilinear", (29, 31)
 
 
 def main():
@@ -79,6 +83,8 @@ def main():
         image, side = source(kind, height, width), 15
         if method == "stretch":
             result = image.resize(size[::-1], BICUBIC)
+        elif method == "bilinear":
+            result = image.resize(size[::-1], Image.Resampling.BILINEAR)
         elif method == "letterbox":
             result = letterbox(image, *size)
         elif method == "crop":

@@ -314,13 +314,16 @@ mod tests {
         for case in &cases {
             let size: [u32; 2] = serde_json::from_value(case["size"].clone()).unwrap();
             let method = match case["method"].as_str().unwrap() {
-                "stretch" => Resize::Stretch,
+                "stretch" | "bilinear" => Resize::Stretch,
                 "letterbox" => Resize::Letterbox,
                 "crop" => Resize::Crop,
                 _ => Resize::Shortest(15),
             };
             let mut config = config(method, size[0], size[1]);
             config.ground = [10, 200, 90];
+            if case["method"] == "bilinear" {
+                config.interpolation = Interpolation::Bilinear;
+            }
             let found = super::super::prepare_bytes(&config, &source(case)).unwrap();
             let rest = expected.split_off(found.pixels.len());
             let pixels = std::mem::replace(&mut expected, rest);
