@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn numbers_lie_in_16_bits_where_that_changes_none() {
         let storage = |last: f32| {
-            let weight = [[0.5, -0.0, 65504.0], [6e-8, 1.0, last]];
+            let weight = [[0.5, -0.0, 65504.0], [2f32.powi(-24), 1.0, last]];
             let weight = Tensor::<2>::from_floats(weight, &Device::flex());
             PackedWeight::new(weight, Precision::Float32).storage
         };

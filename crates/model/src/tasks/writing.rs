@@ -6,6 +6,7 @@ use crate::decoder::{Decoder, DecoderState, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Ending, Hypothesis, Row, Rules, Search, Stepper, Symbols};
 use crate::error::Result;
 use crate::tokens::{Tokens, plain};
+use crate::transcription::window::repeats;
 use crate::writer::Writer;
 use burn::tensor::{Device, Int, Tensor};
 use sensorium_data::random::Key;
@@ -18,7 +19,8 @@ pub struct Writing<'a> {
     pub writer: &'a Writer,
     /// What the tokens keep to beside that.
     pub rules: Option<&'a dyn Rules>,
-    /// The run of tokens that a text must not hold twice when it is written once more, because it came to no end.
+    /// The run of tokens that a text must not hold twice when it is written once more, because it goes round and comes to no
+    /// end.
     pub again: Option<usize>,
     /// Whether an answer is what its prompt goes on with, the space between both included; one that has a form of its own is
     /// without.
@@ -41,7 +43,7 @@ impl Writing<'_> {
         device: &Device,
     ) -> Result<Vec<Decoded>> {
         let mut written = self.search(self.decoding, prompts, memory.clone(), rows, device)?;
-        let endless: Vec<usize> = (0..rows.len()).filter(|&row| is_endless(&written[row])).collect();
+        let endless: Vec<usize> = (0..rows.len()).filter(|&row| self.is_endless(&written[row])).collect();
         if let Some(no_repeat_ngram) = self.again.filter(|_| !endless.is_empty()) {
             let decoding = DecodingConfig {
                 no_repeat_ngram,
@@ -57,6 +59,12 @@ impl Writing<'_> {
         }
         let answers = written.iter().zip(prompts);
         Ok(answers.map(|(found, prompt)| self.decoded(found, prompt)).collect())
+    }
+
+    /// Whether the best text repeats itself until it was cut.
+    fn is_endless(&self, found: &[Hypothesis]) -> bool {
+        let cut = found.first().filter(|best| best.ending != Ending::End);
+        cut.is_some_and(|best| repeats(&self.writer.text(&best.tokens)))
     }
 
     /// The texts that are found for each prompt, the best one first.
@@ -151,11 +159,6 @@ impl Writing<'_> {
         }
         .into()
     }
-}
-
-/// Whether the best text was cut where it is as long as allowed.
-fn is_endless(found: &[Hypothesis]) -> bool {
-    found.first().is_some_and(|best| best.ending != Ending::End)
 }
 
 fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {

@@ -88,7 +88,8 @@ fn words_are_spoken_when_the_original_says() {
         let language = Language { token, code };
         let found = transcriber
             .listener
-            .timed(&memory, &case.tokens, &language, case.seconds);
+            .timed(&memory, &[case.tokens], &language, case.seconds)
+            .remove(0);
         assert_eq!(found.len(), case.words.len(), "{found:?}");
         for (found, (text, begin, end, probability)) in found.iter().zip(case.words) {
             assert_eq!((&found.spelt.text, found.span), (&text, [begin, end]), "{found:?}");

@@ -241,14 +241,11 @@ impl<'a> Transcriber<'a> {
     /// What the tokens of an encoded window of so many seconds say, and when.
     fn understand(&self, heard: Heard, memory: &Tokens, language: Option<&Language>, seconds: f64) -> Understood {
         let pieces = Pieces::new(&heard.tokens, self.listener.speech, seconds);
-        let text: Vec<u32> = pieces
-            .pieces
-            .iter()
-            .flat_map(|piece| self.listener.said(&piece.tokens))
-            .collect();
-        let words = language.filter(|_| self.words && !text.is_empty());
+        let said = pieces.pieces.iter().map(|piece| self.listener.said(&piece.tokens));
+        let texts: Vec<Vec<u32>> = said.collect();
+        let words = language.filter(|_| self.words && texts.iter().any(|text| !text.is_empty()));
         Understood {
-            words: words.map(|language| self.listener.words(memory, &text, language, seconds)),
+            words: words.map(|language| self.listener.words(memory, &texts, language, seconds)),
             pieces,
             temperature: heard.temperature,
         }
@@ -260,10 +257,7 @@ impl<'a> Transcriber<'a> {
             let said = self.listener.said(&piece.tokens);
             let text = self.listener.text(&said);
             let [from, to] = piece.span;
-            let words = understood
-                .words
-                .as_mut()
-                .map(|words| words.take(said.len(), [from, to], start));
+            let words = understood.words.as_mut().map(|words| words.take([from, to], start));
             if text.trim().is_empty() || from >= to {
                 continue;
             }

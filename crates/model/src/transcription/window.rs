@@ -285,6 +285,11 @@ fn mean(found: &Hypothesis) -> f64 {
     found.log_probability / (found.tokens.len() + 1) as f64
 }
 
+/// Whether a text repeats itself.
+pub(crate) fn repeats(text: &str) -> bool {
+    repeated(text) > MOST_REPEATED
+}
+
 /// How many times smaller a text becomes when it is packed.
 fn repeated(text: &str) -> f64 {
     let mut packer = ZlibEncoder::new(Vec::new(), Compression::default());

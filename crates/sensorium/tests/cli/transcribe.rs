@@ -63,10 +63,8 @@ fn both_layouts_transcribe_alike() {
         &[],
     );
     assert!(!finished.stdout.is_empty());
-    // The text of this random model comes to no end, and so is written once more without repeats.
     let finished = own.expect(&["predict", "run", "--audio", "sound.wav"], 0, &[]);
-    let expected = "text: eteettetatintehet ";
-    assert!(finished.stdout.starts_with(expected), "{}", finished.stdout);
+    assert!(finished.stdout.starts_with("text: eteetee"), "{}", finished.stdout);
 }
 
 #[test]

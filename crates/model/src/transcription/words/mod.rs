@@ -41,26 +41,31 @@ pub(super) struct Timed {
     pub probability: f64,
 }
 
-/// The words of a window in their order.
+/// The words of a window, by the stretches of its text.
 pub(super) struct Words {
-    words: std::iter::Peekable<std::vec::IntoIter<Timed>>,
+    stretches: std::vec::IntoIter<Vec<Timed>>,
     /// The median of their lengths, in seconds.
     median: f64,
 }
 
 impl Listener<'_> {
-    /// The words of the text `tokens` of an encoded window of so many seconds.
-    pub(super) fn words(&self, memory: &Tokens, tokens: &[u32], language: &Language, seconds: f64) -> Words {
-        Words::new(self.timed(memory, tokens, language, seconds))
+    /// The words of the `texts` that follow one another in an encoded window of so many seconds.
+    pub(super) fn words(&self, memory: &Tokens, texts: &[Vec<u32>], language: &Language, seconds: f64) -> Words {
+        Words::new(self.timed(memory, texts, language, seconds))
     }
 
     /// The same as the heads have it.
-    pub(super) fn timed(&self, memory: &Tokens, tokens: &[u32], language: &Language, seconds: f64) -> Vec<Timed> {
-        let spelt = split::words(tokens, &language.code, |tokens| self.text(tokens));
+    pub(super) fn timed(
+        &self,
+        memory: &Tokens,
+        texts: &[Vec<u32>],
+        language: &Language,
+        seconds: f64,
+    ) -> Vec<Vec<Timed>> {
         let places = ((seconds * PLACES) as usize).clamp(1, memory.mask.dims()[1]);
-        let (begins, probabilities) = self.begins(memory, tokens, language, places);
+        let (begins, probabilities) = self.begins(memory, &texts.concat(), language, places);
         let mut first = 0;
-        let timed = |spelt: Spelt| {
+        let mut timed = |spelt: Spelt| {
             let last = first + spelt.tokens;
             let probability = probabilities[first..last].iter().sum::<f64>() / spelt.tokens as f64;
             let span = [begins[first], begins[last]].map(|place| place as f64 / PLACES);
@@ -71,7 +76,9 @@ impl Listener<'_> {
                 probability,
             }
         };
-        spelt.into_iter().map(timed).collect()
+        let texts = texts.iter();
+        let spelt = texts.map(|tokens| split::words(tokens, &language.code, |tokens| self.text(tokens)));
+        spelt.map(|words| words.into_iter().map(&mut timed).collect()).collect()
     }
 
     /// The place at which each token of a text and its end begin, and the probability of each token.
@@ -122,29 +129,25 @@ impl Listener<'_> {
 }
 
 impl Words {
-    fn new(mut words: Vec<Timed>) -> Self {
-        let mut lengths: Vec<f64> = words.iter().map(|word| word.span[1] - word.span[0]).collect();
+    fn new(mut stretches: Vec<Vec<Timed>>) -> Self {
+        let all = stretches.iter().flatten();
+        let mut lengths: Vec<f64> = all.map(|word| word.span[1] - word.span[0]).collect();
         lengths.retain(|length| *length > 0.0);
         let median = median(lengths).min(LONGEST_MEDIAN);
-        shorten(&mut words, 2.0 * median);
-        join_punctuation(&mut words);
+        for words in &mut stretches {
+            shorten(words, 2.0 * median);
+            join_punctuation(words);
+            words.retain(|word| !word.spelt.text.is_empty());
+        }
         Self {
-            words: words.into_iter().peekable(),
+            stretches: stretches.into_iter(),
             median,
         }
     }
 
-    /// The next words, of a stretch of so many tokens that is said from one time to another in the window, which begins
-    /// at `start`.
-    pub(super) fn take(&mut self, tokens: usize, [from, to]: [f64; 2], start: f64) -> Vec<Word> {
-        let (mut taken, mut words) = (0, Vec::new());
-        while taken < tokens {
-            let Some(word) = self.words.next() else { break };
-            taken += word.spelt.tokens;
-            if !word.spelt.text.is_empty() {
-                words.push(word);
-            }
-        }
+    /// The words of the next stretch, which is said from one time to another in the window, which begins at `start`.
+    pub(super) fn take(&mut self, [from, to]: [f64; 2], start: f64) -> Vec<Word> {
+        let mut words = self.stretches.next().unwrap_or_default();
         if let Some(first) = words.first_mut() {
             let [begin, end] = &mut first.span;
             if from < *end && from - TOLERANCE > *begin {
@@ -196,7 +199,7 @@ fn shorten(words: &mut [Timed], most: f64) {
 mod tests {
     use super::*;
 
-    fn timed(words: &[(&str, f64, f64)]) -> Words {
+    fn timed(stretches: &[&[(&str, f64, f64)]]) -> Words {
         let timed = |&(text, begin, end): &(&str, f64, f64)| Timed {
             spelt: Spelt {
                 text: text.into(),
@@ -205,7 +208,8 @@ mod tests {
             span: [begin, end],
             probability: 0.5,
         };
-        Words::new(words.iter().map(timed).collect())
+        let stretches = stretches.iter();
+        Words::new(stretches.map(|words| words.iter().map(timed).collect()).collect())
     }
 
     fn spans(words: Vec<Word>) -> Vec<(String, f64, f64)> {
@@ -218,30 +222,28 @@ mod tests {
     #[test]
     fn words_belong_to_their_stretches() {
         let mut words = timed(&[
-            (" One", 0.0, 0.4),
-            (".", 0.4, 0.5),
-            (" Two", 1.0, 1.4),
-            (" three", 1.4, 1.8),
+            &[(" One", 0.0, 0.4), (".", 0.4, 0.5)],
+            &[(" Two", 1.0, 1.4), (" three", 1.4, 1.8)],
         ]);
-        let first = spans(words.take(2, [0.0, 0.5], 30.0));
+        let first = spans(words.take([0.0, 0.5], 30.0));
         assert_eq!(first, [(" One.".to_string(), 30.0, 30.4)]);
-        let second = spans(words.take(2, [1.0, 1.8], 30.0));
+        let second = spans(words.take([1.0, 1.8], 30.0));
         assert_eq!(
             second,
             [(" Two".to_string(), 31.0, 31.4), (" three".to_string(), 31.4, 31.8)]
         );
-        assert!(words.take(1, [0.0, 1.0], 0.0).is_empty());
+        assert!(words.take([0.0, 1.0], 0.0).is_empty());
     }
 
     #[test]
     fn pauses_are_no_part_of_words() {
         // The median is 0.4: behind the end of a sentence a word takes 0.8 at most.
-        let mut words = timed(&[(" a", 0.0, 0.4), (".", 0.4, 0.8), (" b", 0.8, 4.8), (" c", 4.8, 5.2)]);
-        let found = spans(words.take(4, [0.0, 5.2], 0.0));
+        let mut words = timed(&[&[(" a", 0.0, 0.4), (".", 0.4, 0.8), (" b", 0.8, 4.8), (" c", 4.8, 5.2)]]);
+        let found = spans(words.take([0.0, 5.2], 0.0));
         assert_eq!(found[1], (" b".to_string(), 4.0, 4.8));
         // The ends of a stretch are believed rather than those of words that are too long.
-        let mut words = timed(&[(" a", 0.0, 3.0), (" b", 3.0, 3.4), (" c", 3.4, 9.0)]);
-        let found = spans(words.take(3, [2.5, 4.0], 0.0));
+        let mut words = timed(&[&[(" a", 0.0, 3.0), (" b", 3.0, 3.4), (" c", 3.4, 9.0)]]);
+        let found = spans(words.take([2.5, 4.0], 0.0));
         assert_eq!((found[0].1, found[2].2), (2.3, 4.1));
     }
 }

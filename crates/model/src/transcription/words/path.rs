@@ -117,7 +117,7 @@ mod tests {
         let check = |gains: &[&[f32]], expected: &[usize]| {
             assert_eq!(cheapest_path(&gains.concat(), gains[0].len()), expected, "{gains:?}");
         };
-        check(&[&[1.0, 1.0, 0.0, 0.0], &[0.0, 0.0, 1.0, 1.0]], &[0, 2]);
+        check(&[&[1.0, 1.0, -1.0, -1.0], &[-1.0, -1.0, 1.0, 1.0]], &[0, 2]);
         check(&[&[9.0, 0.0, 0.0], &[0.0, 9.0, 0.0], &[0.0, 0.0, 9.0]], &[0, 1, 2]);
         // More rows than places stand in one place together.
         check(&[&[1.0], &[1.0], &[1.0]], &[0, 0, 0]);
@@ -128,7 +128,8 @@ mod tests {
         let values = [5.0, 1.0, 9.0, 3.0, 7.0];
         // 3 9 1 5 1 9 3, and 1 9 3 7 3 9 1.
         assert_eq!((median(&values, 0), median(&values, 4)), (3.0, 3.0));
-        assert_eq!(median(&values, 2), 5.0);
+        // 1 5 1 9 3 7 3.
+        assert_eq!(median(&values, 2), 3.0);
         assert_eq!(median(&values[..3], 1), 1.0);
     }
 
