@@ -118,7 +118,10 @@ mod tests {
             assert_eq!(cheapest_path(&gains.concat(), gains[0].len()), expected, "{gains:?}");
         };
         check(&[&[1.0, 1.0, -1.0, -1.0], &[-1.0, -1.0, 1.0, 1.0]], &[0, 2]);
-        check(&[&[9.0, 0.0, 0.0], &[0.0, 9.0, 0.0], &[0.0, 0.0, 9.0]], &[0, 1, 2]);
+        check(
+            &[&[9.0, -1.0, -1.0], &[-1.0, 9.0, -1.0], &[-1.0, -1.0, 9.0]],
+            &[0, 1, 2],
+        );
         // More rows than places stand in one place together.
         check(&[&[1.0], &[1.0], &[1.0]], &[0, 0, 0]);
     }

@@ -117,8 +117,6 @@ mod tests {
         check("a-b", "en", &["a", "-b"]);
         check("你好", "zh", &["你", "好"]);
         check("", "en", &[]);
-        // The sign of what is no text may be part of one.
-        check(" a\u{fffd}b", "en", &[" a\u{fffd}b"]);
     }
 
     #[test]
