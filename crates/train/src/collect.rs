@@ -53,7 +53,10 @@ impl ReportSource<'_> {
             summary: self.summary()?,
             steps: events.iter().filter_map(step_point).collect(),
             evaluations: events.iter().filter_map(evaluation_point).collect(),
-            splits: evaluations.iter().map(split_report).collect(),
+            splits: evaluations
+                .iter()
+                .map(|evaluation| self.split_report(evaluation))
+                .collect(),
             examples: shown.map_or_else(|| Ok(Vec::new()), |split| self.examples(&split))?,
         })
     }
@@ -61,6 +64,33 @@ impl ReportSource<'_> {
     /// A stored evaluation; one that cannot be read is as good as none.
     fn evaluation(&self, split: &str) -> Option<Evaluation> {
         serde_json::from_slice(&std::fs::read(self.run.evaluation(split)).ok()?).ok()
+    }
+
+    fn split_report(&self, evaluation: &Evaluation) -> SplitReport {
+        let Evaluation {
+            metrics,
+            intervals,
+            controls,
+            ..
+        } = evaluation;
+        let mut outputs = output_reports(metrics, intervals, controls);
+        for output in &mut outputs {
+            output.rows = evaluation.measured.get(&output.name).map(|rows| *rows as u64);
+            let confusion = evaluation.confusion.get(&output.name);
+            output.confusion = confusion.map(|confusion| Confusion {
+                labels: confusion.labels.clone(),
+                counts: confusion.counts.clone(),
+            });
+            let ours = format!("validation.{}.", output.name);
+            output.stop = self.recipe.training.stop.metric.strip_prefix(&ours).map(String::from);
+        }
+        SplitReport {
+            name: evaluation.split.clone(),
+            rows: evaluation.rows as u64,
+            skipped: evaluation.skipped as u64,
+            outputs,
+            groups: groups_report(evaluation),
+        }
     }
 
     fn summary(&self) -> Result<Summary> {
@@ -272,31 +302,6 @@ fn evaluation_point(event: &Event) -> Option<EvaluationPoint> {
     })
 }
 
-fn split_report(evaluation: &Evaluation) -> SplitReport {
-    let Evaluation {
-        metrics,
-        intervals,
-        controls,
-        ..
-    } = evaluation;
-    let mut outputs = output_reports(metrics, intervals, controls);
-    for output in &mut outputs {
-        output.rows = evaluation.measured.get(&output.name).map(|rows| *rows as u64);
-        let confusion = evaluation.confusion.get(&output.name);
-        output.confusion = confusion.map(|confusion| Confusion {
-            labels: confusion.labels.clone(),
-            counts: confusion.counts.clone(),
-        });
-    }
-    SplitReport {
-        name: evaluation.split.clone(),
-        rows: evaluation.rows as u64,
-        skipped: evaluation.skipped as u64,
-        outputs,
-        groups: groups_report(evaluation),
-    }
-}
-
 fn groups_report(evaluation: &Evaluation) -> Option<GroupsReport> {
     let groups = evaluation.groups.iter().map(|(value, group)| GroupReport {
         value: value.clone(),
@@ -329,6 +334,7 @@ fn output_reports(
             intervals: intervals.get(name).cloned().unwrap_or_default(),
             controls: controls.collect(),
             confusion: None,
+            stop: None,
         }
     };
     metrics.iter().map(output).collect()

@@ -113,6 +113,8 @@ pub struct OutputReport {
     /// The same evaluation with an input withheld or shuffled, without the plain one.
     pub controls: Vec<Control>,
     pub confusion: Option<Confusion>,
+    /// The metric that the training was stopped by, which speaks for the output; none where it was another's.
+    pub stop: Option<String>,
 }
 
 /// An evaluation that shows what one input contributes.

@@ -151,7 +151,13 @@ fn output(split: &SplitReport, output: &OutputReport) -> OutputView {
 
 /// The output's metrics, the one that speaks for it first.
 pub fn ordered(output: &OutputReport) -> Vec<&str> {
-    let rank = |name: &&str| HEADLINES.iter().position(|one| one == name).unwrap_or(usize::MAX);
+    let rank = |name: &&str| match output.stop.as_deref() == Some(*name) {
+        true => 0,
+        false => HEADLINES
+            .iter()
+            .position(|one| one == name)
+            .map_or(usize::MAX, |place| place + 1),
+    };
     let mut names: Vec<&str> = output.metrics.keys().map(String::as_str).collect();
     names.sort_by_key(rank);
     names
@@ -260,6 +266,7 @@ mod tests {
                 },
             ],
             confusion: None,
+            stop: None,
         }
     }
 
@@ -313,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn mean_average_precision_speaks_for_tags() {
+    fn mean_average_precision_speaks_for_tags_unless_another_stopped_the_training() {
         let tags = OutputReport {
             metrics: ["accuracy", "macro_f1", "map"]
                 .map(|name| (name.to_string(), 0.5))
@@ -321,6 +328,11 @@ mod tests {
             ..OutputReport::default()
         };
         assert_eq!(ordered(&tags), ["map", "accuracy", "macro_f1"]);
+        let stopped = OutputReport {
+            stop: Some("macro_f1".into()),
+            ..tags
+        };
+        assert_eq!(ordered(&stopped), ["macro_f1", "map", "accuracy"]);
     }
 
     #[test]

@@ -88,6 +88,7 @@ mod tests {
                 }],
                 rows: None,
                 confusion: None,
+                stop: None,
             }],
         }
     }

@@ -113,6 +113,7 @@ mod tests {
                 labels: vec![label.into(), "no".into()],
                 counts: vec![vec![3, 1], vec![0, 4]],
             }),
+            stop: None,
         };
         let example = |predicted: &str| Example {
             row: 7,
