@@ -29,6 +29,9 @@ fn bar(quiet: bool, length: Option<u64>) -> ProgressBar {
     bar
 }
 
+/// Letters of what is heard that are shown.
+const HEARING: usize = 40;
+
 /// Fetching and generating, stage by stage.
 pub struct FetchProgress {
     quiet: bool,
@@ -99,13 +102,15 @@ impl TranscribeProgress {
     }
 
     pub fn update(&mut self, file: &Path, heeded: Heeded) {
-        let bar = self.shown.get_or_insert_with(|| {
-            let bar = bar(self.quiet, Some(heeded.of.ceil() as u64)).with_prefix("seconds");
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            bar.set_message(format!("· {name}"));
-            bar
-        });
+        let bar = self
+            .shown
+            .get_or_insert_with(|| bar(self.quiet, Some(heeded.of.ceil() as u64)).with_prefix("seconds"));
         bar.set_position(heeded.seconds as u64);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        // What was heard last stays in sight.
+        let skipped = heeded.hearing.chars().count().saturating_sub(HEARING);
+        let end: String = heeded.hearing.chars().skip(skipped).collect();
+        bar.set_message(format!("· {name} {end}"));
     }
 
     /// Writes to standard output, where the bar may stand below.

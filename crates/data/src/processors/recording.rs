@@ -29,4 +29,16 @@ impl Processor {
             _ => Err(invalid("expected a processor of sounds, found another")),
         }
     }
+
+    /// As [`listen`](Self::listen), but of whole steps alone, and up to the length that sounds are filled up to with zeros and
+    /// not with what silence reads: as `transcribe` of openai-whisper hears a window.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn window(&self, recording: &Waveform, samples: Range<usize>) -> Result<Feature> {
+        match &self.fitted {
+            Fitted::Audio(audio) => audio.window(recording, samples).map(Feature::Audio),
+            _ => Err(invalid("expected a processor of sounds, found another")),
+        }
+    }
 }

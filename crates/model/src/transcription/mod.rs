@@ -30,7 +30,7 @@ use sensorium_kernels::on_compute_threads;
 use serde::Serialize;
 use std::path::Path;
 use tokens::ENGLISH;
-use window::{Heard, Language, Listener};
+use window::{Heard, Language, Listener, Notice};
 use words::Words;
 
 /// A text that was decoded more freely than this is no guide for the next window.
@@ -96,7 +96,12 @@ pub struct Heeded<'a> {
     pub of: f64,
     /// What was said since the last report.
     pub segments: &'a [Segment],
+    /// What the window that is being listened to says so far. The search may still take it back.
+    pub hearing: &'a str,
 }
+
+/// What is told how far a recording has been transcribed, and says whether to go on.
+pub type Report<'r> = dyn FnMut(Heeded) -> bool + Send + 'r;
 
 /// A run that transcribes recordings.
 pub struct Transcriber<'a> {
@@ -180,12 +185,12 @@ impl<'a> Transcriber<'a> {
         Self { voice, ..self }
     }
 
-    /// What is said in the recording at `path`, or nothing where `report`, which is told after each window how far it has
-    /// come, asks to stop by false.
+    /// What is said in the recording at `path`, or nothing where `report`, which is told token by token what is heard and after
+    /// each window how far it has come, asks to stop by false.
     ///
     /// # Errors
     /// For a recording that cannot be read, and for a model whose logits are no distribution.
-    pub fn transcribe(&self, path: &Path, report: &mut dyn FnMut(Heeded) -> bool) -> Result<Option<Transcript>> {
+    pub fn transcribe(&self, path: &Path, report: &mut Report) -> Result<Option<Transcript>> {
         let recording = Recording::open(self.input.1, path)?;
         let mut progress = Progress {
             start: 0.0,
@@ -199,14 +204,25 @@ impl<'a> Transcriber<'a> {
         for [start, end] in heard.map_or_else(whole, |voice| voice.stretches(recording.samples())) {
             progress.start = progress.start.max(start);
             while progress.start < end {
-                let known = progress.segments.len();
-                self.advance(&recording, end, &mut progress)?;
+                let (known, before) = (progress.segments.len(), progress.start);
+                let mut goes_on = true;
+                let mut notice = |hearing: &str| {
+                    goes_on &= report(Heeded {
+                        seconds: before,
+                        of: recording.seconds(),
+                        segments: &[],
+                        hearing,
+                    });
+                    goes_on
+                };
+                self.advance(&recording, end, &mut progress, &mut notice)?;
                 let heeded = Heeded {
                     seconds: progress.start.min(end),
                     of: recording.seconds(),
                     segments: &progress.segments[known..],
+                    hearing: "",
                 };
-                if !report(heeded) {
+                if !goes_on || !report(heeded) {
                     return Ok(None);
                 }
             }
@@ -215,7 +231,7 @@ impl<'a> Transcriber<'a> {
     }
 
     /// Listens to the next window, which reaches to `end` at most.
-    fn advance(&self, recording: &Recording, end: f64, progress: &mut Progress) -> Result<()> {
+    fn advance(&self, recording: &Recording, end: f64, progress: &mut Progress, notice: &mut Notice) -> Result<()> {
         let start = progress.start;
         let end = (start + recording.window()).min(end);
         progress.start = end;
@@ -227,7 +243,7 @@ impl<'a> Transcriber<'a> {
         let (guide, language) = (&progress.guide, &mut progress.language);
         let heard = on_compute_threads(|| {
             let memory = self.model.encode_media(self.input.0, &batch);
-            let heard = self.listener.hear(&memory, guide, language, &key)?;
+            let heard = self.listener.hear(&memory, guide, language, &key, notice)?;
             Ok::<_, ModelError>(heard.map(|heard| self.understand(heard, &memory, language.as_ref(), end - start)))
         })?;
         let Some(understood) = heard else {

@@ -68,7 +68,7 @@ impl<'a> Recording<'a> {
     /// For samples that are no numbers or too large.
     pub fn part(&self, [start, end]: [f64; 2]) -> Result<InputBatch> {
         let place = |seconds: f64| samples(seconds, &self.waveform).min(self.waveform.length());
-        let feature = self.processor.listen(&self.waveform, place(start)..place(end))?;
+        let feature = self.processor.window(&self.waveform, place(start)..place(end))?;
         Ok(InputBatch {
             media: Some(self.processor.collate(&[&feature])),
             medium_of_row: vec![Some(0)],

@@ -42,6 +42,9 @@ pub struct Listener<'a> {
     pub purpose: Purpose,
 }
 
+/// What is told the text of a search that goes on, and says whether it should.
+pub type Notice<'n> = dyn FnMut(&str) -> bool + Send + 'n;
+
 /// What was heard in a window.
 #[derive(Debug, Clone)]
 pub struct Heard {
@@ -70,7 +73,8 @@ struct Opening {
 
 impl Listener<'_> {
     /// What is said in the encoded window `memory`; `previous` are the tokens of what was said before. The language is
-    /// detected where none is given. Nothing is heard where nothing is said.
+    /// detected where none is given. Nothing is heard where nothing is said. `notice` is told what each attempt writes, and
+    /// ends them all by false; what is heard is then of no use.
     ///
     /// # Errors
     /// Where the model's logits are no distribution.
@@ -80,9 +84,10 @@ impl Listener<'_> {
         previous: &[u32],
         language: &mut Option<Language>,
         key: &Key,
+        notice: &mut Notice,
     ) -> Result<Option<Heard>> {
         let opening = self.open(memory, previous, language);
-        let heard = self.attempts(&opening, key)?;
+        let heard = self.attempts(&opening, key, notice)?;
         let silent = opening.no_speech > NO_SPEECH && heard.log_probability <= LEAST_PROBABLE;
         Ok((!silent).then_some(heard))
     }
@@ -91,7 +96,7 @@ impl Listener<'_> {
     #[cfg(test)]
     pub fn first_attempt(&self, memory: &Tokens, previous: &[u32], language: &mut Option<Language>) -> Result<Heard> {
         let opening = self.open(memory, previous, language);
-        self.attempt(&opening, TEMPERATURES[0], 0, &Key::new(0))
+        self.attempt(&opening, (TEMPERATURES[0], 0), &Key::new(0), &mut |_| true)
     }
 
     /// Reads what was said before, the start, and what is to be written.
@@ -143,10 +148,10 @@ impl Listener<'_> {
     }
 
     /// The first text that is credible, or the best one of all.
-    fn attempts(&self, opening: &Opening, key: &Key) -> Result<Heard> {
+    fn attempts(&self, opening: &Opening, key: &Key, notice: &mut Notice) -> Result<Heard> {
         let mut tried: Vec<Heard> = Vec::new();
         for (attempt, temperature) in (0..).zip(TEMPERATURES) {
-            let heard = self.attempt(opening, temperature, 0, &key.at(attempt))?;
+            let heard = self.attempt(opening, (temperature, 0), &key.at(attempt), notice)?;
             let nothing_said = opening.no_speech > NO_SPEECH && heard.log_probability < LEAST_PROBABLE;
             if nothing_said || heard.is_credible() {
                 return Ok(heard);
@@ -155,11 +160,17 @@ impl Listener<'_> {
         }
         match best(&tried) {
             Some(best) => Ok(best.clone()),
-            None => self.attempt(opening, TEMPERATURES[0], LONGEST_REPEAT, key),
+            None => self.attempt(opening, (TEMPERATURES[0], LONGEST_REPEAT), key, notice),
         }
     }
 
-    fn attempt(&self, opening: &Opening, temperature: f64, no_repeat_ngram: usize, key: &Key) -> Result<Heard> {
+    fn attempt(
+        &self,
+        opening: &Opening,
+        (temperature, no_repeat_ngram): (f64, usize),
+        key: &Key,
+        notice: &mut Notice,
+    ) -> Result<Heard> {
         let room = self.places() - opening.length;
         let config = DecodingConfig {
             method: self.method(temperature),
@@ -167,7 +178,7 @@ impl Listener<'_> {
             no_repeat_ngram,
             ..DecodingConfig::default()
         };
-        let found = self.search(opening, &config, key)?;
+        let found = self.search(opening, &config, key, notice)?;
         let best = found.into_iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
         Ok(best.map_or_else(Heard::nothing, |best| {
             let text = self.text(&self.said(&best.tokens));
@@ -200,7 +211,13 @@ impl Listener<'_> {
         }
     }
 
-    fn search(&self, opening: &Opening, config: &DecodingConfig, key: &Key) -> Result<Vec<Hypothesis>> {
+    fn search(
+        &self,
+        opening: &Opening,
+        config: &DecodingConfig,
+        key: &Key,
+        notice: &mut Notice,
+    ) -> Result<Vec<Hypothesis>> {
         let vocabulary = self.generate.vocabulary();
         let symbols = Symbols {
             vocabulary: vocabulary.size,
@@ -218,6 +235,10 @@ impl Listener<'_> {
         let mut state = opening.state.clone();
         let mut next = search.advance(&opening.logits).map(|step| self.step(step, &mut state));
         while let Some(logits) = next {
+            if !notice(self.text(&self.said(search.leading(0))).trim()) {
+                search.stop(0);
+                break;
+            }
             next = search.advance(&logits).map(|step| self.step(step, &mut state));
         }
         search.finish().remove(0)

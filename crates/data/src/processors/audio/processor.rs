@@ -118,6 +118,24 @@ impl AudioProcessor {
         self.finish(waveform)
     }
 
+    /// As [`listen`](Self::listen), but of whole steps alone, and with zeros in the place of added silence.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    ///
+    /// # Panics
+    /// When `samples` are not all in the recording.
+    pub fn window(&self, recording: &Waveform, samples: Range<usize>) -> Result<AudioFeature> {
+        let steps = self.extractor.steps_of(samples.len()).max(1);
+        let mut feature = self.listen(recording, samples)?;
+        if let AudioFeature::Spectrogram(spectrogram) = &mut feature {
+            spectrogram.frames = spectrogram.frames.min(steps);
+            spectrogram.values.truncate(spectrogram.frames * spectrogram.bins);
+            spectrogram.silence = 0.0;
+        }
+        Ok(feature)
+    }
+
     fn finish(&self, waveform: Waveform) -> Result<AudioFeature> {
         check(&waveform, self.fewest_samples())?;
         Ok(match self.changes_samples() {
@@ -315,6 +333,21 @@ mod tests {
             let long = plain.prepare(sound(&plain, whole)).unwrap();
             assert_eq!(batch(&padded, &[short]), batch(&plain, &[long]), "{count}");
         }
+    }
+
+    #[test]
+    fn a_window_has_whole_steps_and_zeros_behind_them() {
+        let padded = json!({"features": {"kind": "log_mel", "pad_to_seconds": 0.5}, "max_seconds": 0.5});
+        let padded = processor(padded);
+        let recording = sound(&padded, tones(3000));
+        let features = [padded.listen(&recording, 0..3000), padded.window(&recording, 0..3000)];
+        let [heard, window] = features.map(|feature| batch(&padded, &[feature.unwrap()]));
+        let bins = heard.shape[2];
+        assert_eq!((window.shape, &window.lengths), (heard.shape, &heard.lengths));
+        // A step has 160 samples.
+        assert_eq!(window.values[..18 * bins], heard.values[..18 * bins]);
+        assert!(window.values[18 * bins..].iter().all(|value| *value == 0.0));
+        assert!(heard.values[18 * bins..].iter().all(|value| *value != 0.0));
     }
 
     #[test]

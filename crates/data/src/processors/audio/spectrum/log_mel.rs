@@ -87,6 +87,10 @@ impl LogMel {
         self.whole(samples) / self.hop
     }
 
+    pub fn steps_of(&self, samples: usize) -> usize {
+        samples / self.hop
+    }
+
     /// Frames up to the last that hears a sample, because all later ones read `silence`.
     ///
     /// The loudest value is that of the clip over all its channels, so nothing that stands beside the

@@ -157,6 +157,14 @@ impl Extractor {
         }
     }
 
+    /// The steps from one frame to the next that are whole in so many samples.
+    pub fn steps_of(&self, samples: usize) -> usize {
+        match &self.kind {
+            Kind::LogMel(kind) => kind.steps_of(samples),
+            _ => self.frames_of(samples),
+        }
+    }
+
     /// The features of channels of one length, at least [`fewest_samples`](Self::fewest_samples).
     /// Frames of added silence are left out.
     pub fn extract(&self, channels: &[&[f32]]) -> Spectrogram {
