@@ -26,7 +26,7 @@ pub struct ProductReport {
     /// Of the median run, where a multiplication and an addition are two operations.
     pub gflops: f64,
     /// Gigabytes of weights a second, for one row: there reading them is what takes the time. Without the scales of
-    /// 8-bit weights; weights that fit the processor's cache are read from it.
+    /// rounded weights; weights that fit the processor's cache are read from it.
     pub weight_gb_per_second: Option<f64>,
 }
 
@@ -45,19 +45,25 @@ enum Operation {
 
 use Operation::{InputGradient, Linear, Packed, WeightGradient};
 
-const PRODUCTS: [(Operation, [usize; 3]); 12] = [
+const PRODUCTS: [(Operation, [usize; 3]); 18] = [
     (Linear, [1024, 1024, 1024]),
     (Linear, [2048, 2048, 2048]),
     (Linear, [1576, 768, 192]),
     (WeightGradient, [192, 1576, 768]),
     (InputGradient, [1576, 192, 768]),
     (Linear, [1024, 256, 4000]),
+    (Packed(Precision::Float32), [1024, 384, 1536]),
+    (Packed(Precision::Int16), [1024, 384, 1536]),
+    (Packed(Precision::Int8), [1024, 384, 1536]),
+    (Packed(Precision::Int4), [1024, 384, 1536]),
     (Linear, [1, 768, 768]),
     (Packed(Precision::Float32), [1, 768, 768]),
     (Packed(Precision::Int8), [1, 768, 768]),
     (Linear, [1, 768, 50_257]),
     (Packed(Precision::Float32), [1, 768, 50_257]),
+    (Packed(Precision::Int16), [1, 768, 50_257]),
     (Packed(Precision::Int8), [1, 768, 50_257]),
+    (Packed(Precision::Int4), [1, 768, 50_257]),
 ];
 
 impl Operation {
@@ -67,14 +73,18 @@ impl Operation {
             WeightGradient => "linear, dW",
             InputGradient => "linear, dx",
             Packed(Precision::Float32) => "linear_packed, f32",
+            Packed(Precision::Int16) => "linear_packed, int16",
             Packed(Precision::Int8) => "linear_packed, int8",
+            Packed(Precision::Int4) => "linear_packed, int4",
         }
     }
 
-    fn bytes_per_weight(self) -> usize {
+    fn bytes_per_weight(self) -> f64 {
         match self {
-            Packed(Precision::Int8) => 1,
-            _ => 4,
+            Packed(Precision::Int16) => 2.0,
+            Packed(Precision::Int8) => 1.0,
+            Packed(Precision::Int4) => 0.5,
+            _ => 4.0,
         }
     }
 
@@ -162,7 +172,7 @@ impl Product {
             shape: self.shape,
             timing,
             gflops: per_second(2 * m * k * n),
-            weight_gb_per_second: (m == 1).then(|| per_second(k * n * self.operation.bytes_per_weight())),
+            weight_gb_per_second: (m == 1).then(|| self.operation.bytes_per_weight() * per_second(k * n)),
         }
     }
 }
@@ -197,10 +207,11 @@ mod tests {
             let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
             let differences = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
             let error = differences.fold(0.0, f32::max) / largest;
-            let tolerance = if operation == Packed(Precision::Int8) {
-                2e-2
-            } else {
-                1e-4
+            let tolerance = match operation {
+                Packed(Precision::Int4) => 1e-1,
+                Packed(Precision::Int8) => 2e-2,
+                Packed(Precision::Int16) => 1e-3,
+                _ => 1e-4,
             };
             assert!(error < tolerance, "{operation:?} {shape:?}: an error of {error:.1e}");
         }
@@ -208,7 +219,11 @@ mod tests {
 
     #[test]
     fn rates_follow_from_the_shape_and_the_median() {
-        for (precision, bytes) in [(Precision::Float32, 4.0), (Precision::Int8, 1.0)] {
+        for (precision, bytes) in [
+            (Precision::Float32, 4.0),
+            (Precision::Int16, 2.0),
+            (Precision::Int4, 0.5),
+        ] {
             let report = Product::new(Packed(precision), [1, 30, 20]).report();
             let seconds = report.timing.seconds.median;
             let close = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-9;

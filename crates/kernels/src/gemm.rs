@@ -35,7 +35,7 @@ pub fn multiply_packed(left: Matrix, right: &Panels, bias: Option<&[f32]>) -> Ve
     let mut output = Vec::with_capacity(cut.depths * size);
     let target = Target::spare(&mut output, cut.depths * size);
     parallel::for_each(cut.tasks(), |task| {
-        let (block, depth) = cut.block(task, left, right);
+        let (block, depth) = cut.block(task, [left.rows, right.count(), left.columns]);
         let first = bias.filter(|_| depth == 0).map_or(Store::Set, Store::Bias);
         multiply_block(left, right, block, target, depth * size, first);
     });
@@ -57,7 +57,7 @@ pub fn multiply_and_finish<E: Element>(
     let mut output = Vec::with_capacity(size);
     let target = Target::spare(&mut output, size);
     parallel::for_each(cut.tasks(), |task| {
-        let (block, _) = cut.block(task, left, right);
+        let (block, _) = cut.block(task, [left.rows, right.count(), left.columns]);
         let columns = (block.panels.0 * COLUMNS, right.columns.min(block.panels.1 * COLUMNS));
         let rows = block.rows;
         multiply_block(left, right, block, target, 0, bias.map_or(Store::Set, Store::Bias));
@@ -93,7 +93,7 @@ fn store_product(left: Matrix, right: &Panels, output: &mut [f32], store: Store)
 }
 
 /// How a product is cut into tasks: numbers of parts and their extents.
-struct Cut {
+pub struct Cut {
     rows: usize,
     panels: usize,
     depths: usize,
@@ -103,7 +103,7 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(rows: usize, panels: usize, depth: usize) -> Self {
+    pub fn new(rows: usize, panels: usize, depth: usize) -> Self {
         let right = panels * COLUMNS * depth;
         let small = rows * right <= SMALL && right <= SMALL_RIGHT;
         let tasks = if small { 1 } else { TASKS };
@@ -126,7 +126,7 @@ impl Cut {
     }
 
     /// The same without a cut of the depth.
-    fn whole_depth(self, depth: usize) -> Self {
+    pub fn whole_depth(self, depth: usize) -> Self {
         Self {
             depths: 1,
             block_depth: depth.max(1),
@@ -134,30 +134,30 @@ impl Cut {
         }
     }
 
-    fn tasks(&self) -> usize {
+    pub fn tasks(&self) -> usize {
         self.rows * self.panels * self.depths
     }
 
-    /// The block of a task, and which part of the depth it is.
-    fn block<E: Element>(&self, task: usize, left: Matrix, right: &Panels<E>) -> (Block, usize) {
+    /// The block of a task in a product of `rows`, `panels` and `depth`, and which part of the depth it is.
+    pub fn block(&self, task: usize, [rows, panels, depths]: [usize; 3]) -> (Block, usize) {
         let row = task % self.rows * self.block_rows;
         let panel = task / self.rows % self.panels * self.block_panels;
         let depth = task / self.rows / self.panels;
         let from = depth * self.block_depth;
         let block = Block {
-            rows: (row, left.rows.min(row + self.block_rows)),
-            panels: (panel, right.count().min(panel + self.block_panels)),
-            depth: (from, left.columns.min(from + self.block_depth)),
+            rows: (row, rows.min(row + self.block_rows)),
+            panels: (panel, panels.min(panel + self.block_panels)),
+            depth: (from, depths.min(from + self.block_depth)),
         };
         (block, depth)
     }
 }
 
 /// Half-open ranges of a task.
-struct Block {
-    rows: (usize, usize),
-    panels: (usize, usize),
-    depth: (usize, usize),
+pub struct Block {
+    pub rows: (usize, usize),
+    pub panels: (usize, usize),
+    pub depth: (usize, usize),
 }
 
 /// Multiplies one block into `target` from `offset`, as `first` says for the first part of the depth.

@@ -16,6 +16,8 @@ mod columns;
 mod convolution;
 mod embedding;
 mod gemm;
+mod grouped;
+mod integers;
 mod linear;
 mod loss;
 mod memory;
@@ -33,6 +35,7 @@ mod simd;
 #[cfg(test)]
 mod testing;
 mod turns;
+mod unpacked;
 
 pub use activation::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
 pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueCache, attention};

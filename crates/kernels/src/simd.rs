@@ -68,6 +68,13 @@ pub fn has_avx512() -> bool {
     Instructions::in_use() >= Instructions::Avx512
 }
 
+/// Whether kernels use AVX-512's products of whole numbers (VNNI), which this machine then has.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn has_vnni() -> bool {
+    has_avx512() && std::arch::is_x86_feature_detected!("avx512vnni")
+}
+
 /// Compiles a function three times, for the baseline, for AVX2 and for AVX-512, and picks one at run time. The
 /// operations and their order are the same in each, and so are the bits of the results.
 macro_rules! vectorized {
