@@ -1,9 +1,14 @@
 """What the comparisons of benches/compare share: where programs are, running them in turn, and verdicts."""
+import fcntl
 import json
 import os
+import pty
+import re
 import statistics
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -69,21 +74,48 @@ def verdict(value, must, aim=None):
     return "aim" if aim is not None and value <= aim else "pass"
 
 
-class Watched:
-    """A process whose clock started with it, with what it wrote on stdout and when it wrote the first line."""
+# How the terminal is sized that a program believes it writes to: rows, columns, and two that nobody reads.
+TERMINAL = struct.pack("HHHH", 24, 160, 0, 0)
 
-    def __init__(self, command, **options):
-        self.started = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+
+class Watched:
+    """A process whose clock started with it, with what it wrote on stdout and when it wrote the first line.
+
+    With `shown`, an expression, stderr is a terminal, and the first time is when the expression is found in what it shows.
+    """
+
+    def __init__(self, command, shown=None, **options):
         self.output = ""
         self.first = None
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
+        self.shown = shown
+        if shown:
+            self.screen, options["stderr"] = pty.openpty()
+            fcntl.ioctl(self.screen, termios.TIOCSWINSZ, TERMINAL)
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+        self.readers = [threading.Thread(target=self.read)]
+        if shown:
+            os.close(options["stderr"])
+            self.readers.append(threading.Thread(target=self.look))
+        for reader in self.readers:
+            reader.start()
 
     def read(self):
         for line in self.process.stdout:
-            self.first = self.first or self.clock()
+            if not self.shown:
+                self.first = self.first or self.clock()
             self.output += line
+
+    def look(self):
+        seen = b""
+        try:
+            while part := os.read(self.screen, 4096):
+                seen += part
+                if not self.first and re.search(self.shown, seen.decode(errors="replace")):
+                    self.first = self.clock()
+        except OSError:
+            # The terminal closes with the last process that writes to it.
+            os.close(self.screen)
 
     def clock(self):
         return time.monotonic() - self.started
@@ -92,7 +124,8 @@ class Watched:
         """Peak memory in MB, after a successful end."""
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        self.reader.join()
+        for reader in self.readers:
+            reader.join()
         if self.process.returncode != 0:
             sys.exit(f"`{' '.join(self.process.args)}` ended with {self.process.returncode}: see its message above")
         return usage.ru_maxrss / 1024

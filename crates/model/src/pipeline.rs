@@ -8,8 +8,10 @@ use crate::tasks::{Decoded, Prediction};
 use crate::writer::{Writer, Writers};
 use burn::module::Module;
 use burn::tensor::Device;
+use rayon::prelude::*;
+use sensorium_data::processors::Feature;
 use sensorium_data::{
-    Batch, DataError, Dataset, InputColumn, Modality, OutputColumn, Processor, Sample, Takes, TextColumn, Value, files,
+    Batch, DataError, Dataset, InputColumn, Modality, OutputColumn, Processor, Sample, Takes, TextColumn, files,
 };
 use sensorium_kernels::{Precision, release_freed_memory};
 use std::collections::BTreeMap;
@@ -20,6 +22,9 @@ pub type Answers = BTreeMap<String, Prediction>;
 
 /// Rows that go through the model together, where nothing else is asked for.
 pub const BATCH_SIZE: usize = 64;
+
+/// Samples whose lengths one thread finds one after the other.
+const LENGTHS: usize = 32;
 
 /// A trained model with the very processors that it was trained with.
 pub struct Pipeline {
@@ -52,9 +57,10 @@ impl Pipeline {
         })
     }
 
-    /// Prepared to answer, and no longer to be trained or saved: weights lie in the order in which they are read.
-    pub fn packed(self) -> Self {
-        let model = self.model.pack(Precision::Float32);
+    /// Prepared to answer, and no longer to be trained or saved: the weights of Transformers and decoders lie in the order in
+    /// which they are read, as precisely as is asked for.
+    pub fn packed(self, precision: Precision) -> Self {
+        let model = self.model.pack(precision);
         release_freed_memory();
         Self { model, ..self }
     }
@@ -111,8 +117,10 @@ impl Pipeline {
     /// as long as one another.
     pub fn predict_by(&self, together: usize, samples: Vec<Sample>, root: &Path) -> Vec<Result<Answers, DataError>> {
         let count = samples.len();
-        let mut indices: Vec<usize> = (0..count).collect();
-        indices.sort_by_key(|&index| self.text_length(&samples[index]));
+        let indices = match count > together {
+            true => self.by_length(&samples),
+            false => (0..count).collect(),
+        };
         let numbered = samples
             .into_iter()
             .enumerate()
@@ -124,25 +132,43 @@ impl Pipeline {
             self.choices(),
         );
         let mut answers: Vec<Option<Result<Answers, DataError>>> = (0..count).map(|_| None).collect();
-        for part in indices.chunks(together) {
-            let (batch, failed) = dataset.batch(part, None);
-            for error in failed {
-                let row = error.row.expect("a data set names the row of each error");
-                answers[row] = Some(Err(error));
+        // The next batch is read while one is answered.
+        std::thread::scope(|scope| {
+            let (sender, batches) = std::sync::mpsc::sync_channel(1);
+            scope.spawn(move || {
+                let mut batches = indices.chunks(together).map(|part| dataset.batch(part, None));
+                // Nobody listens any more where an answer has panicked.
+                batches.all(|batch| sender.send(batch).is_ok())
+            });
+            for (batch, failed) in batches {
+                for error in failed {
+                    let row = error.row.expect("a data set names the row of each error");
+                    answers[row] = Some(Err(error));
+                }
+                for (row, answer) in batch.rows.iter().zip(self.answer(&batch)) {
+                    answers[*row] = Some(Ok(answer));
+                }
             }
-            for (row, answer) in batch.rows.iter().zip(self.answer(&batch)) {
-                answers[*row] = Some(Ok(answer));
-            }
-        }
+        });
         let answered = "every row of a batch is either answered or failed";
         answers.into_iter().map(|answer| answer.expect(answered)).collect()
     }
 
-    /// The bytes of all texts that a sample's inputs read.
+    /// The places of samples in the order of their lengths.
+    fn by_length(&self, samples: &[Sample]) -> Vec<usize> {
+        let lengths = samples.par_iter().with_min_len(LENGTHS);
+        let lengths: Vec<usize> = lengths.map(|sample| self.text_length(sample)).collect();
+        let mut indices: Vec<usize> = (0..samples.len()).collect();
+        indices.sort_by_key(|&index| lengths[index]);
+        indices
+    }
+
+    /// The tokens of all texts that a sample's inputs read: bytes say little of them, and what a batch is filled up with takes
+    /// longer than counting twice.
     fn text_length(&self, sample: &Sample) -> usize {
         let reads = |input: &&InputColumn| input.processor.modality() == Modality::Text;
-        let length = |input: &InputColumn| match sample.get(&input.column) {
-            Value::Text(text) => text.len(),
+        let length = |input: &InputColumn| match input.processor.prepare(sample.get(&input.column), Path::new("")) {
+            Ok(Feature::Text(tokens)) => tokens.len(),
             _ => 0,
         };
         self.inputs.iter().filter(reads).map(length).sum()

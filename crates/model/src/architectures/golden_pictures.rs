@@ -7,6 +7,7 @@ use crate::pipeline::Pipeline;
 use crate::tasks::{Answer, Task};
 use crate::tokens::{Layout, Tokens};
 use sensorium_data::{Dataset, InputBatch, Sample, Value};
+use sensorium_kernels::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -88,7 +89,7 @@ fn pictures_are_encoded_as_by_their_originals() {
     for name in ENCODERS {
         let folder = folder(name);
         let case: Case = case(&folder);
-        for pipeline in [import(&folder), import(&folder).packed()] {
+        for pipeline in [import(&folder), import(&folder).packed(Precision::Float32)] {
             let tokens = encoded(&pipeline, "image", &["picture.png"], &folder);
             check_picture(name, tokens, &case.states, &case.pooled);
             let tokens = encoded(&pipeline, "image", &["large.png"], &folder);
@@ -115,7 +116,7 @@ fn pictures_and_texts_share_the_space_of_their_originals() {
     for (_, name) in SPACES {
         let folder = folder(name);
         let case: Aligned = case(&folder);
-        for pipeline in [import(&folder), import(&folder).packed()] {
+        for pipeline in [import(&folder), import(&folder).packed(Precision::Float32)] {
             check_aligned(name, &folder, &pipeline, &case);
         }
     }

@@ -8,6 +8,7 @@ use crate::pipeline::Pipeline;
 use crate::run_directory::RunDirectory;
 use burn::tensor::Device;
 use sensorium_data::files;
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -84,7 +85,7 @@ impl Index {
             let message = format!("format {} is not {FORMAT}, which this program reads", header.format);
             return Err(ModelError::file(&path, message));
         }
-        let pipeline = Pipeline::load(&layout.run(), device)?.packed();
+        let pipeline = Pipeline::load(&layout.run(), device)?.packed(Precision::Float32);
         let index = Self {
             output: Self::output(&pipeline, Some(&header.output))
                 .map_err(|error| altered(&path, &error.to_string()))?,

@@ -2,6 +2,7 @@
 
 use super::answers;
 use super::inputs::{self, Inputs};
+use super::precision::Precision;
 use crate::Global;
 use crate::exit::Usage;
 use crate::runs::device;
@@ -34,10 +35,13 @@ pub struct Arguments {
     /// The output that answers, where there are several: `answer` or else the first one, unless named here
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
+    /// How finely the weights of Transformers and decoders are held
+    #[arg(long, value_enum, default_value_t = Precision::Float32)]
+    precision: Precision,
 }
 
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
-    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?.packed();
+    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?.packed(arguments.precision.into());
     let mut chat = Chat::new(&pipeline, &arguments)?;
     if !global.quiet {
         chat.introduce();

@@ -1,5 +1,6 @@
 //! `sensorium demo`: the whole way from nothing to a page, on real data.
 
+use super::precision::Precision;
 use super::{evaluate, serve};
 use crate::progress::FetchProgress;
 use crate::runs::{Measurable, Measures};
@@ -56,7 +57,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     if arguments.no_serve {
         return Ok(());
     }
-    serve::serve(&[run], arguments.addr, None, quiet)
+    serve::serve(&[run], arguments.addr, None, Precision::Float32, quiet)
 }
 
 /// The real set, or the generated one where the real one cannot be had.

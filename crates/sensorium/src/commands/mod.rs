@@ -12,6 +12,7 @@ mod groups;
 mod import;
 mod index;
 mod inputs;
+mod precision;
 mod predict;
 mod schema;
 mod search;

@@ -2,6 +2,7 @@
 
 use super::answers;
 use super::inputs::Inputs;
+use super::precision::Precision;
 use crate::exit::Usage;
 use crate::runs::device;
 use sensorium_data::{DataError, Manifest, Sample};
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 /// The most batches of a file's rows that are answered, and then printed, together: the more, the better do those of one
 /// batch fit each other.
 const TOGETHER: usize = 64;
+/// How many times as many rows come after the first ones.
+const GROWTH: usize = 8;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -32,10 +35,13 @@ pub struct Arguments {
     /// How many alternatives to give; people see none of them with --data
     #[arg(long, value_name = "K", default_value_t = 5)]
     top: usize,
+    /// How finely the weights of Transformers and decoders are held
+    #[arg(long, value_enum, default_value_t = Precision::Float32)]
+    precision: Precision,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?.packed();
+    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?.packed(arguments.precision.into());
     let printer = Printer {
         json: arguments.json,
         top: arguments.top,
@@ -75,7 +81,7 @@ fn file(pipeline: &Pipeline, path: &Path, batch: usize, printer: &Printer) -> an
         .collect();
     let mut next = 0;
     // The first answers come soon.
-    let sizes = std::iter::successors(Some(batch), |size| Some((2 * size).min(TOGETHER * batch)));
+    let sizes = std::iter::successors(Some(batch), |size| Some((GROWTH * size).min(TOGETHER * batch)));
     let mut rest = samples.as_slice();
     for size in sizes {
         let (part, others) = rest.split_at(size.min(rest.len()));

@@ -1,5 +1,6 @@
 //! `sensorium serve RUN…`.
 
+use super::precision::Precision;
 use crate::Global;
 use crate::runs::device;
 use sensorium_model::{Pipeline, RunDirectory};
@@ -19,18 +20,33 @@ pub struct Arguments {
     /// The key that clients must send; needed for any address but this machine's own
     #[arg(long, value_name = "KEY", env = "SENSORIUM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+    /// How finely the weights of Transformers and decoders are held
+    #[arg(long, value_enum, default_value_t = Precision::Float32)]
+    precision: Precision,
 }
 
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let runs: Vec<RunDirectory> = arguments.runs.iter().map(RunDirectory::new).collect();
-    serve(&runs, arguments.addr, arguments.api_key, global.quiet)
+    serve(
+        &runs,
+        arguments.addr,
+        arguments.api_key,
+        arguments.precision,
+        global.quiet,
+    )
 }
 
 /// Serves `runs` until a signal comes.
-pub fn serve(runs: &[RunDirectory], addr: SocketAddr, api_key: Option<String>, quiet: bool) -> anyhow::Result<()> {
+pub fn serve(
+    runs: &[RunDirectory],
+    addr: SocketAddr,
+    api_key: Option<String>,
+    precision: Precision,
+    quiet: bool,
+) -> anyhow::Result<()> {
     let mut engines: Vec<Arc<dyn Engine>> = Vec::new();
     for run in runs {
-        let pipeline = Pipeline::load(run, &device())?.packed();
+        let pipeline = Pipeline::load(run, &device())?.packed(precision.into());
         engines.push(Arc::new(PipelineEngine::new(run, pipeline)));
     }
     let options = Options {

@@ -43,6 +43,38 @@ fn an_imported_encoder_embeds_texts_and_is_searched() {
     fixture.expect(&["evaluate", "run"], 1, &["recipe"]);
 }
 
+#[test]
+fn weights_are_held_as_finely_as_is_asked_for() {
+    let fixture = with_checkpoint();
+    fixture.expect(&["import", "bert", "--run", "run"], 0, &[]);
+    let embed = |precision: &str| -> Vec<f64> {
+        let ask = [
+            "predict",
+            "run",
+            "--text",
+            "a red bird",
+            "--json",
+            "--precision",
+            precision,
+        ];
+        let answer: Value = serde_json::from_str(&fixture.expect(&ask, 0, &[]).stdout).unwrap();
+        serde_json::from_value(answer["outputs"]["embedding"]["value"].clone()).unwrap()
+    };
+    let exact = embed("float32");
+    // Embeddings have the length one. Coarser ones are farther away, and not the same.
+    let distance = |precision| {
+        let squares = embed(precision).into_iter().zip(&exact).map(|(a, b)| (a - b).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let [fine, coarse, coarsest] = ["int16", "int8", "int4"].map(distance);
+    assert!(
+        0.0 < fine && fine < 1e-3 && fine < coarse && coarse < 0.03,
+        "{fine} {coarse}"
+    );
+    assert!(coarse < coarsest && coarsest < 0.4, "{coarsest}");
+    fixture.expect(&["predict", "run", "--text", "a", "--precision", "int2"], 2, &["int4"]);
+}
+
 /// The change is made to one file of the small BERT.
 fn refused(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>, words: &[&str]) {
     checkpoints::refused(&with_checkpoint(), "bert", file, change, words);

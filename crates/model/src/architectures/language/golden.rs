@@ -9,6 +9,7 @@ use crate::run_directory::RunDirectory;
 use crate::tasks::{Answer, LanguageModel, Task};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::{Sample, Value};
+use sensorium_kernels::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -115,7 +116,9 @@ fn texts_go_on_as_in_the_original() {
         let run = tempfile::tempdir().unwrap();
         let run = RunDirectory::new(run.path().join("run"));
         pipeline.save(&run).unwrap();
-        let packed = Pipeline::load(&run, &Device::flex()).unwrap().packed();
+        let packed = Pipeline::load(&run, &Device::flex())
+            .unwrap()
+            .packed(Precision::Float32);
         assert_answers(&packed, &case, name);
     }
 }

@@ -2,6 +2,7 @@
 
 mod format;
 
+use super::precision::Precision;
 use crate::exit::{Interrupted, Usage};
 use crate::progress::{FetchProgress, TranscribeProgress};
 use crate::{Global, interrupt, runs};
@@ -47,6 +48,9 @@ pub struct Arguments {
     /// Tell when each word is said, in formats that can: json, vtt
     #[arg(long)]
     words: bool,
+    /// How finely the weights of Transformers and decoders are held
+    #[arg(long, value_enum, default_value_t = Precision::Float32)]
+    precision: Precision,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -61,7 +65,8 @@ type Outcome = Result<Transcript, ModelError>;
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     arguments.check()?;
     let interrupt = interrupt::listen()?;
-    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &runs::device())?.packed();
+    let pipeline =
+        Pipeline::load(&RunDirectory::new(&arguments.run), &runs::device())?.packed(arguments.precision.into());
     let transcriber = Transcriber::new(&pipeline, &arguments.settings()).map_err(|error| match error {
         ModelError::Config { field, message } if field == "run" => {
             anyhow::anyhow!("{}: {message}", arguments.run.display())
