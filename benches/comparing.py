@@ -85,7 +85,8 @@ class Watched:
     """
 
     def __init__(self, command, shown=None, **options):
-        self.output = ""
+        # Lines are joined at the end: a text that grows is copied again and again, beside the program that is timed.
+        self.lines = []
         self.first = None
         self.shown = shown
         if shown:
@@ -104,7 +105,7 @@ class Watched:
         for line in self.process.stdout:
             if not self.shown:
                 self.first = self.first or self.clock()
-            self.output += line
+            self.lines.append(line)
 
     def look(self):
         seen = b""
@@ -116,6 +117,10 @@ class Watched:
         except OSError:
             # The terminal closes with the last process that writes to it.
             os.close(self.screen)
+
+    @property
+    def output(self):
+        return "".join(self.lines)
 
     def clock(self):
         return time.monotonic() - self.started
