@@ -1,9 +1,10 @@
 //! BERT's encoder (Devlin et al. 2019) and RoBERTa's (Liu et al. 2019), as `transformers` names and configures them.
 
+use super::towers::BlocksConfig;
 use super::{Architecture, Head, Place};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{Dropout, Embedding, LayerNorm, Linear, MultiHeadAttention, Order};
+use crate::layers::{Activation, Dropout, Embedding, LayerNorm, Linear, MultiHeadAttention, Order};
 use crate::pass::Pass;
 use crate::stems::StemConfig;
 use crate::tokens::{Layout, Tokens};
@@ -251,48 +252,40 @@ struct Public {
 }
 
 impl Public {
+    /// What it has in common with the blocks of towers.
+    fn blocks(&self) -> BlocksConfig {
+        BlocksConfig {
+            width: self.hidden_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            hidden: self.intermediate_size,
+            epsilon: self.layer_norm_eps,
+            activation: Activation::Gelu,
+            layer_scale: false,
+            dropout: self.hidden_dropout_prob,
+            drop_path: 0.0,
+        }
+    }
+
     /// Every size must be one, and no number out of its bounds.
     fn check(&self) -> Result<(), String> {
-        let sizes = [
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
+        self.blocks().check("")?;
+        let tables = [
             ("type_vocab_size", self.type_vocab_size),
             ("vocab_size", self.vocab_size),
         ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(format!("{name}: expected at least 1, found 0"));
-        }
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(format!(
-                "num_attention_heads: expected a divisor of hidden_size {}, found {}",
-                self.hidden_size, self.num_attention_heads
-            ));
-        }
-        let shares = [
-            ("layer_norm_eps", self.layer_norm_eps),
-            ("hidden_dropout_prob", self.hidden_dropout_prob),
-        ];
-        match shares.iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
-            Some((name, share)) => Err(format!("{name}: expected a number from 0 to below 1, found {share}")),
+        match tables.iter().find(|(_, size)| *size == 0) {
+            Some((name, _)) => Err(format!("{name}: expected at least 1, found 0")),
             None => Ok(()),
         }
     }
 
     /// The numbers that the encoder's tensors hold.
     fn parameters(&self) -> u128 {
-        let [width, hidden, layers] =
-            [self.hidden_size, self.intermediate_size, self.num_hidden_layers].map(|size| size as u128);
         let rows = [self.vocab_size, self.max_position_embeddings, self.type_vocab_size, 2];
         let stem: u128 = rows.iter().map(|&rows| rows as u128).sum();
-        let attention = width.saturating_mul(width + 1).saturating_mul(4);
-        let feed_forward = width
-            .saturating_mul(hidden)
-            .saturating_mul(2)
-            .saturating_add(width + hidden);
-        let block = attention.saturating_add(feed_forward).saturating_add(4 * width);
-        layers.saturating_mul(block).saturating_add(stem.saturating_mul(width))
+        let stem = stem.saturating_mul(self.hidden_size as u128);
+        self.blocks().parameters().saturating_add(stem)
     }
 }
 

@@ -1,8 +1,9 @@
 //! DINOv2 (Oquab et al. 2024), with registers or without (Darcet et al. 2024), as `transformers` names and configures it.
 
 use super::preprocessor::{self, Usual};
-use super::towers::{Activation, BlocksConfig, Pictures, Resampling, Sides, Summary, VitStemConfig, VitTrunkConfig};
+use super::towers::{BlocksConfig, Pictures, Resampling, Sides, Summary, VitStemConfig, VitTrunkConfig};
 use super::{Architecture, Head, Place, vit};
+use crate::layers::Activation;
 use crate::stems::StemConfig;
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;

@@ -29,8 +29,8 @@ pub use efficientnet::{EfficientNetConfig, EfficientNetTrunk};
 pub use import::Imported;
 pub use language::LanguageHead;
 pub use towers::{
-    Activation, BlocksConfig, ClipStem, ClipStemConfig, ClipTrunk, ClipTrunkConfig, Resampling, Summary, VitStem,
-    VitStemConfig, VitTrunk, VitTrunkConfig,
+    BlocksConfig, ClipStem, ClipStemConfig, ClipTrunk, ClipTrunkConfig, Resampling, Summary, VitStem, VitStemConfig,
+    VitTrunk, VitTrunkConfig,
 };
 pub use whisper::{WhisperStem, WhisperStemConfig};
 

@@ -2,9 +2,10 @@
 
 use super::preprocessor::{self, Usual};
 use super::towers::{
-    Activation, BlocksConfig, Pictures, Resampling, Sides, Summary, VIT_LAYERS, VitStemConfig, VitTrunkConfig, in_block,
+    BlocksConfig, Pictures, Resampling, Sides, Summary, VIT_LAYERS, VitStemConfig, VitTrunkConfig, in_block,
 };
 use super::{Architecture, Head, Place};
+use crate::layers::Activation;
 use crate::stems::StemConfig;
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;

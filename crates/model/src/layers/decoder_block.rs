@@ -1,42 +1,15 @@
 //! The block of a decoder: causal self-attention, attention to a memory, and a feed-forward network.
 
 use crate::init::Init;
-use crate::layers::{Dropout, LayerNorm, Linear, Memory, MultiHeadAttention};
+use crate::layers::{Activation, Dropout, LayerNorm, Linear, Memory, MultiHeadAttention};
 use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use schemars::JsonSchema;
-use sensorium_kernels::{Epilogue, KeyValueCache, Precision, gelu_tanh};
-use serde::{Deserialize, Serialize};
+use sensorium_kernels::{KeyValueCache, Precision};
 
 /// How many times wider the hidden layer of the feed-forward network is.
 const EXPANSION: usize = 4;
-
-/// What lies between the two maps of a feed-forward network.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// x·Φ(x) (Hendrycks and Gimpel 2016).
-    #[default]
-    Gelu,
-    /// Its approximation by a hyperbolic tangent, which GPT-2 was trained with.
-    GeluTanh,
-}
-
-impl Activation {
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// `linear`(x) and what follows it.
-    fn after(self, linear: &Linear, x: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Gelu => linear.forward_then(x, Epilogue::Gelu),
-            Self::GeluTanh => gelu_tanh(linear.forward(x)),
-        }
-    }
-}
 
 /// Each part stands behind a norm and around a residual (Vaswani et al. 2017, pre-norm). A block without a memory is that of
 /// a language model.
@@ -155,7 +128,7 @@ impl DecoderBlock {
 
     fn feed_forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let normal = self.feed_forward_norm.forward(x.clone());
-        let hidden = self.activation.after(&self.expand, normal);
+        let hidden = self.activation.behind(&self.expand, normal);
         self.dropout.add(&self.contract, hidden, x, pass)
     }
 }

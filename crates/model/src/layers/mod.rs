@@ -1,5 +1,6 @@
 //! The layers that architectures are built from. Weights have PyTorch's layouts and names.
 
+mod activation;
 mod attention;
 mod conv;
 mod decoder_block;
@@ -17,9 +18,10 @@ mod rms_norm;
 mod rnn;
 mod transformer;
 
+pub use activation::Activation;
 pub use attention::MultiHeadAttention;
 pub use conv::{Conv2d, DepthwiseConv1d};
-pub use decoder_block::{Activation, BlockState, DecoderBlock};
+pub use decoder_block::{BlockState, DecoderBlock};
 pub use dropout::{Dropout, Rates};
 pub use embedding::Embedding;
 pub use grouped_attention::{AttentionBias, GroupedAttention, GroupedAttentionOptions};

@@ -86,16 +86,6 @@ impl Public {
         share("resid_pdrop", self.resid_pdrop)
     }
 
-    fn activation(&self) -> Result<Activation, String> {
-        match self.activation_function.as_str() {
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-            "gelu" => Ok(Activation::Gelu),
-            found => Err(format!(
-                "activation_function: expected `gelu_new`, `gelu_pytorch_tanh` or `gelu`, found `{found}`, which is not known here"
-            )),
-        }
-    }
-
     /// The numbers that the tensors hold.
     fn parameters(&self) -> u128 {
         let of = |size: usize| size as u128;
@@ -119,7 +109,7 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
         heads: public.n_head,
         dropout: public.resid_pdrop,
         places: Some(public.n_positions),
-        activation: public.activation()?,
+        activation: Activation::named(&public.activation_function, "activation_function")?,
     };
     Described {
         decoder: DecoderConfig::Transformer(decoder),

@@ -1,9 +1,8 @@
 //! The blocks of a tower: attention and a feed-forward network, each behind a norm and around a residual.
 
-use super::Activation;
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{Dropout, LayerNorm, Linear, MultiHeadAttention, Order, Rates};
+use crate::layers::{Activation, Dropout, LayerNorm, Linear, MultiHeadAttention, Order, Rates};
 use crate::pass::Pass;
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Tensor};
@@ -83,8 +82,8 @@ impl BlocksConfig {
         LayerNorm::with_epsilon(self.width, self.epsilon, init)
     }
 
-    /// What is wrong with these sizes, by the names that configurations of `transformers` have for them; `part` is what these
-    /// begin with.
+    /// What is wrong with these sizes, by the names that configurations of `transformers` have for them, in BERT too; `part` is
+    /// what these begin with.
     pub fn check(&self, part: &str) -> Result<(), String> {
         let sizes = [
             ("hidden_size", self.width),

@@ -1,6 +1,5 @@
 //! The towers that ViT, DINOv2, CLIP and SigLIP are made of: pre-norm Transformers over patches of pictures and over texts.
 
-mod activation;
 mod blocks;
 mod pair;
 mod patches;
@@ -11,7 +10,6 @@ mod public;
 mod text;
 mod words;
 
-pub use activation::Activation;
 pub use blocks::BlocksConfig;
 pub(super) use pair::Pair;
 pub use patches::{VitStem, VitStemConfig};

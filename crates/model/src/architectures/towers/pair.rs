@@ -1,6 +1,7 @@
 //! Two towers, one of pictures and one of texts, as the configurations of CLIP and SigLIP describe them.
 
-use super::{Activation, BlocksConfig, Pictures, Sides};
+use super::{BlocksConfig, Pictures, Sides};
+use crate::layers::Activation;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

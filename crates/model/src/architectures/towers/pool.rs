@@ -1,8 +1,8 @@
 //! One vector of all tokens: what a learned query attends to, as SigLIP has it (Lee et al. 2019; Zhai et al. 2022).
 
-use super::{Activation, BlocksConfig};
+use super::BlocksConfig;
 use crate::init::Init;
-use crate::layers::{LayerNorm, Linear};
+use crate::layers::{Activation, LayerNorm, Linear};
 use crate::tokens::plain;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;

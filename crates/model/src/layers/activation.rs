@@ -9,15 +9,16 @@ use serde::{Deserialize, Serialize};
 /// The factor of the logistic function in CLIP's approximation of GELU.
 const QUICK: f64 = 1.702;
 
+/// What stands between the two maps of a feed-forward network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// x·Φ(x) (Hendrycks and Gimpel 2016).
     #[default]
     Gelu,
-    /// Its approximation by the hyperbolic tangent.
+    /// Its approximation by the hyperbolic tangent, which GPT-2 was trained with.
     GeluTanh,
-    /// Its approximation by the logistic function of 1.702x, as CLIP was trained with.
+    /// Its approximation by the logistic function of 1.702x, which CLIP was trained with.
     QuickGelu,
 }
 
@@ -35,6 +36,10 @@ impl Activation {
                 "{field}: expected `gelu`, `gelu_new`, `gelu_pytorch_tanh` or `quick_gelu`, found `{name}`, which is not known here"
             )),
         }
+    }
+
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 
     /// [.., input] → [.., output], behind the map `linear`.
