@@ -21,6 +21,10 @@ fn decoders() -> Vec<serde_json::Value> {
             "kind": "transformer", "width": 8, "layers": 1, "heads": 2, "dropout": 0.0, "places": 8,
             "activation": "gelu_tanh"
         }),
+        json!({
+            "kind": "transformer", "width": 8, "layers": 2, "heads": 2, "dropout": 0.0, "places": 8, "hidden": 12, "norms": "after",
+            "epsilon": 1e-12, "transform": true
+        }),
         json!({"kind": "llama", "width": 8, "layers": 2, "heads": 2, "dropout": 0.0}),
         json!({
             "kind": "llama", "width": 8, "layers": 2, "heads": 4, "key_heads": 2, "head_width": 6, "hidden": 10,

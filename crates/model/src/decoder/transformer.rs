@@ -2,7 +2,10 @@
 
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{Activation, BlockState, DecoderBlock, Dropout, Embedding, LayerNorm, sinusoidal_positions};
+use crate::layers::{
+    Activation, BlockState, DecoderBlock, DecoderBlockOptions, Dropout, EPSILON, Embedding, LayerNorm, Linear, Norms,
+    sinusoidal_positions,
+};
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens, plain};
 use burn::module::Module;
@@ -30,6 +33,20 @@ pub struct TransformerDecoderConfig {
     /// What lies between the two maps of a feed-forward network.
     #[serde(skip_serializing_if = "Activation::is_default")]
     pub activation: Activation,
+    /// The width of the hidden layer of the feed-forward networks; by default four times `width`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub hidden: Option<usize>,
+    /// Where the norms of a block stand. One more is behind the last block, or in front of the first one where they are
+    /// `after`.
+    #[serde(skip_serializing_if = "Norms::is_default")]
+    pub norms: Norms,
+    /// Added to the variance in each normalisation.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub epsilon: f64,
+    /// Whether states go through a map, the activation and a norm before tokens are scored, as in BERT.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub transform: bool,
 }
 
 impl Default for TransformerDecoderConfig {
@@ -41,6 +58,24 @@ impl Default for TransformerDecoderConfig {
             dropout: 0.1,
             places: None,
             activation: Activation::default(),
+            hidden: None,
+            norms: Norms::default(),
+            epsilon: EPSILON,
+            transform: false,
+        }
+    }
+}
+
+impl TransformerDecoderConfig {
+    /// What each block is built of; `memory` is the width of what is attended to, where there is anything.
+    fn block(&self, memory: Option<usize>) -> DecoderBlockOptions {
+        let usual = DecoderBlockOptions::new(self.width, memory, self.heads, self.dropout);
+        DecoderBlockOptions {
+            hidden: self.hidden.unwrap_or(usual.hidden),
+            activation: self.activation,
+            norms: self.norms,
+            epsilon: self.epsilon,
+            ..usual
         }
     }
 }
@@ -50,8 +85,21 @@ pub struct TransformerDecoder {
     /// None where places are waves.
     places: Option<Embedding>,
     blocks: Vec<DecoderBlock>,
+    /// Of the last states, or of what goes into the first block.
     norm: LayerNorm,
+    transform: Option<Transform>,
     dropout: Dropout,
+    #[module(skip)]
+    norms: Norms,
+}
+
+/// What BERT has between its last states and the scores of tokens (Devlin et al. 2019).
+#[derive(Module, Debug)]
+struct Transform {
+    map: Linear,
+    norm: LayerNorm,
+    #[module(skip)]
+    activation: Activation,
 }
 
 /// The positions so far of some sequences.
@@ -83,27 +131,21 @@ impl TransformerState {
 
 impl TransformerDecoder {
     pub fn new(config: &TransformerDecoderConfig, memory: Option<usize>, init: &Init) -> Result<Self> {
-        let TransformerDecoderConfig {
-            width,
-            layers,
-            heads,
-            dropout,
-            places,
-            activation,
-        } = *config;
+        let TransformerDecoderConfig { width, heads, .. } = *config;
         if !width.is_multiple_of(heads) {
             let message = format!("{heads} heads do not divide a width of {width}");
             return Err(ModelError::config("decoder.heads", message));
         }
-        let block = |index: usize| {
-            let block = DecoderBlock::new(width, memory, heads, dropout, &init.at("blocks").at(index));
-            block.with_activation(activation)
-        };
+        let place = |places| Embedding::tied(places, width, &init.at("places"));
+        let block = |index: usize| DecoderBlock::with(config.block(memory), &init.at("blocks").at(index));
+        let transform = || Transform::new(config, &init.at("transform"));
         Ok(Self {
-            places: places.map(|places| Embedding::tied(places, width, &init.at("places"))),
-            blocks: (0..layers).map(block).collect(),
-            norm: LayerNorm::new(width, &init.at("norm")),
-            dropout: Dropout::new(dropout, &init.at("dropout")),
+            places: config.places.map(place),
+            blocks: (0..config.layers).map(block).collect(),
+            norm: LayerNorm::with_epsilon(width, config.epsilon, &init.at("norm")),
+            transform: config.transform.then(transform),
+            dropout: Dropout::new(config.dropout, &init.at("dropout")),
+            norms: config.norms,
         })
     }
 
@@ -114,23 +156,23 @@ impl TransformerDecoder {
 
     /// The states of embedded tokens `x` [batch, length, width].
     pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
-        let mut x = self.dropout.forward(self.placed(x, 0), pass);
+        let mut x = self.dropout.forward(self.opened(x, 0), pass);
         for block in &self.blocks {
             x = block.forward(x, memory, pass);
         }
-        self.norm.forward(x)
+        self.closed(x)
     }
 
     /// As [`Self::forward`] in evaluation, with what [`DecoderBlock::regard`] tells of each block.
     pub fn regard(&self, x: Tensor<3>, memory: &Tokens) -> (Tensor<3>, Vec<Tensor<4>>) {
-        let mut x = self.placed(x, 0);
+        let mut x = self.opened(x, 0);
         let mut scores = Vec::new();
         for block in &self.blocks {
             let (states, found) = block.regard(x, memory);
             scores.push(found);
             x = states;
         }
-        (self.norm.forward(x), scores)
+        (self.closed(x), scores)
     }
 
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> TransformerState {
@@ -141,11 +183,11 @@ impl TransformerDecoder {
     /// The states of the next embedded tokens of each sequence, `x` [batch, length, width].
     pub fn step(&self, x: Tensor<3>, state: &mut TransformerState) -> Tensor<3> {
         let [_, length, _] = x.dims();
-        let mut x = self.placed(x, state.advance(length));
+        let mut x = self.opened(x, state.advance(length));
         for (block, state) in self.blocks.iter().zip(state.blocks()) {
             x = block.step(x, state);
         }
-        self.norm.forward(x)
+        self.closed(x)
     }
 
     /// Prepared for inference.
@@ -153,7 +195,29 @@ impl TransformerDecoder {
         let blocks = self.blocks.into_iter();
         Self {
             blocks: blocks.map(|block| block.pack(precision)).collect(),
+            transform: self.transform.map(|transform| transform.pack(precision)),
             ..self
+        }
+    }
+
+    /// What goes into the first block: `x` with its places, from the `first` on.
+    fn opened(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
+        let x = self.placed(x, first);
+        match self.norms {
+            Norms::Before => x,
+            Norms::After => self.norm.forward(x),
+        }
+    }
+
+    /// What tokens are scored by, of what comes out of the last block.
+    fn closed(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = match self.norms {
+            Norms::Before => self.norm.forward(x),
+            Norms::After => x,
+        };
+        match &self.transform {
+            Some(transform) => transform.forward(x),
+            None => x,
         }
     }
 
@@ -166,5 +230,27 @@ impl TransformerDecoder {
                 .narrow(1, first, length),
         };
         x + positions
+    }
+}
+
+impl Transform {
+    fn new(config: &TransformerDecoderConfig, init: &Init) -> Self {
+        let width = config.width;
+        Self {
+            map: Linear::new(width, width, &init.at("map")),
+            norm: LayerNorm::with_epsilon(width, config.epsilon, &init.at("norm")),
+            activation: config.activation,
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.norm.forward(self.activation.behind(&self.map, x))
+    }
+
+    fn pack(self, precision: Precision) -> Self {
+        Self {
+            map: self.map.pack(precision),
+            ..self
+        }
     }
 }

@@ -1,18 +1,53 @@
 //! The block of a decoder: causal self-attention, attention to a memory, and a feed-forward network.
 
 use crate::init::Init;
-use crate::layers::{Activation, Dropout, LayerNorm, Linear, Memory, MultiHeadAttention};
+use crate::layers::{Activation, Dropout, EPSILON, LayerNorm, Linear, Memory, MultiHeadAttention, Order};
 use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
 use sensorium_kernels::{KeyValueCache, Precision};
+use serde::{Deserialize, Serialize};
 
-/// How many times wider the hidden layer of the feed-forward network is.
+/// How many times wider the hidden layer of the feed-forward network usually is.
 const EXPANSION: usize = 4;
 
-/// Each part stands behind a norm and around a residual (Vaswani et al. 2017, pre-norm). A block without a memory is that of
-/// a language model.
+/// Where the norm of each attention and of each feed-forward network stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Norms {
+    /// In front of the branch (Xiong et al. 2020).
+    #[default]
+    Before,
+    /// Behind the residual (Vaswani et al. 2017), as in BERT.
+    After,
+}
+
+impl Norms {
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What the block of a decoder is built of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DecoderBlockOptions {
+    /// A multiple of `heads`.
+    pub width: usize,
+    /// The width of what is attended to, where there is anything beside the tokens themselves.
+    pub memory: Option<usize>,
+    pub heads: usize,
+    /// The width of the hidden layer of the feed-forward network.
+    pub hidden: usize,
+    pub activation: Activation,
+    pub norms: Norms,
+    /// Added to the variance in each normalisation.
+    pub epsilon: f64,
+    pub dropout: f64,
+}
+
+/// Each part has a norm and stands around a residual. A block without a memory is that of a language model.
 #[derive(Module, Debug)]
 pub struct DecoderBlock {
     attention_norm: LayerNorm,
@@ -25,6 +60,8 @@ pub struct DecoderBlock {
     dropout: Dropout,
     #[module(skip)]
     activation: Activation,
+    #[module(skip)]
+    norms: Norms,
 }
 
 /// What a block keeps of the positions so far and of the memory.
@@ -44,10 +81,40 @@ impl BlockState {
     }
 }
 
+impl DecoderBlockOptions {
+    /// Those of a pre-norm block.
+    pub fn new(width: usize, memory: Option<usize>, heads: usize, dropout: f64) -> Self {
+        Self {
+            width,
+            memory,
+            heads,
+            hidden: EXPANSION * width,
+            activation: Activation::default(),
+            norms: Norms::default(),
+            epsilon: EPSILON,
+            dropout,
+        }
+    }
+}
+
 impl DecoderBlock {
-    /// `memory` is the width of what is attended to, where there is anything beside the tokens themselves.
+    /// As [`DecoderBlockOptions::new`] has it.
     pub fn new(width: usize, memory: Option<usize>, heads: usize, dropout: f64, init: &Init) -> Self {
-        let norm = |name| LayerNorm::new(width, &init.at(name));
+        Self::with(DecoderBlockOptions::new(width, memory, heads, dropout), init)
+    }
+
+    pub fn with(options: DecoderBlockOptions, init: &Init) -> Self {
+        let DecoderBlockOptions {
+            width,
+            memory,
+            heads,
+            hidden,
+            activation,
+            norms,
+            epsilon,
+            dropout,
+        } = options;
+        let norm = |name| LayerNorm::with_epsilon(width, epsilon, &init.at(name));
         let attention = |name, memory| MultiHeadAttention::new(width, memory, heads, dropout, &init.at(name));
         Self {
             attention_norm: norm("attention_norm"),
@@ -55,26 +122,39 @@ impl DecoderBlock {
             cross_norm: memory.map(|_| norm("cross_norm")),
             cross_attention: memory.map(|memory| attention("cross_attention", memory)),
             feed_forward_norm: norm("feed_forward_norm"),
-            expand: Linear::new(width, EXPANSION * width, &init.at("expand")),
-            contract: Linear::new(EXPANSION * width, width, &init.at("contract")),
+            expand: Linear::new(width, hidden, &init.at("expand")),
+            contract: Linear::new(hidden, width, &init.at("contract")),
             dropout: Dropout::new(dropout, &init.at("dropout")),
-            activation: Activation::default(),
+            activation,
+            norms,
         }
-    }
-
-    pub fn with_activation(self, activation: Activation) -> Self {
-        Self { activation, ..self }
     }
 
     /// `x` [batch, length, width] attends to itself and to the real tokens of `memory`.
     pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
-        let normal = self.attention_norm.forward(x.clone());
-        let mut x = self.attention.causal(x, normal, pass);
-        if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, memory) {
-            let normal = norm.forward(x.clone());
-            x = attention.forward(x, normal, memory.embeddings.clone(), &memory.mask, pass);
-        }
+        let x = self.part(&self.attention_norm, x, |residual, x| {
+            self.attention.causal(residual, x, pass)
+        });
+        let x = match memory {
+            Some(memory) => self.cross(x, memory, pass),
+            None => x,
+        };
         self.feed_forward(x, pass)
+    }
+
+    /// As [`Self::forward`], with each of the real `tokens` attending to all of them.
+    pub fn encode(&self, tokens: Tokens, memory: &Tokens, pass: &Pass) -> Tokens {
+        let x = self.part(&self.attention_norm, tokens.embeddings, |residual, x| {
+            self.attention
+                .itself(residual, x, &tokens.mask, &Order::default(), pass)
+        });
+        let x = self.cross(x, memory, pass);
+        Tokens {
+            embeddings: self.feed_forward(x, pass),
+            mask: tokens.mask,
+            layout: tokens.layout,
+            summary: None,
+        }
     }
 
     /// As [`Self::forward`] in evaluation, with the scores [batch, heads, length, positions] that the heads give the places of
@@ -87,11 +167,15 @@ impl DecoderBlock {
         let (Some(norm), Some(attention)) = (&self.cross_norm, &self.cross_attention) else {
             panic!("a block that attends to a memory");
         };
-        let normal = self.attention_norm.forward(x.clone());
-        let x = self.attention.causal(x, normal, &pass);
-        let normal = norm.forward(x.clone());
-        let scores = attention.scores(normal.clone(), memory.embeddings.clone());
-        let x = attention.forward(x, normal, memory.embeddings.clone(), &memory.mask, &pass);
+        let x = self.part(&self.attention_norm, x, |residual, x| {
+            self.attention.causal(residual, x, &pass)
+        });
+        let asking = match self.norms {
+            Norms::Before => norm.forward(x.clone()),
+            Norms::After => x.clone(),
+        };
+        let scores = attention.scores(asking, memory.embeddings.clone());
+        let x = self.cross(x, memory, &pass);
         (self.feed_forward(x, &pass), scores)
     }
 
@@ -106,11 +190,12 @@ impl DecoderBlock {
 
     /// The next positions of each sequence, `x` [batch, length, width]. Without a gradient.
     pub fn step(&self, x: Tensor<3>, state: &mut BlockState) -> Tensor<3> {
-        let normal = self.attention_norm.forward(x.clone());
-        let mut x = self.attention.decode(x, normal, &mut state.itself);
-        if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, &state.memory) {
-            let normal = norm.forward(x.clone());
-            x = attention.recall(x, normal, memory);
+        let BlockState { itself, memory } = state;
+        let mut x = self.part(&self.attention_norm, x, |residual, x| {
+            self.attention.decode(residual, x, itself)
+        });
+        if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, memory) {
+            x = self.part(norm, x, |residual, x| attention.recall(residual, x, memory));
         }
         self.feed_forward(x, &Pass::evaluation())
     }
@@ -126,9 +211,35 @@ impl DecoderBlock {
         }
     }
 
+    fn cross(&self, x: Tensor<3>, memory: &Tokens, pass: &Pass) -> Tensor<3> {
+        let (Some(norm), Some(attention)) = (&self.cross_norm, &self.cross_attention) else {
+            return x;
+        };
+        self.part(norm, x, |residual, x| {
+            attention.forward(residual, x, memory.embeddings.clone(), &memory.mask, pass)
+        })
+    }
+
     fn feed_forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let normal = self.feed_forward_norm.forward(x.clone());
-        let hidden = self.activation.behind(&self.expand, normal);
-        self.dropout.add(&self.contract, hidden, x, pass)
+        self.part(&self.feed_forward_norm, x, |residual, x| {
+            let hidden = self.activation.behind(&self.expand, x);
+            self.dropout.add(&self.contract, hidden, residual, pass)
+        })
+    }
+
+    /// A residual around `branch`, which is given the residual and what it reads, with its norm.
+    fn part(
+        &self,
+        norm: &LayerNorm,
+        x: Tensor<3>,
+        branch: impl FnOnce(Tensor<3>, Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        match self.norms {
+            Norms::Before => {
+                let normal = norm.forward(x.clone());
+                branch(x, normal)
+            }
+            Norms::After => norm.forward(branch(x.clone(), x)),
+        }
     }
 }

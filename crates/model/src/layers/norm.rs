@@ -7,7 +7,8 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 
-const EPSILON: f64 = 1e-5;
+/// What is usually added to the variance.
+pub const EPSILON: f64 = 1e-5;
 /// The weight of a new batch in the running statistics.
 const MOMENTUM: f64 = 0.1;
 

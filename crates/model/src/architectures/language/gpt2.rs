@@ -110,6 +110,7 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
         dropout: public.resid_pdrop,
         places: Some(public.n_positions),
         activation: Activation::named(&public.activation_function, "activation_function")?,
+        ..TransformerDecoderConfig::default()
     };
     Described {
         decoder: DecoderConfig::Transformer(decoder),
