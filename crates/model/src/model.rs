@@ -120,6 +120,7 @@ impl Model {
     pub fn pack(self, precision: Precision) -> Self {
         Self {
             inputs: self.inputs.convert(|encoder| encoder.pack(precision)),
+            fusion: self.fusion.map(|fusion| fusion.pack(precision)),
             outputs: self.outputs.convert(|task| task.pack(precision)),
             ..self
         }

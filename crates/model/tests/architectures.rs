@@ -103,6 +103,10 @@ fn fusions() -> Vec<(&'static str, FusionConfig)> {
         ("concat", transformer("concat")),
         ("gated", json!({"kind": "gated", "width": 8})),
         ("cross_attention", transformer("cross_attention")),
+        (
+            "grounded",
+            json!({"kind": "grounded", "layers": 2, "heads": 2, "hidden": 12, "activation": "quick_gelu"}),
+        ),
         ("bottleneck", bottleneck),
         ("late", json!({"kind": "late", "width": 8, "dropout": 0.1})),
         ("rotary concat", rotary("concat")),

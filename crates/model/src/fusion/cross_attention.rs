@@ -86,7 +86,7 @@ impl CrossAttentionFusion {
 }
 
 /// The place of the input that asks.
-fn query(wanted: Option<&str>, inputs: &[(&str, usize)], texts: &[&str]) -> Result<usize> {
+pub(super) fn query(wanted: Option<&str>, inputs: &[(&str, usize)], texts: &[&str]) -> Result<usize> {
     let names: Vec<&str> = inputs.iter().map(|(name, _)| *name).collect();
     if names.len() < 2 {
         let message = "cross_attention joins at least two inputs; use `gated` or `concat` for one";

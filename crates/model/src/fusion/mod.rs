@@ -6,6 +6,7 @@ mod branch;
 mod concat;
 mod cross_attention;
 mod gated;
+mod grounded;
 mod late;
 
 use crate::encoder::EncodedInput;
@@ -18,8 +19,10 @@ use burn::module::Module;
 pub use concat::ConcatFusion;
 pub use cross_attention::{CrossAttentionConfig, CrossAttentionFusion};
 pub use gated::{GatedConfig, GatedFusion};
+pub use grounded::{GroundedConfig, GroundedFusion};
 pub use late::{LateConfig, LateFusion};
 use schemars::JsonSchema;
+use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::trunks::TransformerConfig;
@@ -46,6 +49,8 @@ pub enum FusionConfig {
     Gated(GatedConfig),
     /// One input attends to the others.
     CrossAttention(CrossAttentionConfig),
+    /// One input attends to itself and to another one in each block, as the questions of BLIP.
+    Grounded(GroundedConfig),
     /// A few learned latents read all inputs.
     Bottleneck(BottleneckConfig),
     /// No exchange before an output's head: the mean of one vector from each input that a row has.
@@ -63,7 +68,7 @@ impl FusionConfig {
     pub fn is_one_token(&self) -> bool {
         match self {
             Self::Gated(_) | Self::Late(_) => true,
-            Self::Concat(_) | Self::CrossAttention(_) | Self::Bottleneck(_) => false,
+            Self::Concat(_) | Self::CrossAttention(_) | Self::Grounded(_) | Self::Bottleneck(_) => false,
         }
     }
 }
@@ -73,6 +78,7 @@ pub enum Fusion {
     Concat(ConcatFusion),
     Gated(GatedFusion),
     CrossAttention(CrossAttentionFusion),
+    Grounded(GroundedFusion),
     Bottleneck(BottleneckFusion),
     Late(LateFusion),
 }
@@ -87,6 +93,10 @@ impl Fusion {
                 let fusion = CrossAttentionFusion::new(config, inputs, texts, init)?;
                 Ok(Self::CrossAttention(fusion))
             }
+            FusionConfig::Grounded(config) => {
+                let fusion = GroundedFusion::new(config, inputs, texts, init)?;
+                Ok(Self::Grounded(fusion))
+            }
             FusionConfig::Bottleneck(config) => Ok(Self::Bottleneck(BottleneckFusion::new(config, inputs, init)?)),
             FusionConfig::Late(config) => Ok(Self::Late(LateFusion::new(config, inputs, init))),
         }
@@ -97,8 +107,17 @@ impl Fusion {
             Self::Concat(fusion) => fusion.width(),
             Self::Gated(fusion) => fusion.width(),
             Self::CrossAttention(fusion) => fusion.width(),
+            Self::Grounded(fusion) => fusion.width(),
             Self::Bottleneck(fusion) => fusion.width(),
             Self::Late(fusion) => fusion.width(),
+        }
+    }
+
+    /// Prepared for inference, where it may be as large as an encoder.
+    pub fn pack(self, precision: Precision) -> Self {
+        match self {
+            Self::Grounded(fusion) => Self::Grounded(fusion.pack(precision)),
+            other => other,
         }
     }
 
@@ -108,6 +127,7 @@ impl Fusion {
             Self::Concat(fusion) => fusion.forward(inputs, pass),
             Self::Gated(fusion) => fusion.forward(&inputs, pass),
             Self::CrossAttention(fusion) => fusion.forward(inputs, pass),
+            Self::Grounded(fusion) => fusion.forward(inputs, pass),
             Self::Bottleneck(fusion) => fusion.forward(inputs, pass),
             Self::Late(fusion) => fusion.forward(&inputs, pass),
         }
@@ -149,6 +169,18 @@ mod tests {
         }
         let alone = "fusion.kind: cross_attention joins at least two inputs";
         check_refused("cross_attention", "layers", json!(1), &two[..1], alone);
+        let three = [("image", 4), ("sound", 4), ("text", 4)];
+        for inputs in [&two[..1], &three] {
+            check_refused(
+                "grounded",
+                "layers",
+                json!(1),
+                inputs,
+                "fusion.kind: grounded joins two inputs",
+            );
+        }
+        let text = "fusion.heads: 3 heads do not divide the width of `image`, 4";
+        check_refused("grounded", "heads", json!(3), &three[..2], text);
         check_refused(
             "cross_attention",
             "query",

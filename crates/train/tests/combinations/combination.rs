@@ -104,6 +104,10 @@ impl Combination {
                 "fusion.kind: cross_attention joins at least two inputs",
             ),
             (
+                self.task.reads == Reads::MediumFused && self.fusion.contains("grounded"),
+                "fusion.kind: grounded joins two inputs",
+            ),
+            (
                 self.fusion.contains("learned"),
                 "fusion.positions: a fusion takes `sinusoidal` or `rotary` positions",
             ),

@@ -120,10 +120,11 @@ pub const PUBLIC: [(Stem, &str); 5] = [
     ),
 ];
 
-pub const FUSIONS: [&str; 5] = [
+pub const FUSIONS: [&str; 6] = [
     r#"{ kind = "concat", width = 32, layers = 1, heads = 4 }"#,
     r#"{ kind = "gated", width = 32 }"#,
     r#"{ kind = "cross_attention", width = 32, layers = 1, heads = 4 }"#,
+    r#"{ kind = "grounded", layers = 1, heads = 4 }"#,
     r#"{ kind = "bottleneck", latents = 4, width = 32, layers = 1, heads = 4 }"#,
     r#"{ kind = "late", width = 32 }"#,
 ];
