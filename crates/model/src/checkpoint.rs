@@ -51,6 +51,22 @@ impl HostTensor {
         };
         (0..count).map(part).collect()
     }
+
+    /// As many parts of the first axis, of equal size where they can be.
+    pub(crate) fn rows(self, count: usize) -> Vec<Self> {
+        let rows = self.shape.first().copied().unwrap_or_default();
+        let row = self.values.len() / rows.max(1);
+        let bound = |part: usize| rows * part / count;
+        let part = |part: usize| {
+            let range = bound(part)..bound(part + 1);
+            let other_axes = self.shape.iter().skip(1).copied();
+            Self {
+                shape: std::iter::once(range.len()).chain(other_axes).collect(),
+                values: self.values[range.start * row..range.end * row].to_vec(),
+            }
+        };
+        (0..count).map(part).collect()
+    }
 }
 
 /// Named tensors on the host; the order of names fixes the bytes of a file.
@@ -219,6 +235,22 @@ mod tests {
         let volume = tensor(&[1, 2, 1], &[1, 2]);
         check(volume.clone(), &[volume.clone(), volume]);
         check(tensor(&[2, 0], &[]), &[tensor(&[0, 2], &[])]);
+    }
+
+    #[test]
+    fn rows_stay_as_they_are() {
+        let tensor = |shape: &[usize], values: &[u8]| HostTensor {
+            shape: shape.to_vec(),
+            values: values.iter().copied().map(f32::from).collect(),
+        };
+        let check = |whole: HostTensor, parts: &[HostTensor]| assert_eq!(whole.rows(parts.len()), parts);
+        check(
+            tensor(&[4], &[1, 2, 3, 4]),
+            &[tensor(&[2], &[1, 2]), tensor(&[2], &[3, 4])],
+        );
+        let matrix = tensor(&[3, 2], &[1, 2, 3, 4, 5, 6]);
+        check(matrix, &[tensor(&[1, 2], &[1, 2]), tensor(&[2, 2], &[3, 4, 5, 6])]);
+        check(tensor(&[0, 2], &[]), &[tensor(&[0, 2], &[])]);
     }
 
     #[test]

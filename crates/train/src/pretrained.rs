@@ -90,6 +90,10 @@ pub fn locate(source: &str, folder: &Path, home: &Home, progress: &mut dyn FnMut
 }
 
 fn settle_input(input: &mut InputConfig, architecture: &Architecture) -> Result<(), Wrong> {
+    if let Head::Joined(_) = architecture.head {
+        let message = "expected an encoder that reads one input alone, found one that attends to pictures";
+        return Err(("encoder", message.into()));
+    }
     let (Some(stem), Some(trunk)) = (&architecture.stem, &architecture.trunk) else {
         return Err((
             "encoder",
@@ -114,7 +118,7 @@ fn settle_decoder(task: &mut GenerateConfig, architecture: &Architecture) -> Res
     let Head::Text(head) = &architecture.head else {
         return Err((
             "pretrained",
-            "expected a checkpoint with a decoder, such as Whisper's".into(),
+            "expected a checkpoint with a decoder, such as Whisper's or BLIP's".into(),
         ));
     };
     let generate = &head.generate;

@@ -29,8 +29,8 @@ pub struct BertStemConfig {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1024))]
     pub first_place: usize,
-    /// The kinds of segments; a text is of the first.
-    #[schemars(range(min = 1, max = 1024))]
+    /// The kinds of segments, of which there may be none; a text is of the first.
+    #[schemars(range(min = 0, max = 1024))]
     pub segments: usize,
     #[schemars(range(min = 1, max = 8192))]
     pub width: usize,
@@ -43,7 +43,7 @@ pub struct BertStemConfig {
 pub struct BertStem {
     words: Embedding,
     places: Embedding,
-    segments: Embedding,
+    segments: Option<Embedding>,
     norm: LayerNorm,
     #[module(skip)]
     first_place: usize,
@@ -71,7 +71,7 @@ impl BertStem {
         Ok(Self {
             words: table("words", config.vocabulary),
             places: table("places", config.places),
-            segments: table("segments", config.segments),
+            segments: (config.segments > 0).then(|| table("segments", config.segments)),
             norm: LayerNorm::with_epsilon(config.width, config.epsilon, &init.at("norm")),
             first_place: config.first_place,
         })
@@ -85,7 +85,10 @@ impl BertStem {
     pub fn forward(&self, tokens: Tensor<2, Int>, mask: Tensor<2, Bool>) -> Tokens {
         let [_, length] = tokens.dims();
         let places = self.places.table().narrow(0, self.first_place, length);
-        let added = places + self.segments.table().narrow(0, 0, 1);
+        let added = match &self.segments {
+            Some(segments) => places + segments.table().narrow(0, 0, 1),
+            None => places,
+        };
         let x = self.words.forward(tokens) + added.unsqueeze::<3>();
         Tokens::new(self.norm.forward(x), mask, Layout::Sequence)
     }
@@ -97,7 +100,8 @@ pub struct BertTrunkConfig {
     /// The width of a token, a multiple of `heads`.
     #[schemars(range(min = 1, max = 8192))]
     pub width: usize,
-    #[schemars(range(min = 1, max = 128))]
+    /// None leaves tokens as the stem makes them.
+    #[schemars(range(min = 0, max = 128))]
     pub layers: usize,
     #[schemars(range(min = 1, max = 128))]
     pub heads: usize,
@@ -399,7 +403,8 @@ fn in_stem(layer: &str) -> Option<&'static str> {
     })
 }
 
-fn in_block(layer: &str) -> Option<&'static str> {
+/// What a layer of a block is here, of BLIP's too.
+pub(super) fn in_block(layer: &str) -> Option<&'static str> {
     Some(match layer {
         "attention.self.query" => "attention.query",
         "attention.self.key" => "attention.key",

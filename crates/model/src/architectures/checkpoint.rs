@@ -49,13 +49,22 @@ struct Sorted {
     tensors: HostTensors,
     /// What the checkpoint calls them.
     names: BTreeMap<String, String>,
-    /// The paths of the parts of those that hold several parameters, by their names.
-    parts: BTreeMap<String, Vec<String>>,
+    /// Those that hold several parameters, by their names.
+    parts: BTreeMap<String, Parts>,
     /// The names of those that are left out.
     unused: Vec<String>,
     /// The names of those that the architecture does not have.
     unknown: Vec<String>,
 }
+
+/// A tensor that holds several parameters.
+struct Parts {
+    paths: Vec<String>,
+    cut: Cut,
+}
+
+/// As many parts of a tensor.
+type Cut = fn(HostTensor, usize) -> Vec<HostTensor>;
 
 /// Which file holds each tensor.
 #[derive(Deserialize)]
@@ -99,6 +108,9 @@ impl Checkpoint {
         };
         if let Head::Text(head) = &mut architecture.head {
             head.generate.text.tokenizer = tokenizer.clone();
+            if let Some(ProcessorConfig::Text(text)) = head.question.as_mut().map(|question| &mut question.processor) {
+                text.tokenizer = tokenizer.clone();
+            }
         }
         if let Head::Aligned(head) = &mut architecture.head {
             siglip::read_texts(folder, &mut head.other)?;
@@ -316,7 +328,8 @@ impl Sorted {
         let (part, path) = match place {
             Place::Parameter(path) => (target.encoder, path),
             Place::Head(path) => (target.head, path),
-            Place::Parts(paths) => return self.place_parts(name, target.head, &paths),
+            Place::Parts(paths) => return self.place_parts(name, target.head, &paths, HostTensor::cut),
+            Place::Rows(paths) => return self.place_parts(name, target.encoder, &paths, HostTensor::rows),
             Place::Unused => (None, String::new()),
             Place::Known => return None,
             Place::Unknown => {
@@ -336,7 +349,7 @@ impl Sorted {
 
 impl Sorted {
     /// As [`Self::place`] of a tensor that is cut later: until then it has its own name.
-    fn place_parts(&mut self, name: &str, part: Option<&str>, paths: &[String]) -> Option<String> {
+    fn place_parts(&mut self, name: &str, part: Option<&str>, paths: &[String], cut: Cut) -> Option<String> {
         let Some(part) = part else {
             self.unused.push(name.to_string());
             return None;
@@ -344,15 +357,15 @@ impl Sorted {
         let paths: Vec<String> = paths.iter().map(|path| format!("{part}{path}")).collect();
         let names = paths.iter().map(|path| (path.clone(), name.to_string()));
         self.names.extend(names);
-        self.parts.insert(name.to_string(), paths);
+        self.parts.insert(name.to_string(), Parts { paths, cut });
         Some(name.to_string())
     }
 
     /// Puts parts in the place of the tensors that hold several parameters.
     fn cut(&mut self) {
-        for (name, paths) in std::mem::take(&mut self.parts) {
+        for (name, Parts { paths, cut }) in std::mem::take(&mut self.parts) {
             if let Some(tensor) = self.tensors.remove(&name) {
-                let parts = tensor.cut(paths.len());
+                let parts = cut(tensor, paths.len());
                 self.tensors.extend(paths.into_iter().zip(parts));
             }
         }

@@ -1,5 +1,6 @@
 //! Architectures against what `transformers` makes of the same checkpoints (`reference/architectures/make.py`).
 
+use super::golden_captions::WRITERS;
 use super::golden_pictures::{ENCODERS, SPACES};
 use super::{Checkpoint, KNOWN, Target};
 use crate::checkpoint::to_vec;
@@ -60,6 +61,7 @@ fn every_architecture_is_compared() {
         &SOUNDS,
         &ENCODERS,
         &spaces,
+        &WRITERS.map(|(architecture, _)| architecture),
         &super::language::KINDS,
     ]
     .concat();

@@ -4,7 +4,7 @@ use super::language::opened;
 use super::{Architecture, Checkpoint, Head, Target};
 use crate::encoder::EncoderConfig;
 use crate::error::Result;
-use crate::fusion::JoinConfig;
+use crate::fusion::{FusionConfig, JoinConfig};
 use crate::model::{Model, ModelConfig, OutputConfig};
 use crate::pipeline::Pipeline;
 use crate::run_directory::{Description, TextDescription};
@@ -30,6 +30,8 @@ const SPACE: &str = "outputs.similarity.";
 const TEXT: &str = "text";
 /// Where it lies.
 const DECODER: &str = "outputs.text.";
+/// Where what joins it with another encoder lies.
+const FUSION: &str = "fusion.";
 /// What a language model answers.
 const CONTINUATION: &str = "continuation";
 /// Where it lies.
@@ -44,8 +46,8 @@ pub struct Imported {
 
 impl Checkpoint {
     /// The encoders with the checkpoint's weights and processors. One answers a medium with its embedding, and with a label
-    /// where the head is known; or with a text, where a decoder reads it; two with how alike their media are. A language model
-    /// answers a text with what it goes on with. `name` is the run's. Inputs are called by their modality, as are their columns.
+    /// where the head is known; or with a text, where a decoder reads it; two with how alike their media are, or with a text
+    /// about both. A language model answers a text with what it goes on with. `name` is the run's. Inputs are called by their modality, as are their columns.
     ///
     /// # Errors
     /// For a tokenizer or tensors that are missing or damaged, or do not fit the configuration.
@@ -56,7 +58,7 @@ impl Checkpoint {
         let texts = match &self.architecture().head {
             Head::Text(head) => Some(self.texts(&head.generate.text)?),
             Head::Continuation(_) => Some(inputs[0].processor.clone()),
-            Head::Nothing | Head::Labels(_) | Head::Aligned(_) => None,
+            Head::Nothing | Head::Labels(_) | Head::Aligned(_) | Head::Joined(_) => None,
         };
         let texts = texts.map(|processor| TextColumn {
             column: TEXT.into(),
@@ -98,10 +100,10 @@ impl Checkpoint {
     /// The same model with the weights of all encoders and of what reads them, and the names of the tensors that are left out.
     fn fill_all(&self, mut model: Model, inputs: &[InputColumn]) -> Result<(Model, Vec<String>)> {
         let mut left_out = Vec::new();
-        for (place, input) in inputs.iter().enumerate() {
+        for (encoder, input) in self.architecture().encoders().into_iter().zip(inputs) {
             let target = Target {
                 encoder: Some(&format!("inputs.{}.", input.name)),
-                head: self.architecture().head.path().filter(|_| place == 0),
+                head: encoder.head.path(),
             };
             let (filled, more) = self.clone().of(input.processor.modality()).fill(model, target)?;
             model = filled;
@@ -131,7 +133,7 @@ impl Checkpoint {
             name: name.into(),
             model: ModelConfig {
                 inputs: names.zip(encoders).collect(),
-                fusion: JoinConfig::default(),
+                fusion: self.architecture().fusion(),
                 outputs: head.outputs(&inputs[0].name),
             },
             inputs: columns.collect(),
@@ -144,6 +146,18 @@ impl Checkpoint {
 }
 
 impl Architecture {
+    /// What joins its encoders, where anything does.
+    fn fusion(&self) -> JoinConfig {
+        let joined = self.encoders().into_iter().find_map(|encoder| match &encoder.head {
+            Head::Joined(fusion) => Some(FusionConfig::Grounded(fusion.as_ref().clone())),
+            _ => None,
+        });
+        JoinConfig {
+            inputs: None,
+            kind: joined.unwrap_or_default(),
+        }
+    }
+
     /// What it reads.
     fn input(&self) -> Result<InputColumn> {
         let processor = Processor::fit(&self.processor, &[])?;
@@ -162,6 +176,7 @@ impl Head {
             Self::Nothing => None,
             Self::Labels(_) => Some(LABELS),
             Self::Text(_) => Some(DECODER),
+            Self::Joined(_) => Some(FUSION),
             Self::Aligned(_) => Some(SPACE),
             Self::Continuation(_) => Some(LANGUAGE_MODEL),
         }
@@ -183,12 +198,20 @@ impl Head {
         }
     }
 
+    /// What it reads of `input`: the fusion where there is another one too.
+    fn source(&self, input: &str) -> Source {
+        match self {
+            Self::Text(head) if head.question.is_some() => Source::Fusion,
+            _ => Source::Input(input.into()),
+        }
+    }
+
     /// What it answers of `input`.
     fn outputs(&self, input: &str) -> BTreeMap<String, OutputConfig> {
         let output = |name: &str, task, fitted| {
             let output = OutputConfig {
                 task,
-                from: Source::Input(input.into()),
+                from: self.source(input),
                 fitted,
             };
             (name.to_string(), output)
@@ -198,7 +221,7 @@ impl Head {
             output(EMBEDDING, TaskConfig::Embed(embed), Fitted::Nothing)
         };
         match self {
-            Self::Nothing => BTreeMap::from([embedding()]),
+            Self::Nothing | Self::Joined(_) => BTreeMap::from([embedding()]),
             Self::Labels(_) => {
                 let label = output(
                     LABEL,

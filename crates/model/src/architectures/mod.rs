@@ -2,6 +2,7 @@
 //! others trained.
 
 mod bert;
+mod blip;
 mod checkpoint;
 mod clip;
 mod ctranslate2;
@@ -10,6 +11,8 @@ mod efficientnet;
 mod float;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod golden_captions;
 #[cfg(test)]
 mod golden_pictures;
 mod import;
@@ -36,6 +39,7 @@ pub use whisper::{WhisperStem, WhisperStemConfig};
 
 use crate::decoder::Vocabulary;
 use crate::error::{ModelError, Result};
+use crate::fusion::GroundedConfig;
 use crate::stems::StemConfig;
 use crate::tasks::{AlignLoss, GenerateConfig};
 use crate::trunks::TrunkConfig;
@@ -43,8 +47,9 @@ use sensorium_data::ProcessorConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "bert",
+    "blip",
     "clip",
     "dinov2",
     "dinov2_with_registers",
@@ -85,6 +90,8 @@ pub enum Head {
     Labels(Vec<String>),
     /// A decoder that writes a text.
     Text(Box<TextHead>),
+    /// A fusion, in which it attends to another encoder.
+    Joined(Box<GroundedConfig>),
     /// A decoder that goes on with a text.
     Continuation(Box<LanguageHead>),
     /// A second encoder, and a space in which both are compared.
@@ -96,6 +103,8 @@ pub enum Head {
 pub struct TextHead {
     pub generate: GenerateConfig,
     pub vocabulary: Vocabulary,
+    /// The encoder of another input, which is joined with this one before the decoder reads it.
+    pub question: Option<Architecture>,
 }
 
 /// The encoder of another modality, and the space that what both encode is projected to.
@@ -117,6 +126,8 @@ enum Place {
     Head(String),
     /// Parameters of the head in equal parts of the tensor's last axis; a matrix is stored as [input, output].
     Parts(Vec<String>),
+    /// Parameters of the encoder in equal parts of the tensor's first axis.
+    Rows(Vec<String>),
     /// A part that is not read, such as another head that a model was trained with.
     Unused,
     /// What follows from the configuration, or is read with another encoder of the checkpoint.
@@ -138,6 +149,7 @@ impl Architecture {
         let kind = kind.to_string();
         match kind.as_str() {
             "bert" | "roberta" => bert::read(&kind, config).map_err(wrong),
+            "blip" => blip::read(config).map_err(wrong),
             "clip" => clip::read(config).map_err(wrong),
             "dinov2" | dinov2::REGISTERS => dinov2::read(&kind, config).map_err(wrong),
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
@@ -154,11 +166,12 @@ impl Architecture {
 }
 
 impl Architecture {
-    /// Its encoders: one, or those that are compared.
+    /// Its encoders: one, or those that are compared or joined.
     pub fn encoders(&self) -> Vec<&Self> {
         match &self.head {
             Head::Aligned(head) => vec![self, &head.other],
-            Head::Nothing | Head::Labels(_) | Head::Text(_) | Head::Continuation(_) => vec![self],
+            Head::Text(head) => std::iter::once(self).chain(&head.question).collect(),
+            Head::Nothing | Head::Labels(_) | Head::Joined(_) | Head::Continuation(_) => vec![self],
         }
     }
 }

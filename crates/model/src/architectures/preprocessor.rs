@@ -39,8 +39,8 @@ enum Sides {
 /// What an architecture's own processor does where the file does not tell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Usual {
-    /// Both sides are scaled on their own.
-    Stretch,
+    /// Both sides are scaled on their own, with this interpolation.
+    Stretch(Interpolation),
     /// The shortest side is scaled to a length, and the middle is cut out.
     Crop,
 }
@@ -96,8 +96,9 @@ impl Public {
 
     fn interpolation(&self, usual: Usual) -> Result<Interpolation, String> {
         match (self.resample, usual) {
-            (Some(2), _) | (None, Usual::Stretch) => Ok(Interpolation::Bilinear),
+            (Some(2), _) => Ok(Interpolation::Bilinear),
             (Some(3), _) | (None, Usual::Crop) => Ok(Interpolation::Bicubic),
+            (None, Usual::Stretch(interpolation)) => Ok(interpolation),
             (Some(other), _) => Err(format!(
                 "resample: expected 2 (bilinear) or 3 (bicubic), found {other}, which is not known here"
             )),
@@ -190,7 +191,7 @@ mod tests {
             ..expected
         };
         assert_eq!(
-            image(json!({"do_normalize": false}), Usual::Stretch).unwrap(),
+            image(json!({"do_normalize": false}), Usual::Stretch(Interpolation::Bilinear)).unwrap(),
             stretched
         );
     }

@@ -9,7 +9,7 @@ use crate::error::{ModelError, Result};
 use crate::stems::StemConfig;
 use crate::tasks::AlignLoss;
 use crate::trunks::TrunkConfig;
-use sensorium_data::processors::TextConfig;
+use sensorium_data::processors::{Interpolation, TextConfig};
 use sensorium_data::{ProcessorConfig, files};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -31,7 +31,7 @@ fn usual() -> Value {
 
 /// The architecture that a configuration describes, or what is wrong with it.
 pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
-    let processor = preprocessor::read(&config, Usual::Stretch)?;
+    let processor = preprocessor::read(&config, Usual::Stretch(Interpolation::Bicubic))?;
     let pair = Pair::read(&mut config, &usual())?;
     if config["vision_config"]["vision_use_head"] == false {
         return Err("vision_config.vision_use_head: expected true, found false, which is not known here".into());

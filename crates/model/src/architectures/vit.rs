@@ -9,6 +9,7 @@ use crate::layers::Activation;
 use crate::stems::StemConfig;
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
+use sensorium_data::processors::Interpolation;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -88,7 +89,7 @@ impl Public {
 
 /// The architecture that a configuration describes, or what is wrong with it.
 pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
-    let processor = preprocessor::read(&config, Usual::Stretch)?;
+    let processor = preprocessor::read(&config, Usual::Stretch(Interpolation::Bilinear))?;
     let public: Public = serde_json::from_value(config).map_err(|error| error.to_string())?;
     let pictures = Pictures::new("", public.image_size, public.patch_size, public.num_channels)?;
     pictures.check(&processor)?;

@@ -8,6 +8,7 @@ mod checks;
 mod contract;
 mod fixture;
 mod import;
+mod import_captions;
 mod import_pictures;
 mod kills;
 mod language;

@@ -1,4 +1,4 @@
-//! Two towers, one of pictures and one of texts, as the configurations of CLIP and SigLIP describe them.
+//! Two towers, one of pictures and one of texts, as the configurations of CLIP and SigLIP, and of BLIP, describe them.
 
 use super::{BlocksConfig, Pictures, Sides};
 use crate::layers::Activation;
@@ -41,6 +41,8 @@ struct Tower {
     num_attention_heads: usize,
     hidden_act: String,
     layer_norm_eps: f64,
+    #[serde(default)]
+    hidden_dropout_prob: f64,
 }
 
 impl Pair {
@@ -106,7 +108,7 @@ impl Tower {
             epsilon: self.layer_norm_eps,
             activation: Activation::named(&self.hidden_act, &format!("{part}hidden_act"))?,
             layer_scale: false,
-            dropout: 0.0,
+            dropout: self.hidden_dropout_prob,
             drop_path: 0.0,
         };
         blocks.check(part)?;

@@ -50,11 +50,13 @@ pub enum Summary {
     Class,
     /// The state of the token of the class, which alone is normalised.
     NormalizedClass,
+    /// The state of the token of the class, normalised as all others, which stays in front of them: then they are a sequence.
+    KeptClass,
     /// What a learned query reads of the patches, normalised all; there is no token of the class.
     Attention,
 }
 
-/// The tokens of the class and the registers stand before the patches inside, and are no part of the layout.
+/// The tokens of the class and the registers stand before the patches inside, and are no part of the layout unless they are kept.
 #[derive(Module, Debug)]
 pub struct VitTrunk {
     /// [width]
@@ -86,7 +88,7 @@ impl VitTrunkConfig {
         let vectors = places + of(2 * self.classes() + self.registers) + norms;
         let pool = match self.summary {
             Summary::Attention => AttentionPool::parameters(&self.blocks),
-            Summary::Class | Summary::NormalizedClass => 0,
+            Summary::Class | Summary::NormalizedClass | Summary::KeptClass => 0,
         };
         let blocks = self.blocks.parameters();
         blocks
@@ -158,7 +160,11 @@ impl VitTrunk {
             (None, Summary::NormalizedClass) => self.norm.forward(first()),
             (None, _) => first(),
         };
-        Tokens::full(x.narrow(1, length - patches, patches), layout).with_summary(summary)
+        let tokens = match self.config.summary {
+            Summary::KeptClass => Tokens::full(x, Layout::Sequence),
+            _ => Tokens::full(x.narrow(1, length - patches, patches), layout),
+        };
+        tokens.with_summary(summary)
     }
 
     /// The patches `x` [batch, patches, width] with their places, behind the other tokens.
@@ -221,10 +227,11 @@ mod tests {
             Tokens::full(patches, Layout::Grid { height: 2, width: 2 }),
             &Pass::evaluation(),
         );
-        assert_eq!(tokens.embeddings.dims(), [3, 4, WIDTH], "{summary}");
+        let length = if summary == "kept_class" { 6 } else { 4 };
+        assert_eq!(tokens.embeddings.dims(), [3, length, WIDTH], "{summary}");
         let pooled = tokens.summary.expect("a summary");
-        let loss =
-            (tokens.embeddings * noise([3, 4, WIDTH], &device)).sum() + (pooled * noise([3, WIDTH], &device)).sum();
+        let loss = (tokens.embeddings * noise([3, length, WIDTH], &device)).sum()
+            + (pooled * noise([3, WIDTH], &device)).sum();
         let found = gradients(&trunk, &mut loss.backward());
         for path in parameters(&trunk).into_keys() {
             let gradient = found
@@ -238,6 +245,8 @@ mod tests {
 
     #[test]
     fn the_gradient_reaches_every_parameter_of_each_summary() {
-        ["class", "normalized_class", "attention"].into_iter().for_each(check);
+        ["class", "normalized_class", "kept_class", "attention"]
+            .into_iter()
+            .for_each(check);
     }
 }

@@ -266,6 +266,7 @@ impl Public {
         Ok(TextHead {
             generate,
             vocabulary: Vocabulary { size, begin, end },
+            question: None,
         })
     }
 }
