@@ -2,7 +2,8 @@
 
 Needs torch, transformers, efficientnet-lite-pytorch, pillow, ctranslate2 and openai-whisper. Run it in this folder: python make.py [NAME]…
 Each architecture has a folder in Hugging Face's layout with an expected.json beside it. Of texts: the tokens, how many of each
-text are real, and the last hidden states of the real ones; some texts, and the means of their states, of length one. Of
+text are real, and the last hidden states of the real ones; some texts, and the means of their states, of length one. Of labels of
+texts: the logits of each class. Of
 pictures: the mean of the last map of picture.png, of length one. Of sounds: the states of the encoder for sound.wav, logits behind
 some tokens, and the tokens that greedy search finds without times and with them. whisper-ctranslate2 is the same model as
 CTranslate2's own program converts it. words.json: the words of a text and when they are spoken, by openai-whisper.
@@ -92,6 +93,31 @@ if wanted("bert"):
 if wanted("roberta"):
     config = transformers.RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=0, layer_norm_eps=1e-5)
     write("roberta", randomise(transformers.RobertaModel(config)))
+
+
+def write_labels(name, model):
+    """Heads of labels: the classes, and the logits of each text."""
+    folder = FOLDER / name
+    model = randomise(model).eval()
+    model.save_pretrained(folder, safe_serialization=True)
+    (folder / "model.safetensors").chmod(0o644)
+    tokenizer = write_tokenizer(folder)
+    with torch.no_grad():
+        logits = [model(input_ids=torch.tensor([tokenizer.encode(text).ids])).logits[0].tolist() for text in TEXTS]
+    content = {"texts": TEXTS, "labels": LABELS, "logits": logits}
+    (folder / "expected.json").write_text(json.dumps(content) + "\n")
+
+
+LABELS = ["sad", "angry", "happy"]
+NAMED = dict(SIZES, id2label=dict(enumerate(LABELS)), label2id={label: place for place, label in enumerate(LABELS)})
+if wanted("bert-labels"):
+    write_labels("bert-labels", transformers.BertForSequenceClassification(transformers.BertConfig(**NAMED)))
+if wanted("bert-tags"):
+    config = transformers.BertConfig(**NAMED, problem_type="multi_label_classification")
+    write_labels("bert-tags", transformers.BertForSequenceClassification(config))
+if wanted("roberta-labels"):
+    config = transformers.RobertaConfig(**NAMED, type_vocab_size=1, pad_token_id=0, layer_norm_eps=1e-5)
+    write_labels("roberta-labels", transformers.RobertaForSequenceClassification(config))
 
 
 def write_efficientnet(name, width, depth, side):

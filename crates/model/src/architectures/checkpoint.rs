@@ -1,6 +1,7 @@
 //! A folder in Hugging Face's layout, or CTranslate2's: a configuration, a tokenizer and tensors in one file or several.
 
-use super::{Architecture, Head, Place, ctranslate2, preprocessor, safetensors, sentences, siglip, torch};
+use super::labels::OUTPUT;
+use super::{Architecture, Head, Place, Pool, ctranslate2, preprocessor, safetensors, sentences, siglip, torch};
 use crate::adapters::is_adapter;
 use crate::checkpoint::{HostTensor, HostTensors, insert};
 use crate::error::{Mismatch, ModelError, Result};
@@ -124,7 +125,13 @@ impl Checkpoint {
             text.tokenizer = tokenizer;
         }
         if let Some(TrunkConfig::Bert(trunk)) = &mut architecture.trunk {
-            trunk.pool = sentences::pool(folder)?;
+            let found = sentences::pool(folder)?;
+            let labels = matches!(architecture.head, Head::Labels(_));
+            if labels && found == Some(Pool::Mean) {
+                let message = "expected the first token, which the head of labels reads, found the mean of all";
+                return Err(ModelError::file(folder, message));
+            }
+            trunk.pool = found.unwrap_or(if labels { Pool::First } else { Pool::default() });
         }
         Ok(())
     }
@@ -219,10 +226,10 @@ impl Checkpoint {
             let path = self.folder.clone();
             return Err(ModelError::Tensors { path, mismatch });
         }
-        let order = self.architecture.head.order();
-        if let Some(head) = target.head.filter(|_| !order.is_empty()) {
-            let head = tensors.iter_mut().filter(|(path, _)| path.starts_with(head));
-            head.for_each(|(_, tensor)| reorder(tensor, &order));
+        if let (Head::Labels(labels), Some(head)) = (&self.architecture.head, target.head) {
+            let last = format!("{head}{OUTPUT}");
+            let last = tensors.iter_mut().filter(|(path, _)| path.starts_with(&last));
+            last.for_each(|(_, tensor)| reorder(tensor, &labels.order()));
         }
         Ok((insert(module, tensors), unused))
     }

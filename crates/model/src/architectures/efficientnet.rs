@@ -1,6 +1,7 @@
 //! EfficientNet-lite (Tan and Le 2019; the variants for small devices by Liu 2020, without squeeze and excitation and with
 //! ReLU6), as `efficientnet_lite_pytorch` names its tensors.
 
+use super::labels::{self, LabelHead};
 use super::{Architecture, Head, Place};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
@@ -326,13 +327,11 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
         epsilon: within("batch_norm_eps", public.batch_norm_eps, 0.0, 1.0)?,
         drop_path: within("drop_connect_rate", public.drop_connect_rate, 0.0, 0.95)?,
     };
-    if !public.id2label.keys().copied().eq(0..public.id2label.len()) {
-        return Err("id2label: expected a label for each class from 0 on, found a gap".into());
-    }
+    let labels = labels::in_order(public.id2label)?;
     within("image_size", f64::from(public.image_size), 32.0, 4096.0)?;
     Ok(Architecture {
         stem: Some(StemConfig::Pixels),
-        head: head(public.id2label.into_values().collect()),
+        head: labels.map_or(Head::Nothing, |labels| Head::Labels(LabelHead::linear(labels))),
         parameters: trunk.parameters() as u128,
         processor: ProcessorConfig::Image(ImageConfig {
             size: Size::new(public.image_size, public.image_size),
@@ -347,16 +346,9 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
     })
 }
 
-fn head(labels: Vec<String>) -> Head {
-    match labels.is_empty() {
-        true => Head::Nothing,
-        false => Head::Labels(labels),
-    }
-}
-
 fn place(name: &str) -> Place {
     if let Some(parameter) = name.strip_prefix("_fc.") {
-        return Place::Head(parameter.to_string());
+        return Place::Head(format!("output.{parameter}"));
     }
     if name.ends_with(".num_batches_tracked") {
         return Place::Known;

@@ -44,7 +44,7 @@ pub(super) const ENCODERS: [&str; 3] = ["dinov2", "dinov2_with_registers", "vit"
 pub(super) const SPACES: [(&str, &str); 3] = [("clip", "clip"), ("clip", "clip-gelu"), ("siglip", "siglip")];
 
 /// What the encoder of `input` makes of some values, and of pictures that lie on a grid.
-fn encoded(pipeline: &Pipeline, input: &str, values: &[&str], folder: &Path) -> Tokens {
+pub(super) fn encoded(pipeline: &Pipeline, input: &str, values: &[&str], folder: &Path) -> Tokens {
     let batch = batch(pipeline, input, values, folder);
     pipeline.model().encode_media(input, &batch)
 }

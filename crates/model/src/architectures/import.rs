@@ -9,7 +9,7 @@ use crate::model::{Model, ModelConfig, OutputConfig};
 use crate::pipeline::Pipeline;
 use crate::run_directory::{Description, TextDescription};
 use crate::source::Source;
-use crate::tasks::{AlignConfig, ClassifyConfig, EmbedConfig, Fitted, HeadConfig, TaskConfig};
+use crate::tasks::{AlignConfig, EmbedConfig, Fitted, TaskConfig};
 use crate::writer::Writer;
 use burn::tensor::Device;
 use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, Takes, TextColumn};
@@ -20,8 +20,8 @@ use std::path::PathBuf;
 const EMBEDDING: &str = "embedding";
 /// What a head of labels answers.
 const LABEL: &str = "label";
-/// Where its one layer lies.
-const LABELS: &str = "outputs.label.head.output.";
+/// Where its layers lie.
+const LABELS: &str = "outputs.label.head.";
 /// What two encoders answer that are compared in one space.
 const SIMILARITY: &str = "similarity";
 /// Where their projections lie.
@@ -222,12 +222,8 @@ impl Head {
         };
         match self {
             Self::Nothing | Self::Joined(_) => BTreeMap::from([embedding()]),
-            Self::Labels(_) => {
-                let label = output(
-                    LABEL,
-                    TaskConfig::Classify(linear()),
-                    Fitted::Labels(self.sorted_labels()),
-                );
+            Self::Labels(head) => {
+                let label = output(LABEL, head.task(), Fitted::Labels(head.sorted()));
                 BTreeMap::from([embedding(), label])
             }
             Self::Aligned(head) => {
@@ -247,17 +243,5 @@ impl Head {
                 BTreeMap::from([output(CONTINUATION, task, Fitted::Vocabulary(head.vocabulary))])
             }
         }
-    }
-}
-
-/// A head of one layer.
-fn linear() -> ClassifyConfig {
-    let head = HeadConfig {
-        hidden: Some(0),
-        dropout: 0.0,
-    };
-    ClassifyConfig {
-        head,
-        ..ClassifyConfig::default()
     }
 }

@@ -14,8 +14,11 @@ mod golden;
 #[cfg(test)]
 mod golden_captions;
 #[cfg(test)]
+mod golden_labels;
+#[cfg(test)]
 mod golden_pictures;
 mod import;
+mod labels;
 mod language;
 mod preprocessor;
 pub(crate) mod safetensors;
@@ -30,6 +33,7 @@ pub use bert::{BertStem, BertStemConfig, BertTrunk, BertTrunkConfig, Pool};
 pub use checkpoint::{Checkpoint, Target};
 pub use efficientnet::{EfficientNetConfig, EfficientNetTrunk};
 pub use import::Imported;
+pub use labels::LabelHead;
 pub use language::LanguageHead;
 pub use towers::{
     BlocksConfig, ClipStem, ClipStemConfig, ClipTrunk, ClipTrunkConfig, Resampling, Summary, VitStem, VitStemConfig,
@@ -86,8 +90,8 @@ pub struct Architecture {
 pub enum Head {
     /// None that is known: the encoding itself is the answer.
     Nothing,
-    /// A linear one that tells these labels apart, by class, beside the encoding itself.
-    Labels(Vec<String>),
+    /// One that tells labels apart, beside the encoding itself.
+    Labels(LabelHead),
     /// A decoder that writes a text.
     Text(Box<TextHead>),
     /// A fusion, in which it attends to another encoder.
@@ -173,25 +177,5 @@ impl Architecture {
             Head::Text(head) => std::iter::once(self).chain(&head.question).collect(),
             Head::Nothing | Head::Labels(_) | Head::Joined(_) | Head::Continuation(_) => vec![self],
         }
-    }
-}
-
-impl Head {
-    /// The labels in their order; none where there are none.
-    fn sorted_labels(&self) -> Vec<String> {
-        let Self::Labels(labels) = self else {
-            return Vec::new();
-        };
-        self.order().into_iter().map(|class| labels[class].clone()).collect()
-    }
-
-    /// The classes in the order of their labels.
-    fn order(&self) -> Vec<usize> {
-        let Self::Labels(labels) = self else {
-            return Vec::new();
-        };
-        let mut order: Vec<usize> = (0..labels.len()).collect();
-        order.sort_by_key(|class| &labels[*class]);
-        order
     }
 }

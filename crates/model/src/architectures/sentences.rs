@@ -33,14 +33,14 @@ pub(super) fn max_length(folder: &Path) -> Result<Option<usize>> {
     Ok(length.and_then(|length| length.max_seq_length))
 }
 
-/// How tokens become one vector; their mean where the folder does not tell.
+/// How tokens become one vector, where the folder tells.
 ///
 /// # Errors
 /// For a file that cannot be read, and for a step or a way to pool that is not known here.
-pub(super) fn pool(folder: &Path) -> Result<Pool> {
+pub(super) fn pool(folder: &Path) -> Result<Option<Pool>> {
     let path = folder.join(STEPS);
     let steps: Vec<Step> = read(&path)?.unwrap_or_default();
-    let mut pool = Pool::default();
+    let mut pool = None;
     for step in steps {
         let kind = step.kind.rsplit('.').next().unwrap_or_default();
         match kind {
@@ -50,7 +50,7 @@ pub(super) fn pool(folder: &Path) -> Result<Pool> {
                     .file_name()
                     .is_some_and(|name| name == &*step.path) =>
             {
-                pool = read_pool(&folder.join(&step.path).join("config.json"))?;
+                pool = Some(read_pool(&folder.join(&step.path).join("config.json"))?);
             }
             _ => {
                 let message = format!("the step `{}` at `{}` is not known here", step.kind, step.path);

@@ -1,5 +1,6 @@
 //! ViT (Dosovitskiy et al. 2021), as `transformers` names and configures it.
 
+use super::labels::{LabelHead, OF_PICTURES};
 use super::preprocessor::{self, Usual};
 use super::towers::{
     BlocksConfig, Pictures, Resampling, Sides, Summary, VIT_LAYERS, VitStemConfig, VitTrunkConfig, in_block,
@@ -11,10 +12,6 @@ use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
 use sensorium_data::processors::Interpolation;
 use serde::Deserialize;
-use std::collections::BTreeMap;
-
-/// What the name of a model ends with that tells labels apart.
-const CLASSIFIES: &str = "ForImageClassification";
 
 /// What is read of a `config.json`; what it leaves out is as `transformers` has it.
 #[derive(Deserialize)]
@@ -31,8 +28,6 @@ struct Public {
     patch_size: Sides,
     num_channels: usize,
     qkv_bias: bool,
-    architectures: Vec<String>,
-    id2label: BTreeMap<usize, String>,
 }
 
 impl Default for Public {
@@ -49,8 +44,6 @@ impl Default for Public {
             patch_size: Sides::One(16),
             num_channels: 3,
             qkv_bias: true,
-            architectures: Vec::new(),
-            id2label: BTreeMap::new(),
         }
     }
 }
@@ -71,25 +64,12 @@ impl Public {
         blocks.check("")?;
         Ok(blocks)
     }
-
-    fn head(&self) -> Result<Head, String> {
-        if !self.architectures.iter().any(|name| name.ends_with(CLASSIFIES)) {
-            return Ok(Head::Nothing);
-        }
-        if !self.id2label.keys().copied().eq(0..self.id2label.len()) {
-            return Err("id2label: expected a label for each class from 0 on, found a gap".into());
-        }
-        let labels = self.id2label.values().cloned();
-        Ok(Head::Labels(match self.id2label.is_empty() {
-            true => ["LABEL_0", "LABEL_1"].map(String::from).to_vec(),
-            false => labels.collect(),
-        }))
-    }
 }
 
 /// The architecture that a configuration describes, or what is wrong with it.
 pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
     let processor = preprocessor::read(&config, Usual::Stretch(Interpolation::Bilinear))?;
+    let labels = LabelHead::read(&config, OF_PICTURES)?;
     let public: Public = serde_json::from_value(config).map_err(|error| error.to_string())?;
     let pictures = Pictures::new("", public.image_size, public.patch_size, public.num_channels)?;
     pictures.check(&processor)?;
@@ -112,7 +92,7 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
             size: pictures.patch,
             width,
         })),
-        head: public.head()?,
+        head: labels.map_or(Head::Nothing, Head::Labels),
         parameters: trunk.parameters().saturating_add(parameters),
         trunk: Some(TrunkConfig::Vit(trunk)),
         processor: ProcessorConfig::Image(processor),
@@ -132,7 +112,7 @@ pub(super) fn lacks_bias(path: &str) -> bool {
 fn place(name: &str) -> Place {
     let name = name.strip_prefix("vit.").unwrap_or(name);
     if let Some(parameter) = name.strip_prefix("classifier.") {
-        return Place::Head(parameter.to_string());
+        return Place::Head(format!("output.{parameter}"));
     }
     // What follows the class's state, and what masked pictures were completed with.
     if name.starts_with("pooler.") || name.starts_with("decoder.") {

@@ -28,7 +28,7 @@ pub use classify::{Classify, ClassifyConfig};
 pub use embed::{Embed, EmbedConfig};
 pub use fitted::{Fitted, TextTargets};
 pub use generate::{Generate, GenerateConfig};
-pub use head::{Head, HeadConfig};
+pub use head::{Head, HeadConfig, HiddenActivation};
 pub use language_model::{LanguageModel, LanguageModelConfig, TextTokens};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
 pub use rank::{CandidateEncoderConfig, CandidateWidth, Rank, RankConfig};

@@ -146,9 +146,14 @@ impl Tag {
         &self.labels
     }
 
+    /// Logits of each label from a summary [rows, width], [rows, labels].
+    pub fn forward(&self, summary: Tensor<2>, pass: &Pass) -> Tensor<2> {
+        self.head.forward(summary, pass)
+    }
+
     /// A row without a value has no loss; one with an empty list has no label. The losses of a row's decisions are summed.
     pub fn losses(&self, summary: Tensor<2>, targets: &[Value], pass: &Pass) -> Losses {
-        let logits = self.head.forward(summary, pass);
+        let logits = self.forward(summary, pass);
         let [rows, labels] = logits.dims();
         let known: Vec<Option<Vec<String>>> = targets.iter().map(tags).collect();
         let mut present = vec![0.0f32; rows * labels];
@@ -178,7 +183,7 @@ impl Tag {
 
     /// The labels above the threshold, and all by probability.
     pub fn decode(&self, summary: Tensor<2>) -> Vec<Decoded> {
-        let logits = self.head.forward(summary, &Pass::evaluation());
+        let logits = self.forward(summary, &Pass::evaluation());
         let values = to_vec(sigmoid(logits));
         let rows = values.chunks(self.labels.len());
         rows.map(|row| self.prediction(row).into()).collect()

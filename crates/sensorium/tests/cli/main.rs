@@ -9,6 +9,7 @@ mod contract;
 mod fixture;
 mod import;
 mod import_captions;
+mod import_labels;
 mod import_pictures;
 mod kills;
 mod language;
