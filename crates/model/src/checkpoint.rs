@@ -67,6 +67,34 @@ impl HostTensor {
         };
         (0..count).map(part).collect()
     }
+
+    /// The rows that `order` names, one after the other.
+    pub(crate) fn with_rows(&self, order: &[usize]) -> Self {
+        let width = self.values.len() / order.len().max(1);
+        let rows = order.iter().map(|&row| &self.values[row * width..(row + 1) * width]);
+        Self {
+            shape: self.shape.clone(),
+            values: rows.collect::<Vec<_>>().concat(),
+        }
+    }
+
+    /// The tensor of this shape that [`cut`](Self::cut) made `parts` of.
+    ///
+    /// # Panics
+    /// When the parts do not fill the shape.
+    pub(crate) fn join(parts: &[Self], shape: Vec<usize>) -> Self {
+        let values = match shape[..] {
+            [rows, columns] => {
+                let all: Vec<&[f32]> = parts.iter().flat_map(|part| part.values.chunks(rows)).collect();
+                assert_eq!(all.len(), columns, "the parts hold all columns");
+                (0..rows)
+                    .flat_map(|row| all.iter().map(move |column| column[row]))
+                    .collect()
+            }
+            _ => parts.iter().flat_map(|part| part.values.iter().copied()).collect(),
+        };
+        Self { shape, values }
+    }
 }
 
 /// Named tensors on the host; the order of names fixes the bytes of a file.
@@ -201,7 +229,7 @@ fn hash_name(hasher: &mut blake3::Hasher, name: &str, shape: &[usize]) {
     hasher.update(format!("{name}\0{shape:?}\0").as_bytes());
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
+pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
@@ -223,7 +251,12 @@ mod tests {
             shape: shape.to_vec(),
             values: values.iter().copied().map(f32::from).collect(),
         };
-        let check = |whole: HostTensor, parts: &[HostTensor]| assert_eq!(whole.cut(parts.len()), parts);
+        let check = |whole: HostTensor, parts: &[HostTensor]| {
+            assert_eq!(whole.clone().cut(parts.len()), parts);
+            if whole.shape.len() < 3 && !whole.values.is_empty() {
+                assert_eq!(HostTensor::join(parts, whole.shape.clone()), whole);
+            }
+        };
         check(
             tensor(&[4], &[1, 2, 3, 4]),
             &[tensor(&[2], &[1, 2]), tensor(&[2], &[3, 4])],

@@ -41,7 +41,7 @@ pub use examples::Examples;
 pub use init::Init;
 pub use layers::absorb_statistics;
 pub use model::{Model, ModelConfig, OutputConfig};
-pub use parameters::{Parameter, exchange_parameters, gradients, map_parameters, parameters};
+pub use parameters::{Parameter, exchange_parameters, freeze_parameters, gradients, map_parameters, parameters};
 pub use parts::Part;
 pub use pass::{Pass, Statistics};
 pub use pipeline::{Answers, BATCH_SIZE, Pipeline};

@@ -43,6 +43,14 @@ pub fn map_parameters<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) 
     })
 }
 
+/// The same module, in which the parameters whose path is `wanted` are not trained.
+pub fn freeze_parameters<M: Module>(module: M, wanted: impl FnMut(&str) -> bool) -> M {
+    module.map(&mut Freezer {
+        path: Path::default(),
+        wanted,
+    })
+}
+
 /// Replaces the values of the parameters whose path is `wanted` by what `change` makes of all of them, flattened and
 /// by path. While `change` has them the module holds nothing of them, so that it can reuse their storage.
 ///
@@ -173,6 +181,28 @@ impl<F: FnMut(&str, Tensor<1>) -> Option<Tensor<1>>> ModuleMapper for Writer<F> 
     }
 }
 
+struct Freezer<F> {
+    path: Path,
+    wanted: F,
+}
+
+impl<F: FnMut(&str) -> bool> ModuleMapper for Freezer<F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match (self.wanted)(&self.path.name()) {
+            true => param.set_require_grad(false),
+            false => param,
+        }
+    }
+}
+
 struct Taker<F> {
     path: Path,
     wanted: F,
@@ -258,6 +288,22 @@ mod tests {
         };
         let all = parameters(module).into_iter();
         all.map(|(path, parameter)| (path, host(parameter))).collect()
+    }
+
+    #[test]
+    fn what_is_frozen_is_not_trained() {
+        let device = Device::flex().autodiff();
+        let linear = || LinearConfig::new(2, 3).init(&device);
+        let pair = Pair {
+            first: linear(),
+            second: linear(),
+        };
+        let frozen = freeze_parameters(pair.clone(), |path| path.starts_with("first."));
+        for (path, (shape, found, trainable)) in values(&frozen) {
+            let (old_shape, old, _) = &values(&pair)[&path];
+            assert_eq!((&shape, &found), (old_shape, old));
+            assert_eq!(trainable, path.starts_with("second."), "{path}");
+        }
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl RunDirectory {
         self.0.join("model.json")
     }
 
+    /// What is known of the checkpoints that parts of the model came from.
+    pub fn pretrained(&self) -> PathBuf {
+        self.0.join("pretrained")
+    }
+
     pub fn checkpoints(&self) -> PathBuf {
         self.0.join("checkpoints")
     }
@@ -138,6 +143,13 @@ struct Envelope {
 }
 
 impl Description {
+    /// The names of its inputs and outputs, as `inputs.NAME` and `outputs.NAME`.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let inputs = self.model.inputs.keys().map(|name| format!("inputs.{name}"));
+        let outputs = self.model.outputs.keys().map(|name| format!("outputs.{name}"));
+        inputs.chain(outputs).collect()
+    }
+
     pub fn save(&self, run: &RunDirectory) -> Result<()> {
         let envelope = Envelope {
             format: FORMAT,

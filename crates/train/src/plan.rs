@@ -158,6 +158,7 @@ impl Plan {
         for (output, writer) in &self.writers {
             writer.save(run, output)?;
         }
+        pretrained::keep(&self.recipe, run)?;
         // Written last is the recipe. A run that has it may have been trained: then its own description holds, if it is whole.
         if !run.recipe().exists() || Description::load(run).is_err() {
             self.description.save(run)?;

@@ -4,12 +4,12 @@ use crate::error::{Result, TrainError};
 use crate::recipe::{InputConfig, Recipe};
 use sensorium_data::catalogue::{Progress, weights};
 use sensorium_data::processors::{AudioConfig, AudioFeatures, ImageConfig, TextConfig};
-use sensorium_data::{Home, Processor, ProcessorConfig};
+use sensorium_data::{Home, Modality, Processor, ProcessorConfig};
 use sensorium_model::architectures::{Architecture, Checkpoint, Head, Target};
 use sensorium_model::decoder::DecoderConfig;
 use sensorium_model::decoding::search::DecodingConfig;
 use sensorium_model::tasks::{GenerateConfig, TaskConfig};
-use sensorium_model::{Model, PretrainedConfig};
+use sensorium_model::{Model, RunDirectory, freeze_parameters};
 use std::path::{Path, PathBuf};
 
 /// Fills in the stem, the trunk and the tokenizer of every input whose encoder is read from a checkpoint, and the decoder and
@@ -249,31 +249,91 @@ fn settle_value<T: Clone + PartialEq>(value: &mut Option<T>, settled: &T) -> Res
     }
 }
 
-/// The same model with the weights of the checkpoints that the recipe names.
-pub(crate) fn fill(recipe: &Recipe, mut model: Model) -> Result<Model> {
-    for (name, input) in &recipe.inputs {
-        if let Some(PretrainedConfig { pretrained, .. }) = &input.encoder.encoder {
-            let target = Target {
-                encoder: Some(&format!("inputs.{name}.")),
-                head: None,
-            };
-            let checkpoint = Checkpoint::open(Path::new(pretrained))?.of(input.processor.modality());
-            (model, _) = checkpoint.fill(model, target)?;
-        }
+/// A part of a model whose weights are read from a checkpoint.
+struct Part<'a> {
+    /// `inputs.NAME` or `outputs.NAME`.
+    name: String,
+    folder: &'a Path,
+    /// Of an input.
+    modality: Option<Modality>,
+}
+
+impl Part<'_> {
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        let checkpoint = Checkpoint::open(self.folder)?;
+        Ok(match self.modality {
+            Some(modality) => checkpoint.of(modality),
+            None => checkpoint,
+        })
     }
-    for (name, output) in &recipe.outputs {
+
+    /// Does something with the checkpoint and where it goes in the model.
+    fn at<T>(&self, what: impl FnOnce(&Checkpoint, Target) -> Result<T>) -> Result<T> {
+        let path = format!("{}.", self.name);
+        let target = Target {
+            encoder: self.modality.is_some().then_some(path.as_str()),
+            head: self.modality.is_none().then_some(path.as_str()),
+        };
+        what(&self.checkpoint()?, target)
+    }
+}
+
+/// The parts of a settled recipe that are read from checkpoints.
+fn parts(recipe: &Recipe) -> Vec<Part<'_>> {
+    let inputs = recipe.inputs.iter().filter_map(|(name, input)| {
+        let encoder = input.encoder.encoder.as_ref()?;
+        Some(Part {
+            name: format!("inputs.{name}"),
+            folder: Path::new(&encoder.pretrained),
+            modality: Some(input.processor.modality()),
+        })
+    });
+    let outputs = recipe.outputs.iter().filter_map(|(name, output)| {
         let TaskConfig::Generate(GenerateConfig {
             pretrained: Some(pretrained),
             ..
         }) = &output.task
         else {
-            continue;
+            return None;
         };
-        let target = Target {
-            encoder: None,
-            head: Some(&format!("outputs.{name}.")),
-        };
-        (model, _) = Checkpoint::open(Path::new(pretrained))?.fill(model, target)?;
+        Some(Part {
+            name: format!("outputs.{name}"),
+            folder: Path::new(pretrained),
+            modality: None,
+        })
+    });
+    inputs.chain(outputs).collect()
+}
+
+/// The same model with the weights of the checkpoints that the recipe names.
+pub(crate) fn fill(recipe: &Recipe, mut model: Model) -> Result<Model> {
+    for part in parts(recipe) {
+        (model, _) = part.at(|checkpoint, target| Ok(checkpoint.fill(model, target)?))?;
     }
     Ok(model)
+}
+
+/// The same model, in which no parameter is trained that the original does not have, such as a bias that is zero there: what is
+/// trained on a checkpoint remains one of its architecture.
+pub(crate) fn freeze(recipe: &Recipe, mut model: Model) -> Result<Model> {
+    for part in parts(recipe) {
+        model = part.at(|checkpoint, target| {
+            let lacks = |path: &str| checkpoint.lacks(path, target);
+            Ok(freeze_parameters(model, lacks))
+        })?;
+    }
+    Ok(model)
+}
+
+/// Lets a run keep what its parts can be exported with; a run that goes on has it.
+pub(crate) fn keep(recipe: &Recipe, run: &RunDirectory) -> Result<()> {
+    for part in parts(recipe) {
+        if run.pretrained().join(&part.name).exists() {
+            continue;
+        }
+        if let Some(kept) = part.checkpoint()?.kept(vec![part.name.clone()])? {
+            kept.save(run)?;
+        }
+    }
+    Ok(())
 }

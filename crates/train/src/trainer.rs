@@ -66,6 +66,7 @@ impl Trainer {
         if before.is_none() {
             model = pretrained::fill(&plan.recipe, model)?;
         }
+        model = pretrained::freeze(&plan.recipe, model)?;
         let training = &plan.recipe.training;
         let mut optimizer = Optimizer::new(training.optimizer.clone(), &model);
         let mut average = training.average.map(|decay| Average::new(decay, &model));

@@ -18,11 +18,6 @@ use std::path::{Path, PathBuf};
 const CONFIGURATION: &str = "config.json";
 /// What it says goes before the configuration.
 const GENERATION: &str = "generation_config.json";
-/// What it says of pictures, in a file of its own or as a part of one.
-const PICTURES: [(&str, Option<&str>); 2] = [
-    ("preprocessor_config.json", None),
-    ("processor_config.json", Some(preprocessor::KEY)),
-];
 const TOKENIZER: &str = "tokenizer.json";
 /// Each may be cut into several files, which an index beside them names.
 const TENSORS: [&str; 3] = ["model.safetensors", "pytorch_model.bin", ctranslate2::WEIGHTS];
@@ -77,6 +72,13 @@ impl Checkpoint {
     /// # Errors
     /// For a folder without a configuration, and for an architecture that is not known.
     pub fn open(folder: &Path) -> Result<Self> {
+        let checkpoint = Self::described(folder)?;
+        checkpoint.check_size()?;
+        Ok(checkpoint)
+    }
+
+    /// What a folder says, which may lack its tensors.
+    pub(super) fn described(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIGURATION);
         let bytes = files::read(&path).map_err(|_| {
             let names = weights::entries().iter().map(|entry| entry.name);
@@ -97,7 +99,6 @@ impl Checkpoint {
             architecture: Architecture::read(config, &path)?,
         };
         checkpoint.read_processors()?;
-        checkpoint.check_size()?;
         Ok(checkpoint)
     }
 
@@ -229,9 +230,14 @@ impl Checkpoint {
         if let (Head::Labels(labels), Some(head)) = (&self.architecture.head, target.head) {
             let last = format!("{head}{OUTPUT}");
             let last = tensors.iter_mut().filter(|(path, _)| path.starts_with(&last));
-            last.for_each(|(_, tensor)| reorder(tensor, &labels.order()));
+            last.for_each(|(_, tensor)| *tensor = tensor.with_rows(&labels.order()));
         }
         Ok((insert(module, tensors), unused))
+    }
+
+    /// Whether a parameter of what is filled at the `target` is none of the checkpoint's, since it changes nothing there.
+    pub fn lacks(&self, path: &str, target: Target) -> bool {
+        target.takes(path) && (self.architecture.lacks)(path)
     }
 
     fn tensors(&self, target: Target) -> Result<Sorted> {
@@ -252,6 +258,23 @@ impl Checkpoint {
         Ok(sorted)
     }
 
+    /// The shape of every tensor by name; none where the layout is not Hugging Face's.
+    ///
+    /// # Errors
+    /// For files that are cut or forged.
+    pub(super) fn shapes(&self) -> Result<Option<BTreeMap<String, Vec<usize>>>> {
+        let mut shapes = BTreeMap::new();
+        for file in self.files()? {
+            let path = self.folder.join(&file);
+            match path.extension().is_some_and(|extension| extension == "safetensors") {
+                true => shapes.extend(safetensors::shapes(&path)?),
+                false if file == ctranslate2::WEIGHTS => return Ok(None),
+                false => shapes.extend(torch::shapes(&path)?),
+            }
+        }
+        Ok(Some(shapes))
+    }
+
     /// The files that hold the tensors, of which safetensors go before those of PyTorch, and these before CTranslate2's.
     fn files(&self) -> Result<BTreeSet<String>> {
         for name in TENSORS {
@@ -270,7 +293,7 @@ impl Checkpoint {
 
 impl Target<'_> {
     /// Whether a parameter is one that the checkpoint must have.
-    fn takes(&self, path: &str) -> bool {
+    pub(super) fn takes(&self, path: &str) -> bool {
         let encoder = self.encoder.and_then(|encoder| path.strip_prefix(encoder));
         let in_encoder = |part: &str| encoder.is_some_and(|path| path.starts_with(part));
         in_encoder("stem.") || in_encoder("trunk.") || self.head.is_some_and(|head| path.starts_with(head))
@@ -305,7 +328,7 @@ fn alike(one: &[usize], other: &[usize]) -> bool {
 
 /// A configuration and what is said of pictures in a file of its own, where there is one.
 fn with_pictures(mut config: serde_json::Value, folder: &Path) -> Result<serde_json::Value> {
-    for (name, part) in PICTURES {
+    for (name, part) in preprocessor::PICTURES {
         let path = folder.join(name);
         if !path.exists() {
             continue;
@@ -320,13 +343,6 @@ fn with_pictures(mut config: serde_json::Value, folder: &Path) -> Result<serde_j
         }
     }
     Ok(config)
-}
-
-/// The rows of a tensor in another order.
-fn reorder(tensor: &mut HostTensor, order: &[usize]) {
-    let width = tensor.values.len() / order.len().max(1);
-    let rows = order.iter().map(|&row| &tensor.values[row * width..(row + 1) * width]);
-    tensor.values = rows.collect::<Vec<_>>().concat();
 }
 
 impl Sorted {

@@ -1,13 +1,13 @@
 //! A checkpoint as a pipeline of its own.
 
 use super::language::opened;
-use super::{Architecture, Checkpoint, Head, Target};
+use super::{Architecture, Checkpoint, Head, Kept, Target};
 use crate::encoder::EncoderConfig;
 use crate::error::Result;
 use crate::fusion::{FusionConfig, JoinConfig};
 use crate::model::{Model, ModelConfig, OutputConfig};
 use crate::pipeline::Pipeline;
-use crate::run_directory::{Description, TextDescription};
+use crate::run_directory::{Description, RunDirectory, TextDescription};
 use crate::source::Source;
 use crate::tasks::{AlignConfig, EmbedConfig, Fitted, TaskConfig};
 use crate::writer::Writer;
@@ -42,6 +42,21 @@ pub struct Imported {
     pub pipeline: Pipeline,
     /// The names of the tensors of heads that are not read.
     pub left_out: Vec<String>,
+    /// What lets the run be exported again; none of a layout that is not Hugging Face's.
+    kept: Option<Kept>,
+}
+
+impl Imported {
+    /// Writes the run.
+    ///
+    /// # Errors
+    /// For a folder that cannot be written to.
+    pub fn save(&self, run: &RunDirectory) -> Result<()> {
+        if let Some(kept) = &self.kept {
+            kept.save(run)?;
+        }
+        self.pipeline.save(run)
+    }
 }
 
 impl Checkpoint {
@@ -70,6 +85,7 @@ impl Checkpoint {
         let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
         let model = Model::blank(&description.model, &shapes.collect(), device)?;
         let (model, left_out) = self.fill_all(model, &inputs)?;
+        let kept = self.kept(description.parts())?;
         let written = || head.written().to_string();
         let writer = |texts: &TextColumn| (written(), Writer::new(texts.processor.clone(), None));
         let writers = texts.iter().map(writer).collect();
@@ -83,6 +99,7 @@ impl Checkpoint {
         Ok(Imported {
             pipeline: Pipeline::new(description, model, &nothing, writers),
             left_out,
+            kept,
         })
     }
 
@@ -171,7 +188,7 @@ impl Architecture {
 
 impl Head {
     /// What the paths of its parameters begin with.
-    fn path(&self) -> Option<&'static str> {
+    pub(super) fn path(&self) -> Option<&'static str> {
         match self {
             Self::Nothing => None,
             Self::Labels(_) => Some(LABELS),

@@ -8,6 +8,7 @@ mod clip;
 mod ctranslate2;
 mod dinov2;
 mod efficientnet;
+mod export;
 mod float;
 #[cfg(test)]
 mod golden;
@@ -32,6 +33,7 @@ mod whisper;
 pub use bert::{BertStem, BertStemConfig, BertTrunk, BertTrunkConfig, Pool};
 pub use checkpoint::{Checkpoint, Target};
 pub use efficientnet::{EfficientNetConfig, EfficientNetTrunk};
+pub use export::{Export, Kept};
 pub use import::Imported;
 pub use labels::LabelHead;
 pub use language::LanguageHead;

@@ -2,10 +2,13 @@
 
 use sensorium_data::processors::{ImageConfig, Interpolation, Resize, Size};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where a configuration holds it once both are read.
 pub(super) const KEY: &str = "image_processor";
+/// The files that say it, of their own or in a part.
+pub(super) const PICTURES: [(&str, Option<&str>); 2] =
+    [("preprocessor_config.json", None), ("processor_config.json", Some(KEY))];
 /// What pixels are scaled by.
 const RESCALED: f64 = 1.0 / 255.0;
 const LARGEST: u32 = 4096;
@@ -56,6 +59,36 @@ pub(super) fn read(config: &Value, usual: Usual) -> Result<ImageConfig, String> 
     let wrong = |message: String| format!("preprocessor_config.json: {message}");
     let public: Public = serde_json::from_value(value.clone()).map_err(|error| wrong(error.to_string()))?;
     public.image(usual).map_err(wrong)
+}
+
+/// Lets `value`, the content of the file, say how pictures are brought to their size.
+///
+/// # Errors
+/// For a way to do so that the file has no words for.
+pub(super) fn write(image: &ImageConfig, value: &mut Value) -> Result<(), String> {
+    let (height, width) = (image.size.height(), image.size.width());
+    let both = json!({"height": height, "width": width});
+    let shortest = match image.resize {
+        Resize::Stretch => None,
+        Resize::Shortest(side) => Some(side as usize),
+        // A square is covered by a picture whose shortest side is as long.
+        Resize::Crop if height == width => Some(height),
+        Resize::Crop | Resize::Letterbox => {
+            let message = "resize: expected `stretch` or `shortest`, or `crop` to a square, found what";
+            return Err(format!("{message} preprocessor_config.json has no words for"));
+        }
+    };
+    value["do_resize"] = true.into();
+    value["size"] = shortest.map_or(both.clone(), |side| json!({"shortest_edge": side}));
+    value["do_center_crop"] = shortest.is_some().into();
+    if shortest.is_some() {
+        value["crop_size"] = both;
+    }
+    value["resample"] = match image.interpolation {
+        Interpolation::Bilinear => 2.into(),
+        Interpolation::Bicubic => 3.into(),
+    };
+    Ok(())
 }
 
 impl Public {
@@ -156,7 +189,6 @@ fn rectangle(sides: Sides, name: &str) -> Result<Size, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn image(changes: Value, usual: Usual) -> Result<ImageConfig, String> {
         let mut content =
@@ -194,6 +226,36 @@ mod tests {
             image(json!({"do_normalize": false}), Usual::Stretch(Interpolation::Bilinear)).unwrap(),
             stretched
         );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let check = |resize, expected, usual| {
+            let mut content = json!({"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]});
+            let image = ImageConfig {
+                size: Size::new(20, 20),
+                resize,
+                mean: [0.5, 0.4, 0.3],
+                deviation: [0.2, 0.2, 0.1],
+                ..ImageConfig::default()
+            };
+            write(&image, &mut content).unwrap();
+            let expected = ImageConfig {
+                resize: expected,
+                ..image
+            };
+            assert_eq!(read(&json!({ KEY: content }), usual).unwrap(), expected);
+        };
+        for usual in [Usual::Stretch, Usual::Crop] {
+            check(Resize::Stretch, Resize::Stretch, usual);
+            check(Resize::Shortest(24), Resize::Shortest(24), usual);
+            check(Resize::Crop, Resize::Shortest(20), usual);
+        }
+        let letterbox = ImageConfig {
+            resize: Resize::Letterbox,
+            ..ImageConfig::default()
+        };
+        assert!(write(&letterbox, &mut json!({})).unwrap_err().contains("resize"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const STEPS: &str = "modules.json";
-const LENGTH: &str = "sentence_bert_config.json";
+pub(super) const STEPS: &str = "modules.json";
+pub(super) const LENGTH: &str = "sentence_bert_config.json";
 
 /// One of the steps that a text goes through.
 #[derive(Deserialize)]
@@ -17,6 +17,18 @@ struct Step {
     path: String,
     #[serde(rename = "type")]
     kind: String,
+}
+
+impl Step {
+    fn kind(&self) -> &str {
+        self.kind.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Whether its settings lie in a folder within this one.
+    fn is_pooling(&self) -> bool {
+        let name = Path::new(&self.path).file_name();
+        self.kind() == "Pooling" && name.is_some_and(|name| name == &*self.path)
+    }
 }
 
 #[derive(Deserialize)]
@@ -33,6 +45,16 @@ pub(super) fn max_length(folder: &Path) -> Result<Option<usize>> {
     Ok(length.and_then(|length| length.max_seq_length))
 }
 
+/// The files that say how tokens become one vector.
+///
+/// # Errors
+/// For a file that cannot be read.
+pub(super) fn poolings(folder: &Path) -> Result<Vec<String>> {
+    let steps: Vec<Step> = read(&folder.join(STEPS))?.unwrap_or_default();
+    let poolings = steps.into_iter().filter(Step::is_pooling);
+    Ok(poolings.map(|step| format!("{}/config.json", step.path)).collect())
+}
+
 /// How tokens become one vector, where the folder tells.
 ///
 /// # Errors
@@ -42,14 +64,9 @@ pub(super) fn pool(folder: &Path) -> Result<Option<Pool>> {
     let steps: Vec<Step> = read(&path)?.unwrap_or_default();
     let mut pool = None;
     for step in steps {
-        let kind = step.kind.rsplit('.').next().unwrap_or_default();
-        match kind {
+        match step.kind() {
             "Transformer" | "Normalize" => {}
-            "Pooling"
-                if Path::new(&step.path)
-                    .file_name()
-                    .is_some_and(|name| name == &*step.path) =>
-            {
+            _ if step.is_pooling() => {
                 pool = Some(read_pool(&folder.join(&step.path).join("config.json"))?);
             }
             _ => {

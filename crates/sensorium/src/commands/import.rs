@@ -35,8 +35,9 @@ pub fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<()> {
     })?;
     drop(progress);
     let checkpoint = Checkpoint::open(&source)?;
-    let Imported { pipeline, left_out } = checkpoint.import(&run.name(), &runs::device())?;
-    pipeline.save(&run)?;
+    let imported = checkpoint.import(&run.name(), &runs::device())?;
+    imported.save(&run)?;
+    let Imported { pipeline, left_out, .. } = imported;
     let inputs: Vec<&str> = pipeline.inputs().iter().map(|input| input.name.as_str()).collect();
     let answers: Vec<&str> = pipeline.model().tasks().iter().map(|(name, _)| name).collect();
     println!(

@@ -8,6 +8,7 @@ mod data;
 mod demo;
 mod doctor;
 mod evaluate;
+mod export;
 mod groups;
 mod import;
 mod index;
@@ -43,6 +44,8 @@ pub enum Command {
     Search(search::Arguments),
     /// Make a run directory of a public checkpoint
     Import(import::Arguments),
+    /// Write an imported run, or a part that was trained on a checkpoint, as a folder that transformers loads
+    Export(export::Arguments),
     /// Ask question after question about a picture, a sound, a video or a text
     Chat(chat::Arguments),
     /// Serve trained models over HTTP, with a page
@@ -68,6 +71,7 @@ pub fn run(command: Command, global: &Global) -> anyhow::Result<()> {
         Command::Index(arguments) => index::run(arguments, global),
         Command::Search(arguments) => search::run(arguments),
         Command::Import(arguments) => import::run(&arguments, global),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Chat(arguments) => chat::run(arguments, global),
         Command::Serve(arguments) => serve::run(arguments, global),
         Command::Doctor(arguments) => doctor::run(arguments),

@@ -6,6 +6,7 @@ mod chat;
 mod checkpoints;
 mod checks;
 mod contract;
+mod export;
 mod fixture;
 mod import;
 mod import_captions;

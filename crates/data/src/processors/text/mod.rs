@@ -196,6 +196,16 @@ impl TextProcessor {
 }
 
 impl Processor {
+    /// The content of the `tokenizer.json` by which texts are tokenised; none of other modalities and of other layouts.
+    pub fn tokenizer(&self) -> Option<&str> {
+        match &self.fitted {
+            Fitted::Text(text) if !matches!(text.config().tokenizer, TokenizerConfig::Tiktoken { .. }) => {
+                Some(text.tokenizer_text())
+            }
+            _ => None,
+        }
+    }
+
     /// A processor of texts by the list of tokens of a public vocabulary, written in the letters that GPT-2 has for bytes
     /// and in the order of their merges; those between `<|` and `|>` are special. The tokenizer of `config` is not looked at.
     ///

@@ -1,0 +1,125 @@
+//! The tensors of a checkpoint out of the parameters that they became.
+
+use super::super::labels::OUTPUT;
+use super::super::{Architecture, Head, Place, Target};
+use crate::checkpoint::{HostTensor, HostTensors};
+use std::collections::BTreeMap;
+
+/// What is written of a model.
+pub struct Source<'a> {
+    /// Each with what the paths of its parameters begin with.
+    pub encoders: Vec<(&'a Architecture, String)>,
+    pub head: Option<(&'a Head, &'a str)>,
+}
+
+impl Source<'_> {
+    /// The tensors with these names and `shapes`, of which those are left out that hold nothing of the model. Which
+    /// parameters become a tensor says the table by which it is imported.
+    ///
+    /// # Errors
+    /// For a parameter of what is written that no tensor holds, unless the original computes the same without it.
+    pub fn take(
+        &self,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        mut parameters: HostTensors,
+    ) -> Result<HostTensors, String> {
+        let mut tensors = HostTensors::new();
+        for (name, shape) in shapes {
+            let Some((paths, joint)) = self.paths(name) else {
+                continue;
+            };
+            let parts = paths.iter().map(|path| {
+                let part = parameters.remove(path);
+                let part = part.ok_or_else(|| format!("expected the parameter {path} for `{name}`, found none"))?;
+                Ok(self.in_classes(path, part))
+            });
+            let parts = parts.collect::<Result<Vec<HostTensor>, String>>()?;
+            tensors.insert(name.clone(), whole(parts, shape, joint));
+        }
+        self.check_left(&parameters)?;
+        Ok(tensors)
+    }
+
+    /// The paths of the parameters that a tensor holds, and how it holds them.
+    fn paths(&self, name: &str) -> Option<(Vec<String>, Joint)> {
+        let behind = |start: &str, paths: Vec<String>, joint| {
+            let paths = paths.iter().map(|path| format!("{start}{path}"));
+            Some((paths.collect(), joint))
+        };
+        let head = |paths, joint| behind(self.head?.1, paths, joint);
+        self.encoders
+            .iter()
+            .find_map(|(architecture, start)| match (architecture.place)(name) {
+                Place::Parameter(path) => behind(start, vec![path], Joint::None),
+                Place::Rows(paths) => behind(start, paths, Joint::Rows),
+                Place::Head(path) => head(vec![path], Joint::None),
+                Place::Parts(paths) => head(paths, Joint::Columns),
+                Place::Unused | Place::Known | Place::Unknown => None,
+            })
+    }
+
+    /// A parameter of a head of labels with its rows in the order of the classes, where it has a row for each.
+    fn in_classes(&self, path: &str, tensor: HostTensor) -> HostTensor {
+        let Some((Head::Labels(labels), start)) = self.head else {
+            return tensor;
+        };
+        match path.strip_prefix(start).is_some_and(|path| path.starts_with(OUTPUT)) {
+            true => tensor.with_rows(&inverse(&labels.order())),
+            false => tensor,
+        }
+    }
+
+    /// Refuses numbers that would be lost.
+    fn check_left(&self, left: &HostTensors) -> Result<(), String> {
+        for (place, (architecture, encoder)) in self.encoders.iter().enumerate() {
+            let target = Target {
+                encoder: Some(encoder),
+                head: self.head.map(|(_, path)| path).filter(|_| place == 0),
+            };
+            let mut lost = left.iter().filter(|(path, tensor)| {
+                let neutral = || **tensor == HostTensor::neutral(tensor.shape.clone());
+                target.takes(path) && !((architecture.lacks)(path) && neutral())
+            });
+            if let Some((path, _)) = lost.next() {
+                return Err(format!(
+                    "{path} has learnt what the layout of the checkpoint has no place for"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a tensor holds several parameters.
+#[derive(Clone, Copy)]
+enum Joint {
+    /// It holds one.
+    None,
+    /// In parts of its first axis.
+    Rows,
+    /// In parts of its last axis, turned.
+    Columns,
+}
+
+/// A tensor of the original's shape.
+fn whole(mut parts: Vec<HostTensor>, shape: &[usize], joint: Joint) -> HostTensor {
+    let values = match joint {
+        Joint::None => parts.swap_remove(0).values,
+        Joint::Rows => parts.into_iter().flat_map(|part| part.values).collect(),
+        Joint::Columns => return HostTensor::join(&parts, shape.to_vec()),
+    };
+    HostTensor {
+        shape: shape.to_vec(),
+        values,
+    }
+}
+
+/// Where each of some places went.
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    order
+        .iter()
+        .enumerate()
+        .for_each(|(place, &from)| inverse[from] = place);
+    inverse
+}
