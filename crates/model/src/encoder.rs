@@ -1,9 +1,11 @@
 //! An encoder: a stem and a trunk, with a learned token for an absent input.
 
 use crate::adapters::LoraConfig;
-use crate::error::Result;
+use crate::depth::{self, Depth, Freeze};
+use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::media::{Media, row_index};
+use crate::parameters::{freeze_parameters, parameters};
 use crate::pass::Pass;
 use crate::stems::{ConvolutionConfig, EmbeddingConfig, PatchConfig, Stem, StemConfig, TubeletConfig};
 use crate::tokens::{Layout, Tokens, plain};
@@ -35,9 +37,14 @@ pub struct EncoderConfig {
 pub struct PretrainedConfig {
     /// A folder in Hugging Face's layout, relative to the recipe.
     pub pretrained: String,
-    /// Whether the weights stay as they are.
+    /// Whether the weights stay as they are; a number keeps so many of the first blocks, and what lies before them.
     #[serde(default)]
-    pub freeze: bool,
+    pub freeze: Freeze,
+    /// What the learning rate of the last block is multiplied by, that of the block before it twice, and so on (Clark et al.
+    /// 2020; Bao et al. 2022).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.01, max = 1.0))]
+    pub layer_decay: Option<f64>,
     /// Adapters that are trained beside weights that stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
@@ -138,19 +145,38 @@ impl Encoder {
         let stem = Stem::new(&stem, shape, trunk.input_width(), &init.at("stem"))?;
         let trunk = Trunk::new(&trunk, stem.width(), stem.space(shape), &init.at("trunk"))?;
         let absent = init.normal("absent", [trunk.width()], 1.0);
-        let frozen = config.encoder.as_ref().is_some_and(|encoder| encoder.freeze);
+        let freeze = config
+            .encoder
+            .as_ref()
+            .map_or(Freeze::default(), |encoder| encoder.freeze);
+        let frozen = freeze == Freeze::Whole(true);
         let lora = config.encoder.as_ref().and_then(|encoder| encoder.lora.as_ref());
         let (stem, trunk) = match (frozen, lora) {
             (true, _) => (stem.no_grad(), trunk.no_grad()),
             (false, Some(lora)) => (stem.no_grad(), lora.adapt(trunk, &init.at("trunk"))?),
             (false, None) => (stem, trunk),
         };
-        Ok(Self {
+        let encoder = Self {
             stem,
             trunk,
             absent,
             frozen,
-        })
+        };
+        match freeze {
+            Freeze::First(count) => encoder.freeze_first(count),
+            Freeze::Whole(_) => Ok(encoder),
+        }
+    }
+
+    /// With `count` blocks, and what lies before them, that are not trained.
+    fn freeze_first(self, count: usize) -> Result<Self> {
+        let blocks = depth::blocks(parameters(&self).keys().map(String::as_str));
+        if count > blocks {
+            let message = format!("expected at most the {blocks} blocks that there are, found {count}");
+            return Err(ModelError::config("encoder.freeze", message));
+        }
+        let within = |path: &str| Depth::of(path).is_some_and(|depth| depth < Depth::Block(count));
+        Ok(freeze_parameters(self, within))
     }
 
     /// The width of the encoded tokens.

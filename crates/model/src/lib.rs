@@ -5,6 +5,7 @@ pub mod architectures;
 pub mod checkpoint;
 pub mod decoder;
 pub mod decoding;
+pub mod depth;
 mod device;
 mod encoded;
 mod encoder;

@@ -8,8 +8,9 @@ use sensorium_data::{Home, Modality, Processor, ProcessorConfig};
 use sensorium_model::architectures::{Architecture, Checkpoint, Head, Target};
 use sensorium_model::decoder::DecoderConfig;
 use sensorium_model::decoding::search::DecodingConfig;
+use sensorium_model::depth::Freeze;
 use sensorium_model::tasks::{GenerateConfig, TaskConfig};
-use sensorium_model::{Model, RunDirectory, freeze_parameters};
+use sensorium_model::{Model, PretrainedConfig, RunDirectory, freeze_parameters};
 use std::path::{Path, PathBuf};
 
 /// Fills in the stem, the trunk and the tokenizer of every input whose encoder is read from a checkpoint, and the decoder and
@@ -28,11 +29,7 @@ pub(crate) fn settle(
         let Some(encoder) = &mut input.encoder.encoder else {
             continue;
         };
-        if encoder.freeze && encoder.lora.is_some() {
-            return Err(TrainError::Recipe(format!(
-                "inputs.{name}.encoder: expected either `freeze` or `lora`, found both; leave one out"
-            )));
-        }
+        check_trained(name, encoder)?;
         let path = locate(&encoder.pretrained, folder, home, progress)?;
         let checkpoint = Checkpoint::open(&path)?.of(input.processor.modality());
         encoder.pretrained = path.display().to_string();
@@ -54,6 +51,22 @@ pub(crate) fn settle(
             .map_err(|wrong| settled(&format!("outputs.{name}"), wrong, &path))?;
     }
     Ok(())
+}
+
+/// What stays as it is has neither adapters nor a learning rate.
+fn check_trained(input: &str, encoder: &PretrainedConfig) -> Result<()> {
+    let other = match (encoder.freeze, &encoder.lora, encoder.layer_decay) {
+        (Freeze::Whole(false), ..) => None,
+        (_, Some(_), _) => Some("lora"),
+        (Freeze::Whole(true), None, Some(_)) => Some("layer_decay"),
+        (_, None, _) => None,
+    };
+    match other {
+        None => Ok(()),
+        Some(other) => Err(TrainError::Recipe(format!(
+            "inputs.{input}.encoder: expected either `freeze` or `{other}`, found both; leave one out"
+        ))),
+    }
 }
 
 /// A key of a part of the recipe, and what is wrong with it.

@@ -23,7 +23,7 @@ use sensorium_kernels::gradient_norm;
 use sensorium_model::checkpoint::{from_host, load, save, to_host};
 use sensorium_model::tasks::TaskConfig;
 use sensorium_model::{Model, Part, RunDirectory, absorb_statistics, on_compute_threads};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -43,6 +43,8 @@ pub struct Trainer {
     model: Model,
     /// Of the model's outputs.
     parts: Vec<Part>,
+    /// The parameters that are not trained; a normalisation among them takes no statistics.
+    frozen: BTreeSet<String>,
     optimizer: Optimizer,
     average: Option<Average>,
     state: TrainerState,
@@ -68,7 +70,8 @@ impl Trainer {
         }
         model = pretrained::freeze(&plan.recipe, model)?;
         let training = &plan.recipe.training;
-        let mut optimizer = Optimizer::new(training.optimizer.clone(), &model);
+        let rates = optimizer::rates(&plan.recipe, &model);
+        let mut optimizer = Optimizer::new(training.optimizer.clone(), &model).with_rates(rates);
         let mut average = training.average.map(|decay| Average::new(decay, &model));
         let mut state = TrainerState::default();
         if let Some(folder) = before {
@@ -95,6 +98,7 @@ impl Trainer {
             plan,
             run,
             parts: model.parts(),
+            frozen: frozen(&model),
             model,
             optimizer,
             average,
@@ -270,6 +274,7 @@ impl Trainer {
         }
         let share = 1.0 / used.max(1) as f64;
         let event = self.apply(&sum, share, loss_sum / rows.len().max(1) as f64, &rows)?;
+        statistics.retain(|layer, _| !self.frozen.contains(&format!("{layer}.weight")));
         let model = self.model.clone();
         self.model = absorb_statistics(model, &statistics);
         if let Some(average) = &mut self.average {
@@ -459,6 +464,12 @@ impl Trainer {
             .map(|parameter| parameter.shape.iter().product::<usize>())
             .sum()
     }
+}
+
+fn frozen(model: &Model) -> BTreeSet<String> {
+    let all = sensorium_model::parameters(model).into_iter();
+    let frozen = all.filter(|(_, parameter)| !parameter.trainable);
+    frozen.map(|(path, _)| path).collect()
 }
 
 fn ended_early() -> TrainError {

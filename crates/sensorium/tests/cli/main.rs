@@ -14,6 +14,7 @@ mod import_labels;
 mod import_pictures;
 mod kills;
 mod language;
+mod layers;
 mod recipes;
 mod retrieval;
 mod tidy;

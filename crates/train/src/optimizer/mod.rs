@@ -1,11 +1,13 @@
 //! Optimisers whose state is keyed by parameter path, so that a checkpoint carries all of it.
 
 mod adamw;
+mod rates;
 mod sgd;
 
 pub use adamw::AdamWConfig;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+pub(crate) use rates::rates;
 use schemars::JsonSchema;
 use sensorium_model::checkpoint::{HostTensor, HostTensors, to_vec};
 use sensorium_model::{exchange_parameters, parameters};
@@ -35,6 +37,8 @@ pub struct Optimizer {
     config: OptimizerConfig,
     /// Matrices and kernels; weight decay spares vectors, which are biases, norms and single tokens.
     decayed: BTreeSet<String>,
+    /// What the learning rate of a parameter is multiplied by, where it is another than one.
+    rates: BTreeMap<String, f64>,
     state: State,
 }
 
@@ -49,6 +53,25 @@ pub struct Step {
     pub learning_rate: f64,
     /// What every gradient is multiplied with first, to clip or to average it.
     pub gradient_scale: f64,
+}
+
+impl Step {
+    /// The same at another learning rate.
+    fn scaled(self, rate: f64) -> Self {
+        Self {
+            learning_rate: self.learning_rate * rate,
+            ..self
+        }
+    }
+}
+
+impl OptimizerConfig {
+    fn update(&self, slots: Vec<Slot>, step: Step) -> Vec<Slot> {
+        match self {
+            Self::AdamW(config) => config.update(slots, step),
+            Self::Sgd(config) => config.update(slots, step),
+        }
+    }
 }
 
 /// One flattened parameter in a step.
@@ -68,8 +91,14 @@ impl Optimizer {
         Self {
             config,
             decayed,
+            rates: BTreeMap::new(),
             state: State::new(),
         }
+    }
+
+    /// The same with factors of the learning rate by the path of a parameter; of one that is not named it is one.
+    pub fn with_rates(self, rates: BTreeMap<String, f64>) -> Self {
+        Self { rates, ..self }
     }
 
     /// The learning rate before the schedule's factor.
@@ -82,26 +111,36 @@ impl Optimizer {
 
     /// Changes every parameter that has a gradient.
     pub fn step<M: Module>(&mut self, model: &mut M, gradients: &Gradients, step: Step) {
-        let Self { config, decayed, state } = self;
+        let Self {
+            config,
+            decayed,
+            rates,
+            state,
+        } = self;
         let wanted = |path: &str| gradients.contains_key(path);
         exchange_parameters(model, wanted, |values| {
-            let (paths, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
-            let slot = |(path, values): (&String, _)| Slot {
-                values,
-                gradient: gradients[path].clone(),
-                moments: state.remove(path).unwrap_or_default(),
-                decay: decayed.contains(path),
-            };
-            let slots = paths.iter().zip(values).map(slot).collect();
-            let slots = match config {
-                OptimizerConfig::AdamW(config) => config.update(slots, step),
-                OptimizerConfig::Sgd(config) => config.update(slots, step),
-            };
-            let mut keep = |(path, slot): (String, Slot)| {
-                state.insert(path.clone(), slot.moments);
-                (path, slot.values)
-            };
-            paths.into_iter().zip(slots).map(&mut keep).collect()
+            let mut groups: BTreeMap<u64, (Vec<String>, Vec<Slot>)> = BTreeMap::new();
+            for (path, values) in values {
+                let slot = Slot {
+                    values,
+                    gradient: gradients[&path].clone(),
+                    moments: state.remove(&path).unwrap_or_default(),
+                    decay: decayed.contains(&path),
+                };
+                let rate = rates.get(&path).copied().unwrap_or(1.0);
+                let (paths, slots) = groups.entry(rate.to_bits()).or_default();
+                paths.push(path);
+                slots.push(slot);
+            }
+            let mut changed = BTreeMap::new();
+            for (rate, (paths, slots)) in groups {
+                let slots = config.update(slots, step.scaled(f64::from_bits(rate)));
+                for (path, slot) in paths.into_iter().zip(slots) {
+                    state.insert(path.clone(), slot.moments);
+                    changed.insert(path, slot.values);
+                }
+            }
+            changed
         });
     }
 

@@ -86,6 +86,12 @@ fn tensors_come_back_bit_for_bit() {
     }
 }
 
+/// The description, with the processors' hashes and so the tokenizer's bytes, wherever it was read from.
+fn described(pipeline: &Pipeline, source: &Path) -> String {
+    let text = serde_json::to_string(&pipeline.description).unwrap();
+    text.replace(&source.display().to_string(), "")
+}
+
 #[test]
 fn what_is_exported_is_imported_as_it_was() {
     for name in FOLDERS {
@@ -95,8 +101,7 @@ fn what_is_exported_is_imported_as_it_was() {
         Export::new(&first, &pipeline, None).unwrap().write(&out).unwrap();
         let (_, again, left_out) = run(&out, &temporary, "again");
         assert!(left_out.is_empty(), "{name}: {left_out:?}");
-        // The description has the processors' hashes, and so the tokenizer's bytes.
-        assert_eq!(again.description, pipeline.description, "{name}");
+        assert_eq!(described(&again, &out), described(&pipeline, &folder(name)), "{name}");
         assert!(to_host(again.model()) == to_host(pipeline.model()), "{name}");
         let header = std::fs::read(out.join(TENSORS)).unwrap();
         let header = String::from_utf8_lossy(&header[8..300]).into_owned();
