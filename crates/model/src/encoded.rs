@@ -4,7 +4,7 @@ use crate::encoder::EncodedInput;
 use crate::source::Source;
 use crate::tokens::{Tokens, plain};
 use burn::tensor::{Int, Tensor};
-use sensorium_data::{Batch, Targets};
+use sensorium_data::{Batch, Collated, InputBatch, Targets};
 use std::collections::BTreeMap;
 
 /// The tokens of the rows that outputs answer.
@@ -86,12 +86,46 @@ impl Reading<'_> {
         self.encoded.tokens(self.source, self.rows)
     }
 
+    /// The same, of which those are padding that stand for an input that a row does not have.
+    pub fn present_tokens(&self) -> Tokens {
+        let tokens = self.tokens();
+        let Source::Input(name) = self.source else {
+            return tokens;
+        };
+        let present = self.encoded.input(name).at(self.rows).present();
+        let present = present.expand(tokens.mask.dims());
+        Tokens {
+            mask: tokens.mask.bool_and(present),
+            ..tokens
+        }
+    }
+
     /// One vector for each row, [rows, width].
     pub fn pooled(&self) -> Tensor<2> {
         match self.source {
             Source::Fusion => self.tokens().pooled(),
             Source::Input(name) => self.encoded.input(name).at(self.rows).pooled(),
         }
+    }
+
+    /// The tokens of the text that each row has as the input `input`, as it stands; none in rows that have none.
+    ///
+    /// # Panics
+    /// When the input is no text.
+    pub fn text(&self, input: &str) -> Vec<Vec<u32>> {
+        let InputBatch { media, medium_of_row } = &self.encoded.batch.inputs[input];
+        let Some(media) = media else {
+            return vec![Vec::new(); self.rows.len()];
+        };
+        let Collated::Text { shape, tokens, lengths } = media else {
+            panic!("`{input}` is read as a text");
+        };
+        let text = |medium: usize| {
+            let tokens = &tokens[medium * shape[1]..][..lengths[medium]];
+            tokens.iter().map(|&token| token as u32).collect()
+        };
+        let rows = self.rows.iter().map(|&row| medium_of_row[row]);
+        rows.map(|medium| medium.map(text).unwrap_or_default()).collect()
     }
 
     /// The numbers of the rows in the manifest.

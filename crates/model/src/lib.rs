@@ -2,6 +2,7 @@
 
 mod adapters;
 pub mod architectures;
+mod check;
 pub mod checkpoint;
 pub mod decoder;
 pub mod decoding;

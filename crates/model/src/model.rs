@@ -376,7 +376,7 @@ impl Model {
 
 impl OutputConfig {
     /// The inputs that this output reads by themselves; none where it reads the fusion.
-    fn alone(&self) -> &[String] {
+    pub(crate) fn alone(&self) -> &[String] {
         match (self.task.inputs(), &self.from) {
             (Some(inputs), _) => inputs,
             (None, Source::Input(input)) => std::slice::from_ref(input),
@@ -402,7 +402,7 @@ impl ModelConfig {
     }
 
     /// The inputs that the fusion joins: none where no output reads it.
-    fn joined(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn joined(&self) -> impl Iterator<Item = &String> {
         let wanted = self.fusion.inputs.as_ref();
         let reads = self.reads_fusion();
         let joins = move |name: &&String| reads && wanted.is_none_or(|wanted| wanted.contains(name));
@@ -411,64 +411,27 @@ impl ModelConfig {
 
     /// Whether an input is encoded: nothing is built that no output reads.
     fn encodes(&self, input: &str) -> bool {
-        self.outputs
-            .keys()
-            .any(|output| self.reads(output).any(|name| name == input))
+        let mut outputs = self.outputs.values();
+        outputs.any(|output| self.encoded_for(output).any(|name| name == input))
     }
 
-    /// The encoded inputs that an output reads, alone or joined by the fusion.
+    /// The inputs that an output reads: encoded ones, and the one that prompts it. A language model goes on with its only one.
     ///
     /// # Panics
     /// When no output is called `output`.
     pub fn reads(&self, output: &str) -> impl Iterator<Item = &str> {
         let output = &self.outputs[output];
+        let prompt = output.task.prompt().map(String::as_str);
+        let encoded = self.encoded_for(output);
+        encoded.chain(prompt.filter(|prompt| !self.encoded_for(output).any(|name| name == *prompt)))
+    }
+
+    /// The encoded inputs that an output reads, alone or joined by the fusion.
+    fn encoded_for<'a>(&'a self, output: &'a OutputConfig) -> impl Iterator<Item = &'a str> {
         let alone = output.alone();
         let alone = alone.iter().filter(|_| !output.task.reads_raw());
         let joined = self.joined().filter(|_| output.alone().is_empty());
         alone.chain(joined).map(String::as_str)
-    }
-
-    /// Every source must be there, and every input must be read.
-    fn check_sources(&self) -> Result<()> {
-        let known: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
-        let unknown = |key: String, input: &str| {
-            let message = format!("no input is called `{input}`; the inputs are {}", known.join(", "));
-            ModelError::config(key, message)
-        };
-        let mut read: Vec<&str> = self.joined().map(String::as_str).collect();
-        for input in self.fusion.inputs.iter().flatten() {
-            if !self.inputs.contains_key(input) {
-                return Err(unknown("fusion.inputs".into(), input));
-            }
-        }
-        for (name, output) in &self.outputs {
-            for input in output.alone() {
-                if !self.inputs.contains_key(input) {
-                    let key = output.task.inputs().map_or("from", |_| "inputs");
-                    return Err(unknown(format!("outputs.{name}.{key}"), input));
-                }
-                read.push(input.as_str());
-            }
-            self.check_length(name, output)?;
-        }
-        match known.iter().find(|input| !read.contains(input)) {
-            None => Ok(()),
-            Some(input) => {
-                let message = "no output reads this input; leave it out, or let an output read `fusion`";
-                Err(ModelError::config(format!("inputs.{input}"), message))
-            }
-        }
-    }
-
-    /// A transcript is read off a sequence, of which each token may say one token of the text.
-    fn check_length(&self, name: &str, output: &OutputConfig) -> Result<()> {
-        let transcribes = matches!(output.task, TaskConfig::Transcribe(_));
-        if !(transcribes && output.from == Source::Fusion && self.fusion.kind.is_one_token()) {
-            return Ok(());
-        }
-        let message = "a transcript is read off a sequence, but this fusion makes one token of a row; read one input with \
-                       from = \"inputs.NAME\", or join the inputs by `concat`, `cross_attention` or `bottleneck`";
-        Err(ModelError::config(format!("outputs.{name}.from"), message))
     }
 
     fn fusion(

@@ -20,6 +20,7 @@ mod outputs;
 mod page;
 mod plan;
 pub mod pretrained;
+mod prompts;
 mod quarantine;
 mod recipe;
 mod report;

@@ -2,6 +2,7 @@
 
 use crate::error::{Result, TrainError};
 use crate::pretrained;
+use crate::prompts;
 use crate::recipe::{OutputConfig, Recipe};
 use crate::sources::column;
 use sensorium_data::{
@@ -97,6 +98,7 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
             Some((task, own)) => (task, Some(own)),
             None => (output.task.clone(), None),
         };
+        let own = prompts::processor(&task, inputs).or(own);
         let texts = task.texts().map(|texts| {
             let column = texts.column.clone().or_else(|| column.clone()).unwrap_or_default();
             let processor = processor(texts.clone(), own, output, inputs, values(&column)).map_err(problem)?;
@@ -135,7 +137,7 @@ fn values<'a>(manifest: &'a Manifest, rows: &'a [usize], column: &str) -> impl I
     rows.iter().map(move |&row| manifest.samples[row].get(&column))
 }
 
-/// What reads an output's texts: its own processor, that of its checkpoint, or that of its source.
+/// What reads an output's texts: its own processor, that of its prompt or its checkpoint, or that of its source.
 fn processor<'a>(
     texts: TextTargets,
     own: Option<Processor>,

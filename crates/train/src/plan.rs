@@ -4,6 +4,7 @@ use crate::error::{Result, TrainError};
 use crate::mixing;
 use crate::outputs::{self, FittedOutput, target_column};
 use crate::pretrained;
+use crate::prompts;
 use crate::recipe::Recipe;
 use crate::rows::{Rows, split_config};
 use crate::sources::{Sources, column};
@@ -64,8 +65,9 @@ impl Plan {
         for input in recipe.inputs.values_mut() {
             input.processor.resolve(folder);
         }
-        pretrained::settle(&mut recipe, folder, home, progress)?;
         outputs::set_sources(&mut recipe)?;
+        pretrained::settle(&mut recipe, folder, home, progress)?;
+        prompts::settle(&mut recipe)?;
         check_columns(&recipe, &manifest)?;
         check_stop_metric(&recipe)?;
         mixing::check(&recipe)?;
@@ -307,7 +309,12 @@ fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<V
     let fit = |(name, input): (&String, &crate::recipe::InputConfig)| {
         let column = column(name, &input.column);
         let values = train.iter().map(|&index| manifest.samples[index].get(&column));
+        let asked = prompts::answers(recipe, name);
+        let asked = asked
+            .iter()
+            .flat_map(|column| train.iter().map(|&index| manifest.samples[index].get(column)));
         let texts: Vec<_> = values
+            .chain(asked)
             .filter_map(|value| input.processor.training_text(value))
             .collect();
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();

@@ -80,7 +80,7 @@ impl Captioner {
         let x = self
             .blocks
             .iter()
-            .fold(x, |x, block| block.forward(x, Some(&memory), pass));
+            .fold(x, |x, block| block.forward(x, Some(&memory), None, pass));
         let logits = self.head.forward(self.norm.forward(x));
         logits.reshape([batch * LENGTH, VOCABULARY])
     }

@@ -1,5 +1,6 @@
 //! Llama's decoder (Touvron et al. 2023), and those of its relatives.
 
+use super::prefix::Origins;
 use super::rotation::{StretchConfig, frequencies};
 use super::transformer::TransformerState;
 use crate::error::{ModelError, Result};
@@ -144,25 +145,36 @@ impl LlamaDecoder {
         })
     }
 
-    /// The states of embedded tokens `x` [batch, length, width].
-    pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
-        let turns = self.turns(0, x.dims()[1]);
+    /// The states of embedded tokens `x` [batch, length, width]. Columns turn, not places: scores depend on how far apart
+    /// two of them are, and so not on where a sequence begins.
+    pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, origins: &Origins, pass: &Pass) -> Tensor<3> {
+        let [_, length, _] = x.dims();
+        let turns = self.turns(0, length);
+        let mask = origins.mask(length, &x.device());
         let x = self.dropout.forward(x, pass);
-        let forward = |x, block: &LlamaBlock| block.forward(x, memory, &turns, pass);
+        let forward = |x, block: &LlamaBlock| block.forward(x, memory, &turns, mask.as_ref(), pass);
         self.norm.forward(self.blocks.iter().fold(x, forward))
     }
 
-    pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> TransformerState {
+    pub fn start(
+        &self,
+        batch: usize,
+        memory: Option<&Tokens>,
+        origins: Origins,
+        capacity: usize,
+        device: &Device,
+    ) -> TransformerState {
         let start = |block: &LlamaBlock| block.start(batch, memory, capacity, device);
-        TransformerState::new(self.blocks.iter().map(start).collect())
+        TransformerState::new(self.blocks.iter().map(start).collect(), origins)
     }
 
     /// The states of the next embedded tokens of each sequence, `x` [batch, length, width].
     pub fn step(&self, mut x: Tensor<3>, state: &mut TransformerState) -> Tensor<3> {
         let length = x.dims()[1];
         let turns = self.turns(state.advance(length), length);
+        let mask = state.mask(&x.device());
         for (block, state) in self.blocks.iter().zip(state.blocks()) {
-            x = block.step(x, &turns, state);
+            x = block.step(x, &turns, mask.as_ref(), state);
         }
         self.norm.forward(x)
     }

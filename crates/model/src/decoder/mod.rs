@@ -1,6 +1,8 @@
 //! Decoders: text token by token, from what an encoder or the fusion made of the inputs.
 
 mod llama;
+mod prefix;
+mod projector;
 mod recurrent;
 mod rotation;
 #[cfg(test)]
@@ -11,10 +13,14 @@ use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{Embedding, Linear};
 use crate::pass::Pass;
-use crate::tokens::{Tokens, plain};
+use crate::tokens::{Layout, Tokens, plain};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use llama::{LlamaDecoder, LlamaDecoderConfig};
+use prefix::{Origins, Prefix};
+pub use prefix::{PrefixConfig, ReadsConfig};
+use projector::Projector;
+pub use projector::ProjectorKind;
 use recurrent::RecurrentState;
 pub use recurrent::{RecurrentConfig, RecurrentDecoder};
 pub use rotation::{Llama3Config, StretchConfig};
@@ -42,6 +48,25 @@ impl DecoderConfig {
         match self {
             Self::Transformer(config) => config.places,
             Self::Llama(_) | Self::Gru(_) => None,
+        }
+    }
+
+    /// The same without what training takes away at random.
+    pub fn without_dropout(mut self) -> Self {
+        match &mut self {
+            Self::Transformer(config) => config.dropout = 0.0,
+            Self::Llama(config) => config.dropout = 0.0,
+            Self::Gru(config) => config.dropout = 0.0,
+        }
+        self
+    }
+
+    /// The width of a token.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Transformer(config) => config.width,
+            Self::Llama(config) => config.width,
+            Self::Gru(config) => config.width,
         }
     }
 
@@ -103,8 +128,13 @@ pub struct Decoder {
     output: Option<Linear>,
     /// [vocabulary]; Llama has none.
     bias: Option<Param<Tensor<1>>>,
+    /// What brings a source to the width of tokens, where it is read in front of the text.
+    projector: Option<Projector>,
     #[module(skip)]
     scale: f32,
+    /// The places in front of the longest text; none where there is no limit.
+    #[module(skip)]
+    room: Option<usize>,
 }
 
 #[derive(Module, Debug)]
@@ -141,16 +171,11 @@ impl Decoder {
             return Err(ModelError::config("decoder.places", message));
         }
         let body = init.at("body");
-        let (width, network) = match config {
-            DecoderConfig::Transformer(config) => {
-                let network = TransformerDecoder::new(config, memory, &body)?;
-                (config.width, Body::Transformer(network))
-            }
-            DecoderConfig::Llama(config) => {
-                let network = LlamaDecoder::new(config, memory, &body)?;
-                (config.width, Body::Llama(network))
-            }
-            DecoderConfig::Gru(config) => (config.width, Body::Gru(RecurrentDecoder::new(config, memory, &body))),
+        let width = config.width();
+        let network = match config {
+            DecoderConfig::Transformer(config) => Body::Transformer(TransformerDecoder::new(config, memory, &body)?),
+            DecoderConfig::Llama(config) => Body::Llama(LlamaDecoder::new(config, memory, &body)?),
+            DecoderConfig::Gru(config) => Body::Gru(RecurrentDecoder::new(config, memory, &body)),
         };
         let untied = || Linear::biased_if(false, width, vocabulary, &init.at("output"));
         let bias = (!matches!(config, DecoderConfig::Llama(_))).then(|| init.constant([vocabulary], 0.0));
@@ -159,19 +184,85 @@ impl Decoder {
             body: network,
             output: config.is_untied().then(untied),
             bias,
+            projector: None,
             scale: config.scale(width),
+            room: config.places().map(|places| places - longest - 1),
+        })
+    }
+
+    /// The same decoder, which was made without a memory, behind the tokens of a source of the width `source`. Each text is
+    /// learnt behind the real ones of them, and where places are learnt and there are fewer than tokens, the first tokens
+    /// share the first place.
+    ///
+    /// # Errors
+    /// [`Config`](ModelError::Config) with the field `reads` for a recurrent decoder.
+    pub fn behind(self, prefix: &PrefixConfig, source: usize, init: &Init) -> Result<Self> {
+        if let Body::Gru(_) = self.body {
+            let message =
+                "expected `cross_attention` of a recurrent decoder, found `prefix`; choose `transformer` or `llama`";
+            return Err(ModelError::config("reads", message));
+        }
+        let [_, width] = self.embedding.table().dims();
+        let projector = Projector::new(prefix.projector, [source, width], &init.at("projector"));
+        Ok(Self {
+            projector: Some(projector),
+            ..self
         })
     }
 
     /// The logits of each next token, [batch, length, vocabulary], of tokens [batch, length] whose padding is behind them.
     pub fn forward(&self, tokens: Tensor<2, Int>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
-        let x = self.embed(tokens);
-        let states = match &self.body {
-            Body::Transformer(body) => body.forward(x, memory, pass),
-            Body::Llama(body) => body.forward(x, memory, pass),
-            Body::Gru(body) => body.forward(x, memory, pass),
+        let text = self.embed(tokens);
+        let Some(prefix) = self.prefix(memory) else {
+            return self.score(self.states(text, memory, &Origins::default(), pass));
         };
-        self.score(states)
+        let [_, length, _] = text.dims();
+        let [_, before, _] = prefix.embeddings.dims();
+        let whole = Tensor::cat(vec![prefix.embeddings, text], 1);
+        let states = self.states(whole, None, &prefix.origins, pass);
+        self.score(states.narrow(1, before, length))
+    }
+
+    /// The states of embedded tokens `x` [batch, length, width].
+    fn states(&self, x: Tensor<3>, memory: Option<&Tokens>, origins: &Origins, pass: &Pass) -> Tensor<3> {
+        match &self.body {
+            Body::Transformer(body) => body.forward(x, memory, origins, pass),
+            Body::Llama(body) => body.forward(x, memory, origins, pass),
+            Body::Gru(body) => body.forward(x, memory, pass),
+        }
+    }
+
+    /// What stands in front of texts about `memory`, where it is read so.
+    fn prefix(&self, memory: Option<&Tokens>) -> Option<Prefix> {
+        self.projector.as_ref()?;
+        memory.map(|memory| Prefix::new(memory, self.room))
+    }
+
+    /// What the other functions take as their memory: the tokens of `source` themselves or, where they stand in front of
+    /// texts, with the width of this decoder and behind the tokens in `front`, some for each row or none for all.
+    pub fn prepare(&self, source: Tokens, front: &[Vec<u32>]) -> Tokens {
+        let Some(projector) = &self.projector else {
+            return source;
+        };
+        let projected = projector.forward(source.embeddings);
+        let longest = front.iter().map(Vec::len).max().unwrap_or(0);
+        if longest == 0 {
+            return Tokens::new(projected, source.mask, source.layout);
+        }
+        let filled = |tokens: &Vec<u32>| [&tokens[..], &vec![0; longest - tokens.len()]].concat();
+        let filled: Vec<Vec<u32>> = front.iter().map(filled).collect();
+        let rows: Vec<&[u32]> = filled.iter().map(Vec::as_slice).collect();
+        let real: Vec<bool> = front
+            .iter()
+            .flat_map(|tokens| (0..longest).map(|place| place < tokens.len()))
+            .collect();
+        let real = Tensor::from_data(TensorData::new(real, [front.len(), longest]), &plain(&self.device()));
+        let embedded = self.embed(self.on_device(&rows));
+        Tokens::new(
+            Tensor::cat(vec![embedded, projected], 1),
+            Tensor::cat(vec![real, source.mask], 1),
+            Layout::Sequence,
+        )
     }
 
     /// The logits [1, length, vocabulary] of what follows each of the `tokens` of a text about `memory`, and of each layer the
@@ -189,11 +280,35 @@ impl Decoder {
 
     /// Sequences of up to `capacity` tokens before their first one.
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> DecoderState {
+        if let Some(prefix) = self.prefix(memory) {
+            return self.start_behind(prefix, batch, capacity, device);
+        }
+        let origins = Origins::default();
         DecoderState(match &self.body {
-            Body::Transformer(body) => BodyState::Transformer(body.start(batch, memory, capacity, device)),
-            Body::Llama(body) => BodyState::Transformer(body.start(batch, memory, capacity, device)),
+            Body::Transformer(body) => BodyState::Transformer(body.start(batch, memory, origins, capacity, device)),
+            Body::Llama(body) => BodyState::Transformer(body.start(batch, memory, origins, capacity, device)),
             Body::Gru(body) => BodyState::Gru(body.start(batch, memory, device)),
         })
+    }
+
+    /// The same behind a prefix, whose keys and values are computed once.
+    fn start_behind(&self, prefix: Prefix, batch: usize, capacity: usize, device: &Device) -> DecoderState {
+        let Prefix { embeddings, origins } = prefix;
+        let capacity = capacity + embeddings.dims()[1];
+        let state = match &self.body {
+            Body::Transformer(body) => {
+                let mut state = body.start(batch, None, origins, capacity, device);
+                body.step(embeddings, &mut state);
+                state
+            }
+            Body::Llama(body) => {
+                let mut state = body.start(batch, None, origins, capacity, device);
+                body.step(embeddings, &mut state);
+                state
+            }
+            Body::Gru(_) => unreachable!("a recurrent decoder has no prefix"),
+        };
+        DecoderState(BodyState::Transformer(state))
     }
 
     /// One more token for each sequence: the logits of the next one, [batch, vocabulary]. Without a gradient.
@@ -246,6 +361,7 @@ impl Decoder {
         Self {
             embedding: self.embedding.pack(precision),
             output: self.output.map(|output| output.pack(precision)),
+            projector: self.projector.map(|projector| projector.pack(precision)),
             body,
             ..self
         }

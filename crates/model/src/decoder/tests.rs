@@ -38,19 +38,45 @@ fn decoders() -> Vec<serde_json::Value> {
     ]
 }
 
-/// Each with a source and without one.
+/// Each without a source, with one that it attends to, and behind one where it can be.
 fn for_each(device: &Device, check: impl Fn(&str, Decoder, Option<&Tokens>)) {
+    let source = source(device);
     for config in decoders() {
-        for memory in [None, Some(MEMORY)] {
-            let name = format!("{config}, memory {memory:?}");
-            let config: DecoderConfig = serde_json::from_value(config.clone()).unwrap();
-            let init = Init::new(5, device);
-            let decoder = Decoder::new(&config, [VOCABULARY, 6], memory, &init).unwrap();
-            let source = init.at("memory").normal("x", [2, 3, MEMORY], 1.0).val();
-            let source = Tokens::full(source.without_autodiff(), Layout::Sequence);
-            check(&name, decoder, memory.map(|_| &source));
+        let name = config.to_string();
+        let init = Init::new(5, device);
+        let build = |memory| Decoder::new(&read(&config), [VOCABULARY, 6], memory, &init).unwrap();
+        check(&format!("{name} alone"), build(None), None);
+        check(&format!("{name} with a memory"), build(Some(MEMORY)), Some(&source));
+        if config["kind"] != "gru" {
+            for (projector, decoder) in behind(&config, device) {
+                check(&format!("{name} behind {projector:?}"), decoder, Some(&source));
+            }
         }
     }
+}
+
+fn read(config: &serde_json::Value) -> DecoderConfig {
+    serde_json::from_value(config.clone()).unwrap()
+}
+
+/// Two sequences, of which the second has two real tokens.
+fn source(device: &Device) -> Tokens {
+    let x = Init::new(5, device).normal("x", [2, 3, MEMORY], 1.0).val();
+    let real = TensorData::new(vec![true, true, true, false, true, true], [2, 3]);
+    let real = Tensor::from_data(real, &plain(device));
+    Tokens::new(x.without_autodiff(), real, Layout::Sequence)
+}
+
+/// The decoder behind a source, by either projector.
+fn behind(config: &serde_json::Value, device: &Device) -> [(ProjectorKind, Decoder); 2] {
+    [ProjectorKind::Mlp, ProjectorKind::Linear].map(|projector| {
+        let init = Init::new(5, device);
+        let decoder = Decoder::new(&read(config), [VOCABULARY, 6], None, &init).unwrap();
+        (
+            projector,
+            decoder.behind(&PrefixConfig { projector }, MEMORY, &init).unwrap(),
+        )
+    })
 }
 
 fn texts() -> Tensor<2, Int> {
@@ -58,9 +84,15 @@ fn texts() -> Tensor<2, Int> {
     Tensor::from_data(TensorData::new::<i64, _>(tokens, [2, 6]), &Device::flex())
 }
 
+/// The tokens of a source as the decoder reads them.
+fn prepared(decoder: &Decoder, source: Option<&Tokens>) -> Option<Tokens> {
+    source.map(|source| decoder.prepare(source.clone(), &[]))
+}
+
 /// A number that all logits go into, each in another way.
 fn loss(decoder: &Decoder, memory: Option<&Tokens>) -> Tensor<1> {
-    let logits = decoder.forward(texts(), memory, &Pass::evaluation());
+    let memory = prepared(decoder, memory);
+    let logits = decoder.forward(texts(), memory.as_ref(), &Pass::evaluation());
     let shape = logits.dims();
     let weights = Init::new(9, &Device::flex()).normal("weights", shape, 1.0).val();
     (logits * weights).sum()
@@ -105,10 +137,11 @@ fn along(decoder: &Decoder, gradient: &BTreeMap<String, Vec<f32>>, length: f64) 
     moved
 }
 
-/// The logits behind each of some parts of so many tokens, which are read one after the other. Sequences without a source
-/// exchange their places behind each.
+/// The logits behind each of some parts of so many tokens, which are read one after the other. Sequences that attend to no
+/// source beside themselves exchange their places behind each.
 fn stepped(decoder: &Decoder, memory: Option<&Tokens>, parts: &[usize]) -> Vec<Vec<f32>> {
-    let mut state = decoder.start(2, memory, 6, &Device::flex());
+    let source = prepared(decoder, memory);
+    let mut state = decoder.start(2, source.as_ref(), 6, &Device::flex());
     let (mut first, mut order) = (0, [0, 1]);
     let read = |length: &usize| {
         let tokens = order.map(|row| &TEXTS[row][first..first + length]);
@@ -116,7 +149,7 @@ fn stepped(decoder: &Decoder, memory: Option<&Tokens>, parts: &[usize]) -> Vec<V
         let of = |row: usize| &logits[usize::from(order[0] != row) * VOCABULARY..][..VOCABULARY];
         let found = [of(0), of(1)].concat();
         first += length;
-        if memory.is_none() {
+        if memory.is_none() || decoder.projector.is_some() {
             state.reorder(&[1, 0]);
             order.reverse();
         }
@@ -128,7 +161,8 @@ fn stepped(decoder: &Decoder, memory: Option<&Tokens>, parts: &[usize]) -> Vec<V
 #[test]
 fn steps_with_a_cache_give_what_the_whole_text_gives() {
     for_each(&Device::flex(), |name, decoder, memory| {
-        let whole = to_vec(decoder.forward(texts(), memory, &Pass::evaluation()));
+        let source = prepared(&decoder, memory);
+        let whole = to_vec(decoder.forward(texts(), source.as_ref(), &Pass::evaluation()));
         let packed = decoder.clone().pack(Precision::Float32);
         for decoder in [&decoder, &packed] {
             for parts in [&[1usize; 6][..], &[4, 1, 1], &[1, 5], &[6]] {
@@ -145,6 +179,86 @@ fn steps_with_a_cache_give_what_the_whole_text_gives() {
             }
         }
     });
+}
+
+/// Each text alone, behind the real tokens of its source, is answered as among others.
+#[test]
+fn padding_in_front_of_a_text_changes_nothing() {
+    let device = Device::flex();
+    let source = source(&device);
+    let forward = |decoder: &Decoder, rows: &[i64], places: &[i64]| {
+        let index = |places: &[i64]| Tensor::<1, Int>::from_ints(places, &device);
+        let tokens = source.clone().select(index(rows));
+        let tokens = Tokens::new(
+            tokens.embeddings.select(1, index(places)),
+            tokens.mask.int().select(1, index(places)).bool(),
+            Layout::Sequence,
+        );
+        let tokens = decoder.prepare(tokens, &[]);
+        to_vec(decoder.forward(texts().select(0, index(rows)), Some(&tokens), &Pass::evaluation()))
+    };
+    for config in decoders().into_iter().filter(|config| config["kind"] != "gru") {
+        for (projector, decoder) in behind(&config, &device) {
+            let together = forward(&decoder, &[0, 1], &[0, 1, 2]);
+            let alone = [forward(&decoder, &[0], &[0, 1, 2]), forward(&decoder, &[1], &[1, 2])].concat();
+            let apart = together.iter().zip(&alone).map(|(a, b)| (a - b).abs());
+            let most = apart.fold(0.0, f32::max);
+            assert!(most < 1e-4, "{config} behind {projector:?}: {most}");
+            let other = forward(&decoder, &[0], &[0, 2]);
+            let moved = alone.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(
+                moved > 1e-3,
+                "{config} behind {projector:?} does not read what stands in front"
+            );
+        }
+    }
+}
+
+/// Tokens in front of the source are read as those of a text are.
+#[test]
+fn tokens_may_stand_in_front_of_a_source() {
+    let device = Device::flex();
+    for config in decoders().into_iter().filter(|config| config["kind"] == "llama") {
+        let [(_, decoder), _] = behind(&config, &device);
+        let pass = Pass::evaluation();
+        let nothing = Tokens::new(
+            Tensor::zeros([2, 1, MEMORY], &device),
+            Tensor::<2>::zeros([2, 1], &device).bool(),
+            Layout::Sequence,
+        );
+        let front = vec![TEXTS[0][..2].to_vec(), TEXTS[1][..2].to_vec()];
+        let plain = to_vec(decoder.forward(texts(), None, &pass));
+        let rest = texts().narrow(1, 2, 4);
+        let split = decoder.forward(rest.clone(), Some(&decoder.prepare(nothing, &front)), &pass);
+        for (row, found) in to_vec(split).chunks(4 * VOCABULARY).enumerate() {
+            let expected = &plain[(row * 6 + 2) * VOCABULARY..][..4 * VOCABULARY];
+            let near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
+            assert!(near, "{config}: row {row}");
+        }
+        // Of several lengths: each row as by itself.
+        let front = vec![vec![3, 7], vec![5]];
+        let together = decoder.prepare(source(&device), &front);
+        let together = to_vec(decoder.forward(rest.clone(), Some(&together), &pass));
+        for row in 0..2 {
+            let index = Tensor::<1, Int>::from_ints([row as i64], &device);
+            let alone = decoder.prepare(source(&device).select(index.clone()), &front[row..=row]);
+            let alone = to_vec(decoder.forward(rest.clone().select(0, index), Some(&alone), &pass));
+            let expected = &together[row * alone.len()..][..alone.len()];
+            let near = alone.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
+            assert!(near, "{config}: row {row}");
+        }
+    }
+}
+
+#[test]
+fn a_recurrent_decoder_has_no_prefix() {
+    let init = Init::blank(&Device::flex());
+    let decoder = Decoder::new(&read(&json!({"kind": "gru"})), [VOCABULARY, 6], None, &init).unwrap();
+    let error = decoder.behind(&PrefixConfig::default(), MEMORY, &init).unwrap_err();
+    assert!(
+        error.to_string().starts_with("reads: expected `cross_attention`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A Transformer decoder.
 
+use super::prefix::Origins;
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{
@@ -9,7 +10,7 @@ use crate::layers::{
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens, plain};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use schemars::JsonSchema;
 use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
@@ -107,11 +108,16 @@ struct Transform {
 pub struct TransformerState {
     blocks: Vec<BlockState>,
     position: usize,
+    origins: Origins,
 }
 
 impl TransformerState {
-    pub(super) fn new(blocks: Vec<BlockState>) -> Self {
-        Self { blocks, position: 0 }
+    pub(super) fn new(blocks: Vec<BlockState>, origins: Origins) -> Self {
+        Self {
+            blocks,
+            position: 0,
+            origins,
+        }
     }
 
     /// Goes on by so many positions, and gives the first of them.
@@ -124,8 +130,14 @@ impl TransformerState {
         &mut self.blocks
     }
 
+    /// Which positions so far are real, [batch, positions]; none where all are.
+    pub(super) fn mask(&self, device: &Device) -> Option<Tensor<2, Bool>> {
+        self.origins.mask(self.position, device)
+    }
+
     pub fn reorder(&mut self, rows: &[usize]) {
         self.blocks.iter_mut().for_each(|block| block.reorder(rows));
+        self.origins.reorder(rows);
     }
 }
 
@@ -155,17 +167,18 @@ impl TransformerDecoder {
     }
 
     /// The states of embedded tokens `x` [batch, length, width].
-    pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
-        let mut x = self.dropout.forward(self.opened(x, 0), pass);
+    pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, origins: &Origins, pass: &Pass) -> Tensor<3> {
+        let mask = origins.mask(x.dims()[1], &x.device());
+        let mut x = self.dropout.forward(self.opened(x, 0, origins), pass);
         for block in &self.blocks {
-            x = block.forward(x, memory, pass);
+            x = block.forward(x, memory, mask.as_ref(), pass);
         }
         self.closed(x)
     }
 
     /// As [`Self::forward`] in evaluation, with what [`DecoderBlock::regard`] tells of each block.
     pub fn regard(&self, x: Tensor<3>, memory: &Tokens) -> (Tensor<3>, Vec<Tensor<4>>) {
-        let mut x = self.opened(x, 0);
+        let mut x = self.opened(x, 0, &Origins::default());
         let mut scores = Vec::new();
         for block in &self.blocks {
             let (states, found) = block.regard(x, memory);
@@ -175,17 +188,26 @@ impl TransformerDecoder {
         (self.closed(x), scores)
     }
 
-    pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> TransformerState {
+    pub fn start(
+        &self,
+        batch: usize,
+        memory: Option<&Tokens>,
+        origins: Origins,
+        capacity: usize,
+        device: &Device,
+    ) -> TransformerState {
         let start = |block: &DecoderBlock| block.start(batch, memory, capacity, device);
-        TransformerState::new(self.blocks.iter().map(start).collect())
+        TransformerState::new(self.blocks.iter().map(start).collect(), origins)
     }
 
     /// The states of the next embedded tokens of each sequence, `x` [batch, length, width].
     pub fn step(&self, x: Tensor<3>, state: &mut TransformerState) -> Tensor<3> {
         let [_, length, _] = x.dims();
-        let mut x = self.opened(x, state.advance(length));
+        let first = state.advance(length);
+        let mut x = self.opened(x, first, &state.origins);
+        let mask = state.mask(&x.device());
         for (block, state) in self.blocks.iter().zip(state.blocks()) {
-            x = block.step(x, state);
+            x = block.step(x, mask.as_ref(), state);
         }
         self.closed(x)
     }
@@ -200,9 +222,9 @@ impl TransformerDecoder {
         }
     }
 
-    /// What goes into the first block: `x` with its places, from the `first` on.
-    fn opened(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
-        let x = self.placed(x, first);
+    /// What goes into the first block: `x` with its places, those of the columns from `first` on.
+    fn opened(&self, x: Tensor<3>, first: usize, origins: &Origins) -> Tensor<3> {
+        let x = self.placed(x, first, origins);
         match self.norms {
             Norms::Before => x,
             Norms::After => self.norm.forward(x),
@@ -221,13 +243,16 @@ impl TransformerDecoder {
         }
     }
 
-    /// `x` [batch, length, width] with what the places from `first` on add to it.
-    fn placed(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
-        let [_, length, width] = x.dims();
-        let positions = match &self.places {
-            Some(places) => places.table().narrow(0, first, length).unsqueeze(),
-            None => sinusoidal_positions(Layout::Sequence, first + length, width, &plain(&x.device()))
-                .narrow(1, first, length),
+    /// `x` [batch, length, width] with what the places of the columns from `first` on add to it.
+    fn placed(&self, x: Tensor<3>, first: usize, origins: &Origins) -> Tensor<3> {
+        let [batch, length, width] = x.dims();
+        let end = first + length;
+        let waves = || sinusoidal_positions(Layout::Sequence, end, width, &plain(&x.device()));
+        let positions: Tensor<3> = match (&self.places, origins.places(first, length, &x.device())) {
+            (Some(places), None) => places.table().narrow(0, first, length).unsqueeze(),
+            (None, None) => waves().narrow(1, first, length),
+            (Some(places), Some(index)) => places.table().select(0, index).reshape([batch, length, width]),
+            (None, Some(index)) => waves().select(1, index).reshape([batch, length, width]),
         };
         x + positions
     }

@@ -95,25 +95,33 @@ impl MultiHeadAttention {
         self.dropout.add(&self.output, mixed, residual, pass)
     }
 
-    /// `x` [batch, length, width], of which each position attends to itself and those before it.
-    pub fn causal(&self, residual: Tensor<3>, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
+    /// `x` [batch, length, width], of which each position attends to itself and those before it, where `mask` [batch, length]
+    /// is true and everywhere without one.
+    pub fn causal(&self, residual: Tensor<3>, x: Tensor<3>, mask: Option<&Tensor<2, Bool>>, pass: &Pass) -> Tensor<3> {
         let [batch, length, _] = x.dims();
-        let all = Tensor::<2>::ones([batch, length], &plain(&x.device())).bool();
+        let all = || Tensor::<2>::ones([batch, length], &plain(&x.device())).bool();
+        let mask = mask.cloned().unwrap_or_else(all);
         let order = Order {
             causal: true,
             ..Order::default()
         };
-        self.itself(residual, x, &all, &order, pass)
+        self.itself(residual, x, &mask, &order, pass)
     }
 
     /// The next positions of a sequence, `x` [batch, length, width]: each attends to itself and to those before it, which
-    /// `cache` keeps. Without a gradient.
-    pub fn decode(&self, residual: Tensor<3>, x: Tensor<3>, cache: &mut KeyValueCache) -> Tensor<3> {
+    /// `cache` keeps, where `mask` [batch, positions] is true and everywhere without one. Without a gradient.
+    pub fn decode(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        mask: Option<&Tensor<2, Bool>>,
+        cache: &mut KeyValueCache,
+    ) -> Tensor<3> {
         cache.append(
             self.split(self.key.forward(x.clone())),
             self.split(self.value.forward(x.clone())),
         );
-        let mixed = cache.attend(self.split(self.query.forward(x)), None);
+        let mixed = cache.attend(self.split(self.query.forward(x)), mask.cloned());
         self.output.forward_then(Self::join(mixed), Epilogue::Add(residual))
     }
 

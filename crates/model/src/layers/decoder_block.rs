@@ -5,7 +5,7 @@ use crate::layers::{Activation, Dropout, EPSILON, LayerNorm, Linear, Memory, Mul
 use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use schemars::JsonSchema;
 use sensorium_kernels::{KeyValueCache, Precision};
 use serde::{Deserialize, Serialize};
@@ -130,10 +130,17 @@ impl DecoderBlock {
         }
     }
 
-    /// `x` [batch, length, width] attends to itself and to the real tokens of `memory`.
-    pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, pass: &Pass) -> Tensor<3> {
+    /// `x` [batch, length, width] attends to itself where `mask` [batch, length] is true, everywhere without one, and to the
+    /// real tokens of `memory`.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        memory: Option<&Tokens>,
+        mask: Option<&Tensor<2, Bool>>,
+        pass: &Pass,
+    ) -> Tensor<3> {
         let x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.causal(residual, x, pass)
+            self.attention.causal(residual, x, mask, pass)
         });
         let x = match memory {
             Some(memory) => self.cross(x, memory, pass),
@@ -168,7 +175,7 @@ impl DecoderBlock {
             panic!("a block that attends to a memory");
         };
         let x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.causal(residual, x, &pass)
+            self.attention.causal(residual, x, None, &pass)
         });
         let asking = match self.norms {
             Norms::Before => norm.forward(x.clone()),
@@ -188,11 +195,12 @@ impl DecoderBlock {
         }
     }
 
-    /// The next positions of each sequence, `x` [batch, length, width]. Without a gradient.
-    pub fn step(&self, x: Tensor<3>, state: &mut BlockState) -> Tensor<3> {
+    /// The next positions of each sequence, `x` [batch, length, width]; `mask` [batch, positions] is true where a position so
+    /// far is real. Without a gradient.
+    pub fn step(&self, x: Tensor<3>, mask: Option<&Tensor<2, Bool>>, state: &mut BlockState) -> Tensor<3> {
         let BlockState { itself, memory } = state;
         let mut x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.decode(residual, x, itself)
+            self.attention.decode(residual, x, mask, itself)
         });
         if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, memory) {
             x = self.part(norm, x, |residual, x| attention.recall(residual, x, memory));

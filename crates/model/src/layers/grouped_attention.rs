@@ -4,7 +4,7 @@ use crate::init::Init;
 use crate::layers::{Dropout, Linear, MultiHeadAttention, RmsNorm};
 use crate::pass::Pass;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use schemars::JsonSchema;
 use sensorium_kernels::{AttentionOptions, Epilogue, KeyValueCache, Precision, Turns, attention, rotary_by};
 use serde::{Deserialize, Serialize};
@@ -87,21 +87,39 @@ impl GroupedAttention {
         }
     }
 
-    /// `x` [batch, length, width], of which each position attends to itself and those before it; the result is added to
-    /// `residual`. `turns` are those of the positions.
-    pub fn forward(&self, residual: Tensor<3>, x: Tensor<3>, turns: &Turns, pass: &Pass) -> Tensor<3> {
+    /// `x` [batch, length, width], of which each position attends to itself and those before it, where `mask` [batch, length]
+    /// is true and everywhere without one; the result is added to `residual`. `turns` are those of the positions.
+    pub fn forward(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        turns: &Turns,
+        mask: Option<&Tensor<2, Bool>>,
+        pass: &Pass,
+    ) -> Tensor<3> {
         let (query, key, value) = self.heads(x, turns);
-        let mixed = attention(query, key, value, AttentionOptions::causal());
+        let options = AttentionOptions {
+            mask: mask.cloned(),
+            ..AttentionOptions::causal()
+        };
+        let mixed = attention(query, key, value, options);
         self.dropout
             .add(&self.output, MultiHeadAttention::join(mixed), residual, pass)
     }
 
     /// The next positions of a sequence, `x` [batch, length, width]: each attends to itself and to those before it, which
-    /// `cache` keeps. Without a gradient.
-    pub fn decode(&self, residual: Tensor<3>, x: Tensor<3>, turns: &Turns, cache: &mut KeyValueCache) -> Tensor<3> {
+    /// `cache` keeps, where `mask` [batch, positions] is true and everywhere without one. Without a gradient.
+    pub fn decode(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        turns: &Turns,
+        mask: Option<&Tensor<2, Bool>>,
+        cache: &mut KeyValueCache,
+    ) -> Tensor<3> {
         let (query, key, value) = self.heads(x, turns);
         cache.append(key, value);
-        let mixed = MultiHeadAttention::join(cache.attend(query, None));
+        let mixed = MultiHeadAttention::join(cache.attend(query, mask.cloned()));
         self.output.forward_then(mixed, Epilogue::Add(residual))
     }
 

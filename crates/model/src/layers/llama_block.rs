@@ -7,7 +7,7 @@ use crate::layers::{
 use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use sensorium_kernels::{Precision, Turns, silu};
 
 /// What a [`LlamaBlock`] is built of.
@@ -60,10 +60,18 @@ impl LlamaBlock {
         }
     }
 
-    /// `x` [batch, length, width] attends to itself, at the places of `turns`, and to the real tokens of `memory`.
-    pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, turns: &Turns, pass: &Pass) -> Tensor<3> {
+    /// `x` [batch, length, width] attends to itself, at the places of `turns` and where `mask` [batch, length] is true,
+    /// everywhere without one, and to the real tokens of `memory`.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        memory: Option<&Tokens>,
+        turns: &Turns,
+        mask: Option<&Tensor<2, Bool>>,
+        pass: &Pass,
+    ) -> Tensor<3> {
         let normal = self.attention_norm.forward(x.clone());
-        let mut x = self.attention.forward(x, normal, turns, pass);
+        let mut x = self.attention.forward(x, normal, turns, mask, pass);
         if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, memory) {
             let normal = norm.forward(x.clone());
             x = attention.forward(x, normal, memory.embeddings.clone(), &memory.mask, pass);
@@ -80,10 +88,17 @@ impl LlamaBlock {
         }
     }
 
-    /// The next positions of each sequence, `x` [batch, length, width]. Without a gradient.
-    pub fn step(&self, x: Tensor<3>, turns: &Turns, state: &mut BlockState) -> Tensor<3> {
+    /// The next positions of each sequence, `x` [batch, length, width]; `mask` [batch, positions] is true where a position so
+    /// far is real. Without a gradient.
+    pub fn step(
+        &self,
+        x: Tensor<3>,
+        turns: &Turns,
+        mask: Option<&Tensor<2, Bool>>,
+        state: &mut BlockState,
+    ) -> Tensor<3> {
         let normal = self.attention_norm.forward(x.clone());
-        let mut x = self.attention.decode(x, normal, turns, &mut state.itself);
+        let mut x = self.attention.decode(x, normal, turns, mask, &mut state.itself);
         if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, &state.memory) {
             let normal = norm.forward(x.clone());
             x = attention.recall(x, normal, memory);

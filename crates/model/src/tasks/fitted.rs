@@ -112,7 +112,15 @@ impl TaskConfig {
         }
     }
 
-    /// Whether the task reads an input as it stands, before any encoder.
+    /// The input whose text the task reads as it stands, beside its source.
+    pub fn prompt(&self) -> Option<&String> {
+        match self {
+            Self::Generate(config) => config.prompt.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the task reads its source as it stands, before any encoder.
     pub fn reads_raw(&self) -> bool {
         matches!(self, Self::LanguageModel(_))
     }

@@ -5,7 +5,7 @@ use super::writing::Writing;
 use super::{Decoded, Losses};
 use crate::adapters::LoraConfig;
 use crate::checkpoint::to_vec;
-use crate::decoder::{Decoder, DecoderConfig, Vocabulary};
+use crate::decoder::{Decoder, DecoderConfig, ReadsConfig, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Rules};
 use crate::encoded::Reading;
 use crate::error::Result;
@@ -29,14 +29,25 @@ pub struct GenerateConfig {
     pub text: TextConfig,
     /// What writes the text.
     pub decoder: DecoderConfig,
+    /// How it reads the source.
+    #[serde(skip_serializing_if = "ReadsConfig::is_default")]
+    pub reads: ReadsConfig,
+    /// The input whose text stands between the source and what is written, such as a question: the decoder reads it as it
+    /// stands, and the tokenizer of this output is its too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// The part of a target's weight that is spread evenly over all tokens in training (Szegedy et al. 2016).
     #[schemars(range(min = 0.0, max = 0.9))]
     pub label_smoothing: f64,
     /// How the text is found once the model is trained.
     pub decoding: DecodingConfig,
-    /// A checkpoint that others trained, whose decoder and tokenizer take the place of `decoder` and `tokenizer`.
+    /// A checkpoint that others trained, or the run of a `language_model`, whose decoder and tokenizer take the place of
+    /// `decoder` and `tokenizer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
+    /// Whether the weights of that decoder stay as they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub freeze: bool,
     /// Adapters that are trained beside the weights of that decoder, which stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
@@ -47,6 +58,10 @@ pub struct GenerateConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub vocabulary: Option<Vocabulary>,
+    /// How a decoder that was trained elsewhere is asked about its source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub asking: Option<Asking>,
     /// The tokens by which a decoder of speech that was trained elsewhere is told what to write.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
@@ -58,15 +73,36 @@ impl Default for GenerateConfig {
         Self {
             text: TextConfig::default(),
             decoder: DecoderConfig::default(),
+            reads: ReadsConfig::default(),
+            prompt: None,
             label_smoothing: 0.1,
             decoding: DecodingConfig::default(),
             pretrained: None,
+            freeze: false,
             lora: None,
             language: None,
             vocabulary: None,
+            asking: None,
             speech: None,
         }
     }
+}
+
+/// The tokens around a source that a decoder was trained with elsewhere: its prompts say where the source stands, and answers
+/// follow them with nothing between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// The token of a prompt in whose place the source stands.
+    pub place: u32,
+    /// What ends an answer beside the vocabulary's end.
+    pub ends: Vec<u32>,
+}
+
+/// What a decoder reads before it writes: the source with what stands in front of it, and what stands behind.
+struct Asked {
+    source: Tokens,
+    /// None where the begin alone does for all rows.
+    openings: Option<Vec<Vec<u32>>>,
 }
 
 #[derive(Module, Debug)]
@@ -78,6 +114,10 @@ pub struct Generate {
     label_smoothing: f64,
     #[module(skip)]
     decoding: DecodingConfig,
+    #[module(skip)]
+    prompt: Option<String>,
+    #[module(skip)]
+    asking: Option<Asking>,
     #[module(skip)]
     speech: Option<SpeechTokens>,
     #[module(skip)]
@@ -95,16 +135,26 @@ impl Generate {
             speech.language(code)?;
         }
         let longest = config.text.max_length.max(config.decoding.max_length);
+        // A prompt has as many tokens as a text at the most.
+        let longest = longest + config.prompt.as_ref().map_or(0, |_| config.text.max_length);
         let (sizes, place) = ([vocabulary.size, longest], init.at("decoder"));
-        let decoder = Decoder::new(&config.decoder, sizes, Some(width), &place)?;
+        let memory = config.reads.is_default().then_some(width);
+        let decoder = Decoder::new(&config.decoder, sizes, memory, &place)?;
+        let decoder = match (&config.lora, config.freeze) {
+            (Some(lora), _) => lora.adapt(decoder, &place)?,
+            (None, true) => decoder.no_grad(),
+            (None, false) => decoder,
+        };
         Ok(Self {
-            decoder: match &config.lora {
-                Some(lora) => lora.adapt(decoder, &place)?,
-                None => decoder,
+            decoder: match &config.reads {
+                ReadsConfig::CrossAttention => decoder,
+                ReadsConfig::Prefix(prefix) => decoder.behind(prefix, width, &place)?,
             },
             vocabulary,
             label_smoothing: config.label_smoothing,
             decoding: config.decoding.clone(),
+            prompt: config.prompt.clone(),
+            asking: config.asking.clone(),
             speech: config.speech.clone(),
             language: config.language.clone(),
         })
@@ -147,25 +197,66 @@ impl Generate {
         Some(speech.opening(language))
     }
 
+    /// What is read before the text of each row.
+    fn asked(&self, reading: &Reading) -> Asked {
+        let prompts = self.prompt.as_ref().map(|prompt| reading.text(prompt));
+        let (front, openings) = match (prompts, &self.asking) {
+            (None, _) => (
+                Vec::new(),
+                self.opening().map(|opening| vec![opening; reading.rows.len()]),
+            ),
+            (Some(prompts), None) => {
+                let behind = |prompt: Vec<u32>| [prompt, vec![self.vocabulary.begin]].concat();
+                (Vec::new(), Some(prompts.into_iter().map(behind).collect()))
+            }
+            (Some(prompts), Some(asking)) => {
+                let parts = prompts.iter().map(|prompt| self.around_source(prompt, asking.place));
+                let (front, openings) = parts.unzip();
+                (front, Some(openings))
+            }
+        };
+        let source = match self.asking {
+            Some(_) => reading.present_tokens(),
+            None => reading.tokens(),
+        };
+        Asked {
+            source: self.decoder.prepare(source, &front),
+            openings,
+        }
+    }
+
+    /// What stands in front of the source and behind it, the begin where there is nothing.
+    fn around_source(&self, prompt: &[u32], place: u32) -> (Vec<u32>, Vec<u32>) {
+        let (front, behind) = match prompt.iter().position(|&token| token == place) {
+            Some(at) => (&prompt[..at], &prompt[at + 1..]),
+            None => (&[][..], prompt),
+        };
+        let begin = [self.vocabulary.begin];
+        let behind = if behind.is_empty() { &begin[..] } else { behind };
+        (front.to_vec(), behind.to_vec())
+    }
+
     /// The losses of each next token after the right ones before it.
     pub fn losses(&self, reading: Reading, targets: &Targets, pass: &Pass) -> Losses {
         let texts = Texts::first(targets.texts.as_ref().expect("a text is read for this task"));
-        let opening = self.opening();
-        let texts = texts.behind(opening.as_deref());
-        let memory = reading.tokens();
-        let device = memory.embeddings.device();
+        let Asked { source, openings } = self.asked(&reading);
+        let texts = match openings {
+            Some(openings) => texts.behind(&openings),
+            None => texts,
+        };
+        let device = source.embeddings.device();
         let (decoder, vocabulary) = (&self.decoder, self.vocabulary);
-        texts.losses(decoder, vocabulary, Some(&memory), self.label_smoothing, pass, &device)
+        texts.losses(decoder, vocabulary, Some(&source), self.label_smoothing, pass, &device)
     }
 
     /// The text that the decoder finds for each row; of speech in the language that is set, or else in the one that it hears.
     pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
-        let memory = reading.tokens();
-        let device = memory.embeddings.device();
+        let Asked { source, openings } = self.asked(&reading);
+        let device = source.embeddings.device();
         let rows = &reading.numbers();
-        let prompts = match (self.opening(), &self.speech) {
-            (Some(opening), _) => vec![opening; rows.len()],
-            (None, Some(speech)) => self.prompts(speech, &memory),
+        let prompts = match (openings, &self.speech) {
+            (Some(openings), _) => openings,
+            (None, Some(speech)) => self.prompts(speech, &source),
             (None, None) => vec![vec![self.vocabulary.begin]; rows.len()],
         };
         let rules = self.speech.as_ref().map(|speech| self.rules(speech, false));
@@ -177,9 +268,9 @@ impl Generate {
             rules: rules.as_ref().map(|rules| rules as &dyn Rules),
             again: rules.is_some().then_some(LONGEST_REPEAT),
             continues: false,
-            ends: None,
+            ends: self.asking.as_ref().map(|asking| asking.ends.as_slice()),
         };
-        let written = writing.write(&prompts, Some(memory), rows, &device);
+        let written = writing.write(&prompts, Some(source), rows, &device);
         written.expect("the settings were checked when the task was made")
     }
 

@@ -3,6 +3,7 @@
 use super::texts::Texts;
 use super::writing::Writing;
 use super::{Decoded, Losses};
+use crate::adapters::LoraConfig;
 use crate::decoder::{Decoder, DecoderConfig, Vocabulary};
 use crate::decoding::search::DecodingConfig;
 use crate::encoded::Reading;
@@ -16,7 +17,6 @@ use schemars::JsonSchema;
 use sensorium_data::Targets;
 use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Texts that go through the decoder together in evaluation.
 const TOGETHER: usize = 32;
@@ -152,17 +152,19 @@ impl LanguageModel {
                 .flat_map(|&place| &texts.expect("there are places").tokens[place]);
             self.prompt(&tokens.copied().collect::<Vec<_>>())
         };
-        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let prompts: Vec<Vec<u32>> = (0..rows.len()).map(prompt).collect();
-        for (row, prompt) in prompts.iter().enumerate() {
-            by_length.entry(prompt.len()).or_default().push(row);
-        }
-        let mut answers: BTreeMap<usize, Decoded> = BTreeMap::new();
-        for places in by_length.into_values() {
-            let written = self.write(&places, &prompts, rows, writer);
-            answers.extend(places.into_iter().zip(written));
-        }
-        answers.into_values().collect()
+        let writing = Writing {
+            decoder: &self.decoder,
+            vocabulary: self.vocabulary,
+            decoding: &self.decoding,
+            writer,
+            rules: None,
+            again: None,
+            continues: true,
+            ends: self.tokens.as_ref().map(|tokens| tokens.ends.as_slice()),
+        };
+        let written = writing.write(&prompts, None, rows, &self.decoder.device());
+        written.expect("the settings were checked when the task was made")
     }
 
     /// As much of a text's end as leaves room for what follows, behind what stands in front of it.
@@ -176,23 +178,6 @@ impl LanguageModel {
             prompt if prompt.is_empty() => begin.to_vec(),
             prompt => prompt,
         }
-    }
-
-    fn write(&self, places: &[usize], prompts: &[Vec<u32>], rows: &[usize], writer: &Writer) -> Vec<Decoded> {
-        let prompts: Vec<Vec<u32>> = places.iter().map(|&place| prompts[place].clone()).collect();
-        let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
-        let writing = Writing {
-            decoder: &self.decoder,
-            vocabulary: self.vocabulary,
-            decoding: &self.decoding,
-            writer,
-            rules: None,
-            again: None,
-            continues: true,
-            ends: self.tokens.as_ref().map(|tokens| tokens.ends.as_slice()),
-        };
-        let written = writing.write(&prompts, None, &rows, &self.decoder.device());
-        written.expect("the settings were checked when the task was made")
     }
 }
 

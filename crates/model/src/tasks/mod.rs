@@ -27,7 +27,7 @@ use burn::tensor::{Int, Tensor};
 pub use classify::{Classify, ClassifyConfig};
 pub use embed::{Embed, EmbedConfig};
 pub use fitted::{Fitted, TextTargets};
-pub use generate::{Generate, GenerateConfig};
+pub use generate::{Asking, Generate, GenerateConfig};
 pub use head::{Head, HeadConfig, HiddenActivation};
 pub use language_model::{LanguageModel, LanguageModelConfig, TextTokens};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};

@@ -18,8 +18,8 @@ pub struct Texts<'a> {
     tokens: Vec<&'a [u32]>,
     /// Whether the end follows.
     ends: Vec<bool>,
-    /// What stands before each text, in the place of the vocabulary's begin.
-    opening: Option<&'a [u32]>,
+    /// What stands before each text, in the place of the vocabulary's begin; none where that does before all of them.
+    openings: Vec<Vec<u32>>,
     /// Rows in the batch.
     batch: usize,
 }
@@ -45,14 +45,14 @@ impl<'a> Texts<'a> {
             ends: vec![true; rows.len()],
             rows,
             tokens,
-            opening: None,
+            openings: Vec::new(),
             batch,
         }
     }
 
-    /// The same texts behind `opening`, which is not learnt itself.
-    pub fn behind(mut self, opening: Option<&'a [u32]>) -> Self {
-        self.opening = opening;
+    /// The same texts, each behind the opening of its row, none of which is empty; they are not learnt themselves.
+    pub fn behind(mut self, openings: &[Vec<u32>]) -> Self {
+        self.openings = self.rows.iter().map(|&row| openings[row].clone()).collect();
         self
     }
 
@@ -64,7 +64,7 @@ impl<'a> Texts<'a> {
             batch: tokens.len(),
             tokens,
             ends,
-            opening: None,
+            openings: Vec::new(),
         }
     }
 
@@ -105,15 +105,22 @@ impl<'a> Texts<'a> {
 
     /// What the decoder reads [texts, length], and what it should say next, [texts · length].
     fn shifted(&self, vocabulary: Vocabulary, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
-        let begin = [vocabulary.begin];
-        let opening = self.opening.unwrap_or(&begin);
-        let longest = self.tokens.iter().map(|tokens| tokens.len()).max().unwrap_or(0);
-        // The last token of the opening is the first that something is said behind.
-        let (length, first) = (opening.len() + longest, opening.len() - 1);
+        let begin = vec![vocabulary.begin];
+        let openings: Vec<&Vec<u32>> = (0..self.tokens.len())
+            .map(|text| self.openings.get(text).unwrap_or(&begin))
+            .collect();
+        let texts = self.tokens.iter().zip(&openings);
+        let length = texts
+            .map(|(tokens, opening)| opening.len() + tokens.len())
+            .max()
+            .unwrap_or(1);
         let mut inputs = vec![i64::from(vocabulary.end); self.tokens.len() * length];
         let mut targets = vec![BEHIND; inputs.len()];
         for (row, tokens) in self.tokens.iter().enumerate() {
             let (inputs, targets) = (&mut inputs[row * length..], &mut targets[row * length..]);
+            // The last token of the opening is the first that something is said behind.
+            let opening = openings[row];
+            let first = opening.len() - 1;
             for (place, &token) in opening.iter().chain(*tokens).enumerate() {
                 inputs[place] = i64::from(token);
             }
@@ -163,12 +170,16 @@ mod tests {
             let read = |values: TensorData| values.iter::<i64>().collect::<Vec<_>>();
             (read(inputs.into_data()), read(targets.into_data()))
         };
-        let (inputs, targets) = shifted(texts().behind(Some(&[1, 2, 3])));
+        let three = vec![vec![1, 2, 3]; 3];
+        let (inputs, targets) = shifted(texts().behind(&three));
         assert_eq!(inputs, [1, 2, 3, 5, 6, 1, 2, 3, 7, 9]);
         assert_eq!(targets, [-1, -1, 5, 6, 9, -1, -1, 7, 9, -1]);
+        let (inputs, targets) = shifted(texts().behind(&[vec![1], vec![0], vec![4, 3, 1]]));
+        assert_eq!(inputs, [1, 5, 6, 9, 4, 3, 1, 7]);
+        assert_eq!(targets, [5, 6, 9, -1, -1, -1, 7, 9]);
         let (inputs, targets) = shifted(texts());
         assert_eq!(inputs, [1, 5, 6, 1, 7, 9]);
         assert_eq!(targets, [5, 6, 9, 7, 9, -1]);
-        assert_eq!(texts().behind(Some(&[1, 2, 3])).counts(), [3, 0, 2]);
+        assert_eq!(texts().behind(&three).counts(), [3, 0, 2]);
     }
 }

@@ -10,6 +10,7 @@ use crate::transcription::window::repeats;
 use crate::writer::Writer;
 use burn::tensor::{Device, Int, Tensor};
 use sensorium_data::random::Key;
+use std::collections::BTreeMap;
 
 /// What a decoder writes with, beside its source.
 pub struct Writing<'a> {
@@ -31,11 +32,38 @@ pub struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// One answer for each prompt; `memory` holds as many sequences, `rows` their numbers in the manifest.
+    /// One answer for each prompt; `memory` holds as many sequences, `rows` their numbers in the manifest. Those with prompts
+    /// of one length go through the decoder together.
     ///
     /// # Errors
     /// Settings or a constraint that leave no answer.
     pub fn write(
+        &self,
+        prompts: &[Vec<u32>],
+        memory: Option<Tokens>,
+        rows: &[usize],
+        device: &Device,
+    ) -> Result<Vec<Decoded>> {
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (place, prompt) in prompts.iter().enumerate() {
+            by_length.entry(prompt.len()).or_default().push(place);
+        }
+        if by_length.len() == 1 {
+            return self.write_alike(prompts, memory, rows, device);
+        }
+        let mut answers: BTreeMap<usize, Decoded> = BTreeMap::new();
+        for places in by_length.into_values() {
+            let prompts: Vec<Vec<u32>> = places.iter().map(|&place| prompts[place].clone()).collect();
+            let rows: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
+            let memory = memory.clone().map(|memory| memory.select(indices(&places, device)));
+            let written = self.write_alike(&prompts, memory, &rows, device)?;
+            answers.extend(places.into_iter().zip(written));
+        }
+        Ok(answers.into_values().collect())
+    }
+
+    /// As [`Self::write`] behind prompts of one length.
+    fn write_alike(
         &self,
         prompts: &[Vec<u32>],
         memory: Option<Tokens>,
