@@ -391,8 +391,10 @@ impl ModelConfig {
         let encoders = self.inputs.values_mut().filter_map(|input| input.encoder.as_mut());
         encoders.for_each(|encoder| encoder.lora = None);
         for output in self.outputs.values_mut() {
-            if let TaskConfig::Generate(task) = &mut output.task {
-                task.lora = None;
+            match &mut output.task {
+                TaskConfig::Generate(task) => task.lora = None,
+                TaskConfig::LanguageModel(task) => task.lora = None,
+                _ => {}
             }
         }
     }

@@ -95,7 +95,7 @@ pub fn fit(recipe: &Recipe, inputs: &[InputColumn], manifest: &Manifest, train: 
         let problem = |error: String| TrainError::Recipe(format!("outputs.{name}{place}: {error}"));
         let values = |column: &str| values(manifest, train, column);
         let (task, own) = match pretrained::decoder(&output.task).map_err(|error| problem(error.to_string()))? {
-            Some((task, own)) => (task, Some(own)),
+            Some(found) => found,
             None => (output.task.clone(), None),
         };
         let own = prompts::processor(&task, inputs).or(own);

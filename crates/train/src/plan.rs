@@ -318,8 +318,12 @@ fn fit_inputs(recipe: &Recipe, manifest: &Manifest, train: &[usize]) -> Result<V
             .filter_map(|value| input.processor.training_text(value))
             .collect();
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
-        let processor =
-            Processor::fit(&input.processor, &texts).map_err(|error| error.in_field(&format!("inputs.{name}")))?;
+        let fit =
+            || Processor::fit(&input.processor, &texts).map_err(|error| error.in_field(&format!("inputs.{name}")));
+        let processor = match pretrained::texts(recipe, name)? {
+            Some(processor) => processor,
+            None => fit()?,
+        };
         Ok(InputColumn {
             name: name.clone(),
             column,

@@ -1,20 +1,24 @@
-//! Encoders and decoders that others trained: what their checkpoints settle in a recipe, and their weights in a fresh model.
+//! Encoders and decoders that were trained before: what their checkpoints settle in a recipe, and their weights in a fresh model.
+
+mod language;
 
 use crate::error::{Result, TrainError};
 use crate::recipe::{InputConfig, Recipe};
+use language::Language;
 use sensorium_data::catalogue::{Progress, weights};
 use sensorium_data::processors::{AudioConfig, AudioFeatures, ImageConfig, TextConfig};
 use sensorium_data::{Home, Modality, Processor, ProcessorConfig};
 use sensorium_model::architectures::{Architecture, Checkpoint, Head, Target};
-use sensorium_model::decoder::DecoderConfig;
+use sensorium_model::decoder::{DecoderConfig, ReadsConfig};
 use sensorium_model::decoding::search::DecodingConfig;
 use sensorium_model::depth::Freeze;
 use sensorium_model::tasks::{GenerateConfig, TaskConfig};
-use sensorium_model::{Model, PretrainedConfig, RunDirectory, freeze_parameters};
+use sensorium_model::{Model, PretrainedConfig, RunDirectory, Source, freeze_parameters};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Fills in the stem, the trunk and the tokenizer of every input whose encoder is read from a checkpoint, and the decoder and
-/// the tokenizer of every output whose decoder is; `folder` is the recipe's own. A checkpoint of the catalogue that is not on
+/// the tokenizer of every output whose decoder is read from one or from a run; `folder` is the recipe's own. A checkpoint of the catalogue that is not on
 /// disk is fetched.
 ///
 /// # Errors
@@ -36,19 +40,27 @@ pub(crate) fn settle(
         settle_input(input, checkpoint.architecture())
             .map_err(|wrong| settled(&format!("inputs.{name}"), wrong, &path))?;
     }
-    for (name, output) in &mut recipe.outputs {
-        let TaskConfig::Generate(task) = &mut output.task else {
-            continue;
-        };
-        let Some(pretrained) = &task.pretrained else {
-            check_unsaid(name, task)?;
+    let Recipe { inputs, outputs, .. } = recipe;
+    for (name, output) in outputs {
+        check_said(name, &output.task)?;
+        let Some(pretrained) = named(&mut output.task) else {
             continue;
         };
         let path = locate(pretrained, folder, home, progress)?;
-        let checkpoint = Checkpoint::open(&path)?;
-        task.pretrained = Some(path.display().to_string());
-        settle_decoder(task, checkpoint.architecture())
-            .map_err(|wrong| settled(&format!("outputs.{name}"), wrong, &path))?;
+        *pretrained = path.display().to_string();
+        let result = match (&mut output.task, Language::open(&path)?) {
+            (TaskConfig::Generate(task), None) => settle_decoder(task, Checkpoint::open(&path)?.architecture()),
+            (TaskConfig::Generate(task), Some(language)) => language.settle_writer(task),
+            (TaskConfig::LanguageModel(task), found) => {
+                let text = match &output.from {
+                    Some(from) => text_of(inputs, from),
+                    None => None,
+                };
+                language::settle_model(task, text, found)
+            }
+            _ => Ok(()),
+        };
+        result.map_err(|wrong| settled(&format!("outputs.{name}"), wrong, &path))?;
     }
     Ok(())
 }
@@ -69,6 +81,40 @@ fn check_trained(input: &str, encoder: &PretrainedConfig) -> Result<()> {
     }
 }
 
+/// Where the decoder of a task was trained before.
+fn named(task: &mut TaskConfig) -> Option<&mut String> {
+    match task {
+        TaskConfig::Generate(task) => task.pretrained.as_mut(),
+        TaskConfig::LanguageModel(task) => task.pretrained.as_mut(),
+        _ => None,
+    }
+}
+
+/// As [`named`], to be read.
+fn pretrained(task: &TaskConfig) -> Option<&String> {
+    match task {
+        TaskConfig::Generate(task) => task.pretrained.as_ref(),
+        TaskConfig::LanguageModel(task) => task.pretrained.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether there is a run directory, and not a checkpoint.
+fn is_run(path: &str) -> bool {
+    RunDirectory::new(path).description().exists()
+}
+
+/// How the text that a language model reads is read.
+fn text_of<'a>(inputs: &'a mut BTreeMap<String, InputConfig>, from: &Source) -> Option<&'a mut TextConfig> {
+    let Source::Input(name) = from else {
+        return None;
+    };
+    match &mut inputs.get_mut(name)?.processor {
+        ProcessorConfig::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// A key of a part of the recipe, and what is wrong with it.
 type Wrong = (&'static str, String);
 
@@ -80,13 +126,32 @@ fn settled(part: &str, (key, message): Wrong, checkpoint: &Path) -> TrainError {
 }
 
 /// What is said of a decoder that was trained before has no meaning for another one.
-fn check_unsaid(output: &str, task: &GenerateConfig) -> Result<()> {
-    let said = [("language", task.language.is_some()), ("lora", task.lora.is_some())];
+fn check_said(output: &str, task: &TaskConfig) -> Result<()> {
+    let wrong = |key: &str, message: &str| Err(TrainError::Recipe(format!("outputs.{output}.{key}: {message}")));
+    let (pretrained, said) = match task {
+        TaskConfig::Generate(task) => {
+            if task.freeze && task.lora.is_some() {
+                return wrong(
+                    "freeze",
+                    "expected either `freeze` or `lora`, found both; leave one out",
+                );
+            }
+            let said = [
+                ("language", task.language.is_some()),
+                ("lora", task.lora.is_some()),
+                ("freeze", task.freeze),
+            ];
+            (&task.pretrained, said.to_vec())
+        }
+        TaskConfig::LanguageModel(task) => (&task.pretrained, vec![("lora", task.lora.is_some())]),
+        _ => return Ok(()),
+    };
     match said.iter().find(|(_, said)| *said) {
-        None => Ok(()),
-        Some((key, _)) => Err(TrainError::Recipe(format!(
-            "outputs.{output}.{key}: expected it beside `pretrained`, which names the checkpoint of the decoder; leave it out"
-        ))),
+        Some((key, _)) if pretrained.is_none() => wrong(
+            key,
+            "expected it beside `pretrained`, which names the checkpoint of the decoder; leave it out",
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -135,12 +200,13 @@ fn settle_decoder(task: &mut GenerateConfig, architecture: &Architecture) -> Res
         ));
     };
     let generate = &head.generate;
-    if task.decoder != DecoderConfig::default() && task.decoder != generate.decoder {
-        return Err(("decoder", "expected none beside one that was trained before".into()));
+    if let ReadsConfig::Prefix(_) = task.reads {
+        let message = "expected `cross_attention`, which this decoder was trained with, found `prefix`";
+        return Err(("reads", message.into()));
     }
+    settle_network(&mut task.decoder, &generate.decoder)?;
     settle_texts(&mut task.text, &generate.text)?;
     task.text.leading_space = generate.text.leading_space;
-    task.decoder = generate.decoder.clone();
     if task.decoding.max_length == DecodingConfig::default().max_length {
         task.decoding.max_length = generate.decoding.max_length;
     }
@@ -163,16 +229,29 @@ fn settle_decoder(task: &mut GenerateConfig, architecture: &Architecture) -> Res
     }
 }
 
-/// A task whose decoder a settled recipe takes from a checkpoint: with the tokens that it is told by, and what reads and
-/// writes its texts.
-pub(crate) fn decoder(task: &TaskConfig) -> Result<Option<(TaskConfig, Processor)>> {
+/// A decoder that was trained before takes the place of what a recipe says of none.
+fn settle_network(decoder: &mut DecoderConfig, own: &DecoderConfig) -> Result<(), Wrong> {
+    if *decoder != DecoderConfig::default() && decoder != own {
+        return Err(("decoder", "expected none beside one that was trained before".into()));
+    }
+    *decoder = own.clone();
+    Ok(())
+}
+
+/// A task whose decoder a settled recipe takes from a checkpoint or a run: with the tokens that it is told by, and what reads
+/// and writes its texts where they are not those of an input.
+pub(crate) fn decoder(task: &TaskConfig) -> Result<Option<(TaskConfig, Option<Processor>)>> {
+    let mut task = task.clone();
+    let Some(path) = named(&mut task).cloned() else {
+        return Ok(None);
+    };
+    if let Some(language) = Language::open(Path::new(&path))? {
+        return language.fitted(task).map(Some);
+    }
     let TaskConfig::Generate(task) = task else {
         return Ok(None);
     };
-    let Some(path) = &task.pretrained else {
-        return Ok(None);
-    };
-    let checkpoint = Checkpoint::open(Path::new(path))?;
+    let checkpoint = Checkpoint::open(Path::new(&path))?;
     let Head::Text(head) = &checkpoint.architecture().head else {
         return Ok(None);
     };
@@ -180,9 +259,32 @@ pub(crate) fn decoder(task: &TaskConfig) -> Result<Option<(TaskConfig, Processor
     let task = GenerateConfig {
         speech: head.generate.speech.clone(),
         vocabulary: Some(head.vocabulary),
-        ..task.clone()
+        ..task
     };
-    Ok(Some((TaskConfig::Generate(task), texts)))
+    Ok(Some((TaskConfig::Generate(task), Some(texts))))
+}
+
+/// What reads the text `input`, where a language model of a run goes on with it or is prompted by it: no file of its own holds
+/// its tokenizer.
+pub(crate) fn texts(recipe: &Recipe, input: &str) -> Result<Option<Processor>> {
+    let source = Source::Input(input.into());
+    let ProcessorConfig::Text(config) = &recipe.inputs[input].processor else {
+        return Ok(None);
+    };
+    for output in recipe.outputs.values() {
+        let path = match &output.task {
+            TaskConfig::LanguageModel(task) if output.from.as_ref() == Some(&source) => &task.pretrained,
+            TaskConfig::Generate(task) if task.prompt.as_deref() == Some(input) => &task.pretrained,
+            _ => continue,
+        };
+        let Some(path) = path else {
+            continue;
+        };
+        if let Some(language) = Language::open(Path::new(path))?.filter(Language::is_run) {
+            return language.processor(config).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// A recipe may choose another size, and how pictures are brought to it; not what their colours become.
@@ -286,6 +388,7 @@ impl Part<'_> {
         let target = Target {
             encoder: self.modality.is_some().then_some(path.as_str()),
             head: self.modality.is_none().then_some(path.as_str()),
+            fresh: Some(&format!("{path}decoder.projector.")),
         };
         what(&self.checkpoint()?, target)
     }
@@ -302,13 +405,7 @@ fn parts(recipe: &Recipe) -> Vec<Part<'_>> {
         })
     });
     let outputs = recipe.outputs.iter().filter_map(|(name, output)| {
-        let TaskConfig::Generate(GenerateConfig {
-            pretrained: Some(pretrained),
-            ..
-        }) = &output.task
-        else {
-            return None;
-        };
+        let pretrained = pretrained(&output.task).filter(|path| !is_run(path))?;
         Some(Part {
             name: format!("outputs.{name}"),
             folder: Path::new(pretrained),
@@ -322,6 +419,12 @@ fn parts(recipe: &Recipe) -> Vec<Part<'_>> {
 pub(crate) fn fill(recipe: &Recipe, mut model: Model) -> Result<Model> {
     for part in parts(recipe) {
         (model, _) = part.at(|checkpoint, target| Ok(checkpoint.fill(model, target)?))?;
+    }
+    for (name, output) in &recipe.outputs {
+        let run = pretrained(&output.task).filter(|path| is_run(path));
+        if let Some(language) = run.map(|path| Language::open(Path::new(path))).transpose()? {
+            model = language.expect("a run that opens has one").fill(name, model)?;
+        }
     }
     Ok(model)
 }

@@ -36,6 +36,8 @@ pub struct Target<'a> {
     pub encoder: Option<&'a str>,
     /// None where the head is left out.
     pub head: Option<&'a str>,
+    /// What the head has beside those of the checkpoint: it is learnt from nothing.
+    pub fresh: Option<&'a str>,
 }
 
 /// The tensors of a checkpoint.
@@ -296,6 +298,9 @@ impl Target<'_> {
     pub(super) fn takes(&self, path: &str) -> bool {
         let encoder = self.encoder.and_then(|encoder| path.strip_prefix(encoder));
         let in_encoder = |part: &str| encoder.is_some_and(|path| path.starts_with(part));
+        if self.fresh.is_some_and(|fresh| path.starts_with(fresh)) {
+            return false;
+        }
         in_encoder("stem.") || in_encoder("trunk.") || self.head.is_some_and(|head| path.starts_with(head))
     }
 }

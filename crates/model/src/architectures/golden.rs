@@ -152,6 +152,7 @@ fn checkpoints_give_the_states_of_their_originals() {
             .fill(
                 encoder,
                 Target {
+                    fresh: None,
                     encoder: Some(""),
                     head: None,
                 },

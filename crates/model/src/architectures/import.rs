@@ -1,7 +1,7 @@
 //! A checkpoint as a pipeline of its own.
 
 use super::language::opened;
-use super::{Architecture, Checkpoint, Head, Kept, Target};
+use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target};
 use crate::encoder::EncoderConfig;
 use crate::error::Result;
 use crate::fusion::{FusionConfig, JoinConfig};
@@ -103,6 +103,18 @@ impl Checkpoint {
         })
     }
 
+    /// The head of a language model, with what its tokenizer sets around texts; none of other models.
+    ///
+    /// # Errors
+    /// For a tokenizer that is missing or damaged, or does not fit the configuration.
+    pub fn language(&self) -> Result<Option<LanguageHead>> {
+        let Head::Continuation(head) = &self.architecture().head else {
+            return Ok(None);
+        };
+        let texts = Processor::fit(&self.architecture().processor, &[])?;
+        opened(head, &texts, self.folder()).map(Some)
+    }
+
     /// The head, with what the tokenizer of its texts sets around them.
     fn head(&self, texts: &Processor) -> Result<Head> {
         match &self.architecture().head {
@@ -121,6 +133,7 @@ impl Checkpoint {
             let target = Target {
                 encoder: Some(&format!("inputs.{}.", input.name)),
                 head: encoder.head.path(),
+                fresh: None,
             };
             let (filled, more) = self.clone().of(input.processor.modality()).fill(model, target)?;
             model = filled;

@@ -2,7 +2,7 @@
 
 use super::classify;
 use super::regress::Scale;
-use super::{GenerateConfig, TaskConfig, tag};
+use super::{GenerateConfig, LanguageModelConfig, TaskConfig, tag};
 use crate::decoder::Vocabulary;
 use crate::decoding::ngram::NgramConfig;
 use crate::decoding::search::DecodingConfig;
@@ -143,6 +143,10 @@ impl TaskConfig {
             Self::Regress(_) => Scale::of(targets).map(Fitted::Scale),
             Self::Align(_) | Self::Embed(_) => Ok(Fitted::Nothing),
             Self::Generate(GenerateConfig {
+                vocabulary: Some(vocabulary),
+                ..
+            })
+            | Self::LanguageModel(LanguageModelConfig {
                 vocabulary: Some(vocabulary),
                 ..
             }) => Ok(Fitted::Vocabulary(*vocabulary)),

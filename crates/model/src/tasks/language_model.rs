@@ -31,6 +31,17 @@ pub struct LanguageModelConfig {
     pub context: usize,
     /// How a text is continued.
     pub decoding: DecodingConfig,
+    /// A checkpoint that others trained, or the run of another `language_model`, whose decoder takes the place of `decoder`,
+    /// and whose tokenizer that of the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// Adapters that are trained beside the weights of that decoder, which stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// The tokens of a decoder that was trained elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub vocabulary: Option<Vocabulary>,
     /// What a decoder that was trained elsewhere begins and ends texts with.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
@@ -53,6 +64,9 @@ impl Default for LanguageModelConfig {
             decoder: DecoderConfig::default(),
             context: 256,
             decoding: DecodingConfig::default(),
+            pretrained: None,
+            lora: None,
+            vocabulary: None,
             tokens: None,
         }
     }
@@ -77,9 +91,13 @@ impl LanguageModel {
         // What is read has one token more, a begin, and the last one that is written is not read.
         let opening = config.tokens.as_ref().map_or(1, |tokens| tokens.opening.len().max(1));
         let longest = (config.context - 1).max(config.decoding.max_length + opening - 1);
-        let sizes = [vocabulary.size, longest];
+        let (sizes, place) = ([vocabulary.size, longest], init.at("decoder"));
+        let decoder = Decoder::new(&config.decoder, sizes, None, &place)?;
         Ok(Self {
-            decoder: Decoder::new(&config.decoder, sizes, None, &init.at("decoder"))?,
+            decoder: match &config.lora {
+                Some(lora) => lora.adapt(decoder, &place)?,
+                None => decoder,
+            },
             vocabulary,
             context: config.context,
             decoding: config.decoding.clone(),

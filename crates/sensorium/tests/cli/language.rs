@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The fixture with one of the small random models, in a folder of its name.
-fn with_checkpoint(name: &str) -> Fixture {
+pub fn with_checkpoint(name: &str) -> Fixture {
     let fixture = Fixture::new();
     std::fs::create_dir(fixture.path(name)).unwrap();
     for entry in std::fs::read_dir(golden(name)).unwrap() {

@@ -219,6 +219,27 @@ impl Processor {
     }
 }
 
+impl Processor {
+    /// The same processor of texts for at most `max_length` tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for another processor, and for a length with no room for a text.
+    pub fn of_length(&self, max_length: usize) -> Result<Self> {
+        let Fitted::Text(text) = &self.fitted else {
+            return Err(invalid("expected a processor of texts, found another"));
+        };
+        let config = TextConfig {
+            max_length,
+            ..text.config().clone()
+        };
+        config.validate()?;
+        let text = TextProcessor::from_text(config, text.tokenizer_text().to_string())?;
+        Ok(Self {
+            fitted: Fitted::Text(Arc::new(text)),
+        })
+    }
+}
+
 /// What a value adds to the texts that a tokenizer is trained on; nothing where it is no text and no dialogue.
 pub fn training_text<'a>(config: &TextConfig, value: &'a Value) -> Option<Cow<'a, str>> {
     match value {

@@ -75,6 +75,7 @@ impl Source<'_> {
             let target = Target {
                 encoder: Some(encoder),
                 head: self.head.map(|(_, path)| path).filter(|_| place == 0),
+                fresh: None,
             };
             let mut lost = left.iter().filter(|(path, tensor)| {
                 let neutral = || **tensor == HostTensor::neutral(tensor.shape.clone());

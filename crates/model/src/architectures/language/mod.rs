@@ -92,6 +92,7 @@ impl Described {
                 opening: Vec::new(),
                 ends,
             }),
+            ..LanguageModelConfig::default()
         };
         let text = TextConfig {
             max_length: context,
