@@ -110,7 +110,7 @@ impl Checkpoint {
         let tokenizer = TokenizerConfig::File {
             path: folder.join(TOKENIZER).display().to_string(),
         };
-        if let Head::Text(head) = &mut architecture.head {
+        if let Head::Text(head) | Head::Answer(head) = &mut architecture.head {
             head.generate.text.tokenizer = tokenizer.clone();
             if let Some(ProcessorConfig::Text(text)) = head.question.as_mut().map(|question| &mut question.processor) {
                 text.tokenizer = tokenizer.clone();
@@ -209,7 +209,12 @@ impl Checkpoint {
             ..Mismatch::default()
         };
         let parameters = parameters(&module);
+        let left_out = |path: &str| {
+            let encoder = target.encoder.and_then(|encoder| path.strip_prefix(encoder));
+            encoder.is_some_and(|path| self.architecture.leaves_out(path))
+        };
         let homeless = names.into_iter().filter(|(path, _)| !parameters.contains_key(path));
+        let homeless = homeless.filter(|(path, _)| !left_out(path));
         mismatch.unexpected.extend(homeless.map(|(_, name)| name));
         mismatch.unexpected.dedup();
         for (path, parameter) in parameters {

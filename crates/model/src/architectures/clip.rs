@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const SPACE: u64 = 512;
 
 /// What a configuration leaves out is as `transformers` has it.
-fn usual() -> Value {
+pub(super) fn usual() -> Value {
     let tower = |width: usize, heads: usize| {
         json!({
             "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": 12, "num_attention_heads": heads,
@@ -113,9 +113,14 @@ pub(super) fn texts(pair: &Pair, ClipTexts { causal, filling }: ClipTexts) -> Re
 }
 
 fn in_pictures(name: &str) -> Place {
-    let Some(name) = name.strip_prefix("vision_model.") else {
-        return in_space(name);
-    };
+    match name.strip_prefix("vision_model.") {
+        Some(name) => in_pictures_alone(name),
+        None => in_space(name),
+    }
+}
+
+/// Where a tensor of the tower of pictures goes, by its name in there.
+pub(super) fn in_pictures_alone(name: &str) -> Place {
     let path = match name {
         "embeddings.position_ids" => return Place::Known,
         "embeddings.class_embedding" => Some("trunk.class".into()),

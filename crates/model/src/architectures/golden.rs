@@ -1,6 +1,7 @@
 //! Architectures against what `transformers` makes of the same checkpoints (`reference/architectures/make.py`).
 
 use super::golden_captions::WRITERS;
+use super::golden_llava::ANSWERERS;
 use super::golden_pictures::{ENCODERS, SPACES};
 use super::{Checkpoint, KNOWN, Target};
 use crate::checkpoint::to_vec;
@@ -60,6 +61,7 @@ fn every_architecture_is_compared() {
         &PICTURES,
         &SOUNDS,
         &ENCODERS,
+        &ANSWERERS,
         &spaces,
         &WRITERS.map(|(architecture, _)| architecture),
         &super::language::KINDS,

@@ -1,9 +1,10 @@
 //! A checkpoint as a pipeline of its own.
 
 use super::language::opened;
+use super::llava::PROMPT;
 use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target};
 use crate::encoder::EncoderConfig;
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 use crate::fusion::{FusionConfig, JoinConfig};
 use crate::model::{Model, ModelConfig, OutputConfig};
 use crate::pipeline::Pipeline;
@@ -12,9 +13,10 @@ use crate::source::Source;
 use crate::tasks::{AlignConfig, EmbedConfig, Fitted, TaskConfig};
 use crate::writer::Writer;
 use burn::tensor::Device;
-use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, Takes, TextColumn};
+use sensorium_data::processors::Feature;
+use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, Takes, TextColumn, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What an imported encoder answers.
 const EMBEDDING: &str = "embedding";
@@ -32,6 +34,10 @@ const TEXT: &str = "text";
 const DECODER: &str = "outputs.text.";
 /// Where what joins it with another encoder lies.
 const FUSION: &str = "fusion.";
+/// What a decoder answers that is asked about a picture.
+const ANSWER: &str = "answer";
+/// Where it lies.
+const ANSWERER: &str = "outputs.answer.";
 /// What a language model answers.
 const CONTINUATION: &str = "continuation";
 /// Where it lies.
@@ -61,22 +67,24 @@ impl Imported {
 
 impl Checkpoint {
     /// The encoders with the checkpoint's weights and processors. One answers a medium with its embedding, and with a label
-    /// where the head is known; or with a text, where a decoder reads it; two with how alike their media are, or with a text
-    /// about both. A language model answers a text with what it goes on with. `name` is the run's. Inputs are called by their modality, as are their columns.
+    /// where the head is known; or with a text, where a decoder reads it, about which a prompt may ask; two with how alike their
+    /// media are, or with a text about both. A language model answers a text with what it goes on with. `name` is the run's.
+    /// Inputs are called by their modality, as are their columns.
     ///
     /// # Errors
     /// For a tokenizer or tensors that are missing or damaged, or do not fit the configuration.
     pub fn import(&self, name: &str, device: &Device) -> Result<Imported> {
         let encoders = self.architecture().encoders();
         let inputs = encoders.iter().map(|encoder| encoder.input());
-        let inputs = inputs.collect::<Result<Vec<InputColumn>>>()?;
+        let mut inputs = inputs.collect::<Result<Vec<InputColumn>>>()?;
+        inputs.extend(self.prompt()?);
         let texts = match &self.architecture().head {
-            Head::Text(head) => Some(self.texts(&head.generate.text)?),
+            Head::Text(head) | Head::Answer(head) => Some(self.texts(&head.generate.text)?),
             Head::Continuation(_) => Some(inputs[0].processor.clone()),
             Head::Nothing | Head::Labels(_) | Head::Aligned(_) | Head::Joined(_) => None,
         };
         let texts = texts.map(|processor| TextColumn {
-            column: TEXT.into(),
+            column: self.architecture().head.column().into(),
             takes: self.architecture().head.takes(),
             processor,
         });
@@ -101,6 +109,31 @@ impl Checkpoint {
             left_out,
             kept,
         })
+    }
+
+    /// The input that asks about the encoded one, where the head is asked.
+    ///
+    /// # Errors
+    /// For a tokenizer that is damaged, or has another token in the place of the picture than the configuration.
+    fn prompt(&self) -> Result<Option<InputColumn>> {
+        let Head::Answer(head) = &self.architecture().head else {
+            return Ok(None);
+        };
+        let processor = self.texts(&head.generate.text)?;
+        let place = head.generate.asking.as_ref().map(|asking| asking.place);
+        let Feature::Text(tokens) = processor.prepare(&Value::Text("a".into()), Path::new(""))? else {
+            return Ok(None);
+        };
+        if !place.is_some_and(|place| tokens.contains(&place)) {
+            let message =
+                format!("image_token_index: expected the token of the picture in tokenizer.json, found {place:?}");
+            return Err(ModelError::file(self.folder(), message));
+        }
+        Ok(Some(InputColumn {
+            name: PROMPT.into(),
+            column: PROMPT.into(),
+            processor,
+        }))
     }
 
     /// The head of a language model, with what its tokenizer sets around texts; none of other models.
@@ -148,6 +181,8 @@ impl Checkpoint {
             trunk: encoder.trunk.clone(),
             encoder: None,
         });
+        // What asks is read as it stands.
+        let encoders = encoders.chain(std::iter::repeat_with(EncoderConfig::default));
         let names = inputs.iter().map(|input| input.name.clone());
         let columns = inputs.iter().map(|input| (input.name.clone(), input.column.clone()));
         let processors = inputs.iter().map(|input| (input.name.clone(), input.processor.hash()));
@@ -207,6 +242,7 @@ impl Head {
             Self::Labels(_) => Some(LABELS),
             Self::Text(_) => Some(DECODER),
             Self::Joined(_) => Some(FUSION),
+            Self::Answer(_) => Some(ANSWERER),
             Self::Aligned(_) => Some(SPACE),
             Self::Continuation(_) => Some(LANGUAGE_MODEL),
         }
@@ -216,6 +252,15 @@ impl Head {
     fn written(&self) -> &'static str {
         match self {
             Self::Continuation(_) => CONTINUATION,
+            Self::Answer(_) => ANSWER,
+            _ => TEXT,
+        }
+    }
+
+    /// The column of what is written, or gone on with.
+    fn column(&self) -> &'static str {
+        match self {
+            Self::Answer(_) => ANSWER,
             _ => TEXT,
         }
     }
@@ -264,9 +309,9 @@ impl Head {
                 };
                 BTreeMap::from([output(SIMILARITY, TaskConfig::Align(align), Fitted::Nothing)])
             }
-            Self::Text(head) => {
+            Self::Text(head) | Self::Answer(head) => {
                 let task = TaskConfig::Generate(head.generate.clone());
-                BTreeMap::from([output(TEXT, task, Fitted::Vocabulary(head.vocabulary))])
+                BTreeMap::from([output(self.written(), task, Fitted::Vocabulary(head.vocabulary))])
             }
             Self::Continuation(head) => {
                 let task = TaskConfig::LanguageModel(head.task.clone());

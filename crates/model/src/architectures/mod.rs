@@ -17,10 +17,13 @@ mod golden_captions;
 #[cfg(test)]
 mod golden_labels;
 #[cfg(test)]
+mod golden_llava;
+#[cfg(test)]
 mod golden_pictures;
 mod import;
 mod labels;
 mod language;
+mod llava;
 mod preprocessor;
 pub(crate) mod safetensors;
 mod sentences;
@@ -53,7 +56,7 @@ use sensorium_data::ProcessorConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "bert",
     "blip",
     "clip",
@@ -62,6 +65,7 @@ const KNOWN: [&str; 14] = [
     "efficientnet-lite",
     "gpt2",
     "llama",
+    "llava",
     "qwen2",
     "qwen3",
     "roberta",
@@ -98,6 +102,8 @@ pub enum Head {
     Text(Box<TextHead>),
     /// A fusion, in which it attends to another encoder.
     Joined(Box<GroundedConfig>),
+    /// A decoder that answers a prompt about what it reads in the midst of it.
+    Answer(Box<TextHead>),
     /// A decoder that goes on with a text.
     Continuation(Box<LanguageHead>),
     /// A second encoder, and a space in which both are compared.
@@ -160,6 +166,7 @@ impl Architecture {
             "dinov2" | dinov2::REGISTERS => dinov2::read(&kind, config).map_err(wrong),
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
             kind if language::KINDS.contains(&kind) => language::read(kind, config).map_err(wrong),
+            "llava" => llava::read(config).map_err(wrong),
             "siglip" => siglip::read(config).map_err(wrong),
             "vit" => vit::read(config).map_err(wrong),
             "whisper" => whisper::read(config).map_err(wrong),
@@ -177,7 +184,19 @@ impl Architecture {
         match &self.head {
             Head::Aligned(head) => vec![self, &head.other],
             Head::Text(head) => std::iter::once(self).chain(&head.question).collect(),
-            Head::Nothing | Head::Labels(_) | Head::Joined(_) | Head::Continuation(_) => vec![self],
+            Head::Nothing | Head::Labels(_) | Head::Joined(_) | Head::Answer(_) | Head::Continuation(_) => vec![self],
         }
+    }
+
+    /// Whether a parameter, from its encoder on, is of a block behind those that are read.
+    fn leaves_out(&self, path: &str) -> bool {
+        let (Head::Answer(_), Some(TrunkConfig::Vit(trunk))) = (&self.head, &self.trunk) else {
+            return false;
+        };
+        let block = path
+            .strip_prefix("trunk.blocks.")
+            .and_then(|rest| rest.split('.').next());
+        let block = block.and_then(|block| block.parse::<usize>().ok());
+        block.is_some_and(|block| block >= trunk.blocks.layers)
     }
 }

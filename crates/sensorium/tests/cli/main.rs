@@ -15,6 +15,7 @@ mod import_pictures;
 mod kills;
 mod language;
 mod layers;
+mod llava;
 mod pretrained;
 mod recipes;
 mod retrieval;

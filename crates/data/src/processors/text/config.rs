@@ -50,6 +50,11 @@ pub struct TextConfig {
     /// Where words are found in a language that is written without spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
+    /// The name of the one token that stands for another medium in a text, such as `<image>`: a special one of a public
+    /// vocabulary, which stands in front of a text that does not hold its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub placeholder: Option<String>,
     /// How a list of turns becomes one text.
     pub dialogue: DialogueConfig,
     /// Random changes made to training inputs only, each at most once, in this order; the tokens that a public vocabulary
@@ -73,6 +78,7 @@ impl Default for TextConfig {
             collapse_whitespace: None,
             leading_space: false,
             segment: None,
+            placeholder: None,
             dialogue: DialogueConfig::default(),
             augment: Vec::new(),
         }

@@ -5,6 +5,7 @@ mod clean;
 mod config;
 mod cut;
 mod dialogue;
+mod placeholder;
 mod tokenizer;
 
 pub use augment::TextAugment;
@@ -15,6 +16,7 @@ pub use tokenizer::{SpecialTokens, TokenizerConfig};
 use super::{Collated, Fitted, Processor, invalid};
 use crate::random::Key;
 use crate::{Result, Value};
+use placeholder::Placeholder;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokenizer::Vocabulary;
@@ -27,6 +29,8 @@ pub const SPECIAL_TOKENS: [&str; 4] = ["[PAD]", "[UNK]", "[BOS]", "[EOS]"];
 pub struct TextProcessor {
     config: TextConfig,
     vocabulary: Vocabulary,
+    /// What stands for another medium.
+    placeholder: Option<Placeholder>,
     /// The tokens that a text may have beside those that are set around it.
     room: usize,
 }
@@ -76,10 +80,19 @@ impl TextProcessor {
 
     fn new(config: TextConfig, vocabulary: Vocabulary) -> Result<Self> {
         augment::check_vocabulary(&config.augment, vocabulary.special().unknown)?;
+        let placeholder = config.placeholder.as_ref();
+        let placeholder = placeholder
+            .map(|name| Placeholder::new(name, &vocabulary))
+            .transpose()?;
         let (before, behind) = vocabulary.frame();
         let frame = before.len() + behind.len();
         match config.max_length.checked_sub(frame) {
-            Some(room) if room > 0 => Ok(Self { config, vocabulary, room }),
+            Some(room) if room > 0 => Ok(Self {
+                config,
+                vocabulary,
+                placeholder,
+                room,
+            }),
             _ => Err(invalid(format!(
                 "expected room for a text beside the {frame} tokens that the vocabulary sets around it, found {}; raise \
                  `max_length`",
@@ -115,7 +128,11 @@ impl TextProcessor {
     /// The token identifiers of a text, at least one and at most `max_length`.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let text = clean::without_markup(text, &self.config);
-        self.tokens(&text, self.room).map(|tokens| self.framed(tokens))
+        let tokens = match &self.placeholder {
+            Some(placeholder) => placeholder.tokens(&text, self.room, |part, limit| self.tokens(part, limit)),
+            None => self.tokens(&text, self.room),
+        };
+        tokens.map(|tokens| self.framed(tokens))
     }
 
     /// The token identifiers of a dialogue: of its last turns as many as fit, and of the last one at least a part.

@@ -189,14 +189,14 @@ pub(super) fn read(kind: &str, config: serde_json::Value) -> Result<Architecture
 }
 
 /// Where a tensor goes of a model whose table also scores the next token.
-fn tied(name: &str) -> Place {
+pub(super) fn tied(name: &str) -> Place {
     match name {
         "lm_head.weight" => Place::Known,
         _ => place(name),
     }
 }
 
-fn place(name: &str) -> Place {
+pub(super) fn place(name: &str) -> Place {
     let name = name.strip_prefix("model.").unwrap_or(name);
     // What turns follows from the configuration.
     if name.ends_with("rotary_emb.inv_freq") {

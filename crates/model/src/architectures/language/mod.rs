@@ -40,6 +40,14 @@ pub(super) fn read(kind: &str, config: serde_json::Value) -> Result<Architecture
     }
 }
 
+/// Where a tensor of Llama or of its relatives goes; `tied` where the table of tokens also scores the next one.
+pub(super) fn place_of_llama(tied: bool, name: &str) -> Place {
+    match tied {
+        true => llama::tied(name),
+        false => llama::place(name),
+    }
+}
+
 /// One token, or several.
 #[derive(Deserialize, Clone)]
 #[serde(untagged)]

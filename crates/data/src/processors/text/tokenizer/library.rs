@@ -120,6 +120,12 @@ impl LibraryTokenizer {
         self.special
     }
 
+    pub fn token(&self, name: &str) -> Option<u32> {
+        self.tokenizer
+            .token_to_id(name)
+            .filter(|&token| (token as usize) < self.size)
+    }
+
     pub fn frame(&self) -> (&[u32], &[u32]) {
         (&self.before, &self.behind)
     }

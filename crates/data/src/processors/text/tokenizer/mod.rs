@@ -89,6 +89,14 @@ impl Vocabulary {
         }
     }
 
+    /// The token of this name, special ones included; none of tiktoken's.
+    pub fn token(&self, name: &str) -> Option<u32> {
+        match self {
+            Self::Library(tokenizer) => tokenizer.token(name),
+            Self::Ranks(_) => None,
+        }
+    }
+
     /// The tokens that a public vocabulary sets before and behind each text.
     pub fn frame(&self) -> (&[u32], &[u32]) {
         match self {
