@@ -11,6 +11,7 @@ use crate::tasks::{Answer, Generate, Task};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::processors::Feature;
 use sensorium_data::{Sample, Value};
+use sensorium_kernels::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -135,7 +136,9 @@ fn answers_are_those_of_the_original() {
         let run = tempfile::tempdir().unwrap();
         let run = RunDirectory::new(run.path().join("run"));
         pipeline.save(&run).unwrap();
-        let packed = Pipeline::load(&run, &Device::flex()).unwrap().packed();
+        let packed = Pipeline::load(&run, &Device::flex())
+            .unwrap()
+            .packed(Precision::Float32);
         assert_answers(&packed, &case, &folder);
     }
 }

@@ -246,7 +246,7 @@ mod tests {
             };
             assert_eq!(read(&json!({ KEY: content }), usual).unwrap(), expected);
         };
-        for usual in [Usual::Stretch, Usual::Crop] {
+        for usual in [Usual::Stretch(Interpolation::Bilinear), Usual::Crop] {
             check(Resize::Stretch, Resize::Stretch, usual);
             check(Resize::Shortest(24), Resize::Shortest(24), usual);
             check(Resize::Crop, Resize::Shortest(20), usual);

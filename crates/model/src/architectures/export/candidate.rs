@@ -39,6 +39,12 @@ impl<'a> Candidate<'a> {
                     .into(),
             );
         }
+        if kept
+            .iter()
+            .any(|(_, checkpoint)| is_only_read(&checkpoint.architecture().head))
+        {
+            return Err("a BLIP that answers questions and LLaVA are read and not written".into());
+        }
         let all = kept
             .iter()
             .filter_map(|(one, checkpoint)| Self::new(one, checkpoint, kept, pipeline));
@@ -180,6 +186,15 @@ impl<'a> Candidate<'a> {
         let written = outputs.filter_map(|output| Some(&output.texts.as_ref()?.processor));
         let read = self.inputs.iter().map(|input| &input.processor);
         read.chain(written).find_map(Processor::tokenizer)
+    }
+}
+
+/// Whether a checkpoint has encoders that meet in front of the decoder.
+fn is_only_read(head: &Head) -> bool {
+    match head {
+        Head::Text(head) => head.question.is_some(),
+        Head::Answer(_) | Head::Joined(_) => true,
+        Head::Nothing | Head::Labels(_) | Head::Continuation(_) | Head::Aligned(_) => false,
     }
 }
 

@@ -10,11 +10,14 @@ use burn::tensor::Device;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Every golden checkpoint in Hugging Face's layout.
-const FOLDERS: [&str; 18] = [
+/// Those golden checkpoints in Hugging Face's layout that are read and not written.
+const ONLY_READ: [&str; 2] = ["blip-vqa", "llava"];
+/// The others.
+const FOLDERS: [&str; 19] = [
     "bert",
     "bert-labels",
     "bert-tags",
+    "blip",
     "clip",
     "clip-gelu",
     "dinov2",
@@ -43,7 +46,14 @@ fn every_golden_checkpoint_is_written_back() {
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     found.sort();
+    found.retain(|name| !ONLY_READ.contains(&name.as_str()));
     assert_eq!(found, FOLDERS);
+    for name in ONLY_READ {
+        let temporary = tempfile::tempdir().unwrap();
+        let (run, pipeline, _) = run(&folder(name), &temporary, "run");
+        let error = Export::new(&run, &pipeline, None).unwrap_err().to_string();
+        assert!(error.contains("read and not written"), "{name}: {error}");
+    }
 }
 
 /// All numbers of a folder under the names that they have there.
