@@ -43,11 +43,17 @@ pub struct TransformerDecoderConfig {
     #[serde(skip_serializing_if = "Norms::is_default")]
     pub norms: Norms,
     /// Added to the variance in each normalisation.
+    #[serde(skip_serializing_if = "is_usual")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub epsilon: f64,
     /// Whether states go through a map, the activation and a norm before tokens are scored, as in BERT.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub transform: bool,
+}
+
+/// What runs of older versions do not say, since it could not be said.
+fn is_usual(epsilon: &f64) -> bool {
+    *epsilon == EPSILON
 }
 
 impl Default for TransformerDecoderConfig {
