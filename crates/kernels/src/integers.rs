@@ -67,14 +67,16 @@ impl IntegerPanels {
     /// The numbers of one column.
     pub fn column(&self, column: usize) -> impl Iterator<Item = f32> {
         let lane = column % COLUMNS * PAIR;
-        let pairs = self.panel(column / COLUMNS).chunks_exact(PAIR * COLUMNS);
+        let panel = column / COLUMNS;
+        let pairs = self.panels((panel, panel + 1)).chunks_exact(PAIR * COLUMNS);
         let values = pairs.flat_map(move |pairs| &pairs[lane..lane + PAIR]).take(self.depth);
         values.map(move |&value| f32::from(value) * self.scales[column])
     }
 
-    fn panel(&self, index: usize) -> &[i16] {
+    /// The half-open range of panels, one behind the other.
+    fn panels(&self, (from, to): (usize, usize)) -> &[i16] {
         let size = pairs(self.depth) * PAIR * COLUMNS;
-        &self.values[index * size..(index + 1) * size]
+        &self.values[from * size..to * size]
     }
 }
 
@@ -157,16 +159,16 @@ pub fn multiply_integers(
 }
 
 fn multiply_tile(left: &IntegerRows, right: &IntegerPanels, rows: [usize; 2], panels: (usize, usize)) -> Sums {
-    let lines: Vec<&[i16]> = (panels.0..panels.1).map(|panel| right.panel(panel)).collect();
-    let stride = lines[0].len();
-    // SAFETY: rows and panels were sliced above with `width / PAIR` pairs each, and panels lie one behind the other.
+    let lines = right.panels(panels);
+    let count = panels.1 - panels.0;
+    // SAFETY: `starts` slices the rows and `panels` the panels, each of `width / PAIR` pairs.
     unsafe {
         tile(
-            [rows[1], panels.1 - panels.0],
+            [rows[1], count],
             left.width / PAIR,
             &left.starts(rows[0], rows[1]),
-            lines[0].as_ptr(),
-            stride,
+            lines.as_ptr(),
+            lines.len() / count,
         )
     }
 }

@@ -282,3 +282,16 @@ fn heads_that_do_not_fit_are_refused() {
     let wide = json!({"kind": "llama", "width": 10, "heads": 4, "head_width": 4});
     check(wide, Some(MEMORY), "decoder.heads");
 }
+
+/// A run is refused as altered where its description is not written as it was.
+#[test]
+fn descriptions_of_older_versions_are_written_as_they_were() {
+    let transformer = json!({"kind": "transformer", "width": 8, "layers": 1, "heads": 2, "dropout": 0.1});
+    let gpt2 = json!({"kind": "transformer", "width": 8, "layers": 1, "heads": 2, "dropout": 0.1, "places": 9,
+        "activation": "gelu_tanh"});
+    let llama = json!({"kind": "llama", "width": 8, "layers": 1, "heads": 2, "base": 10000.0, "epsilon": 1e-6,
+        "head_norms": false, "attention_bias": "none", "feed_forward_bias": false, "tied": true, "dropout": 0.1});
+    for description in [transformer, gpt2, llama] {
+        assert_eq!(serde_json::to_value(read(&description)).unwrap(), description);
+    }
+}
