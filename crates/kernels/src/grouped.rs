@@ -3,7 +3,7 @@
 use crate::microkernel::COLUMNS;
 use crate::parallel::{self, with_scratch};
 use crate::simd::vectorized;
-use crate::unpacked::{PANELS, Unpack};
+use crate::unpacked::{MultiplyOne, PANELS, Unpack};
 use half::f16;
 
 /// Neighbours along the depth that share a scale.
@@ -82,7 +82,9 @@ impl Unpack for GroupedPanels {
             widen(values, &scales, part);
         }
     }
+}
 
+impl MultiplyOne for GroupedPanels {
     fn multiply_one(&self, left: &[f32], panels: [usize; PANELS]) -> [[f32; COLUMNS]; PANELS] {
         let groups = self.depth.div_ceil(GROUP);
         let mut sums = [[0.0; COLUMNS]; PANELS];

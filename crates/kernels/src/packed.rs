@@ -15,7 +15,10 @@ use crate::linear::{Epilogue, follow, linear};
 use crate::microkernel::COLUMNS;
 use crate::panels::{Matrix, Panels};
 use crate::quantized::QuantizedPanels;
-use crate::unpacked::multiply_unpacked;
+use crate::unpacked::{multiply_rows_unpacked, multiply_unpacked};
+
+/// Rows from which it is worth the time to turn panels of 16-bit floats into wider ones first.
+const MANY: usize = 64;
 
 /// How a packed weight holds its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,26 @@ enum Storage {
     Plain(Tensor<2>),
 }
 
+impl Storage {
+    /// The weight [output, input] whose panel number `index` is written by `pack`, and whose row by `fill`.
+    fn new(
+        [output, input]: [usize; 2],
+        precision: Precision,
+        pack: impl Fn(usize, &mut [f32]) + Send + Sync,
+        fill: impl Fn(usize, &mut [f32]) + Send + Sync,
+    ) -> Self {
+        match precision {
+            Precision::Float32 => match Panels::exact(input, output, &pack) {
+                Some(panels) => Self::Float16(panels),
+                None => Self::Float32(Panels::from_fn(input, output, pack)),
+            },
+            Precision::Int16 => Self::Int16(IntegerPanels::from_columns(input, output, fill)),
+            Precision::Int8 => Self::Int8(QuantizedPanels::from_fn(input, output, pack)),
+            Precision::Int4 => Self::Int4(GroupedPanels::from_fn(input, output, pack)),
+        }
+    }
+}
+
 impl PackedWeight {
     /// Packs `weight` [output, input]. Other devices than the CPU keep it as it is, in full precision.
     pub fn new(weight: Tensor<2>, precision: Precision) -> Self {
@@ -63,9 +86,11 @@ impl PackedWeight {
             return Self { storage, output, input };
         }
         let weight = primitive(weight);
-        Self::from_rows(output, input, precision, |row, line| {
-            line.copy_from_slice(&floats(&weight)[row * input..(row + 1) * input]);
-        })
+        let matrix = Matrix::new(floats(&weight), output, input);
+        let pack = |index: usize, panel: &mut [f32]| Panels::pack(matrix.transposed(), index * COLUMNS, panel);
+        let fill = |row: usize, line: &mut [f32]| line.copy_from_slice(&matrix.values[row * input..][..input]);
+        let storage = Storage::new([output, input], precision, pack, fill);
+        Self { storage, output, input }
     }
 
     /// Packs the weight [output, input] whose row number `row` is written by `fill(row, values)`, so that it is never
@@ -84,15 +109,7 @@ impl PackedWeight {
             }
             Panels::pack(Matrix::new(&values, rows, input).transposed(), 0, panel);
         };
-        let storage = match precision {
-            Precision::Float32 => match Panels::exact(input, output, pack) {
-                Some(panels) => Storage::Float16(panels),
-                None => Storage::Float32(Panels::from_fn(input, output, pack)),
-            },
-            Precision::Int16 => Storage::Int16(IntegerPanels::from_columns(input, output, fill)),
-            Precision::Int8 => Storage::Int8(QuantizedPanels::from_fn(input, output, pack)),
-            Precision::Int4 => Storage::Int4(GroupedPanels::from_fn(input, output, pack)),
-        };
+        let storage = Storage::new([output, input], precision, pack, &fill);
         Self { storage, output, input }
     }
 
@@ -183,7 +200,8 @@ pub fn linear_packed<const D: usize>(
     let (left, bias) = (Matrix::new(floats(&x), rows, columns), bias.as_ref().map(floats));
     let y = match &weight.storage {
         Storage::Float32(panels) => multiply_and_finish(left, panels, bias, finish),
-        Storage::Float16(panels) => multiply_and_finish(left, panels, bias, finish),
+        Storage::Float16(panels) if rows < MANY => multiply_and_finish(left, panels, bias, finish),
+        Storage::Float16(panels) => multiply_rows_unpacked(left, panels, bias, finish),
         Storage::Int16(panels) => multiply_integers(left, panels, bias, finish),
         Storage::Int8(panels) => multiply_unpacked(left, panels, bias, finish),
         Storage::Int4(panels) => multiply_unpacked(left, panels, bias, finish),
@@ -271,6 +289,7 @@ mod tests {
             [9, 40, 70],
             [30, 65, 33],
             [1, 520, 2100],
+            [MANY + 3, 65, 70],
         ] {
             let [_, input, output] = shape;
             let weight = values(2, output * input);

@@ -3,7 +3,7 @@
 use crate::microkernel::COLUMNS;
 use crate::parallel::{self, with_scratch};
 use crate::simd::vectorized;
-use crate::unpacked::{PANELS, Unpack};
+use crate::unpacked::{MultiplyOne, PANELS, Unpack};
 
 /// A right matrix [depth, columns] in panels of 16 columns, as [`Panels`](crate::panels::Panels), each column in whole
 /// multiples of its own scale.
@@ -66,7 +66,9 @@ impl Unpack for QuantizedPanels {
     fn unpack(&self, index: usize, panel: &mut [f32]) {
         widen(self.panel(index), &self.scales[index * COLUMNS..][..COLUMNS], panel);
     }
+}
 
+impl MultiplyOne for QuantizedPanels {
     fn multiply_one(&self, left: &[f32], panels: [usize; PANELS]) -> [[f32; COLUMNS]; PANELS] {
         let mut sums = [[0.0; COLUMNS]; PANELS];
         add_one(left, panels.map(|panel| self.panel(panel)), &mut sums);

@@ -2,8 +2,10 @@
 
 use crate::columns::add_columns;
 use crate::microkernel::{COLUMNS, Path, Right, Store, Tile, tile};
-use crate::panels::Matrix;
+use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, TASKS, Target, with_scratch};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// A right matrix in panels of 16 columns.
 pub trait Unpack: Sync {
@@ -13,7 +15,24 @@ pub trait Unpack: Sync {
 
     /// Writes the panel number `index` [depth, 16], zeros included.
     fn unpack(&self, index: usize, panel: &mut [f32]);
+}
 
+impl Unpack for Panels<f16> {
+    fn depth(&self) -> usize {
+        self.depth
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn unpack(&self, index: usize, panel: &mut [f32]) {
+        self.panel(index, 0).convert_to_f32_slice(panel);
+    }
+}
+
+/// One that is read as it lies for the sake of one row.
+pub trait MultiplyOne: Unpack {
     /// The products of one row [depth] with some panels.
     fn multiply_one(&self, left: &[f32], panels: [usize; PANELS]) -> [[f32; COLUMNS]; PANELS];
 }
@@ -27,18 +46,25 @@ const TASK: usize = 1 << 18;
 /// product, which starts at `place`.
 pub fn multiply_unpacked(
     left: Matrix,
+    right: &impl MultiplyOne,
+    bias: Option<&[f32]>,
+    finish: impl Fn(usize, &mut [f32]) + Send + Sync,
+) -> Vec<f32> {
+    match left.rows {
+        1 => multiply_one(left, right, bias, finish),
+        _ => multiply_rows_unpacked(left, right, bias, finish),
+    }
+}
+
+/// [`multiply_unpacked`] for several rows.
+pub fn multiply_rows_unpacked(
+    left: Matrix,
     right: &impl Unpack,
     bias: Option<&[f32]>,
     finish: impl Fn(usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
-    let (rows, columns, depth) = (left.rows, right.columns(), right.depth());
-    assert!(
-        left.columns == depth && left.column_stride == 1,
-        "the depths of a product"
-    );
-    if rows == 1 {
-        return multiply_one(&left.values[left.at(0, 0)..][..depth], right, bias, finish);
-    }
+    let (rows, columns) = (left.rows, right.columns());
+    let depth = checked_depth(left, right);
     let panels = columns.div_ceil(COLUMNS);
     let (size, most) = (depth * COLUMNS, Tile::detect().panels);
     let together = panels.div_ceil(TASKS).next_multiple_of(most);
@@ -65,13 +91,23 @@ pub fn multiply_unpacked(
     output
 }
 
+/// The depth of both sides of a product.
+fn checked_depth(left: Matrix, right: &impl Unpack) -> usize {
+    assert!(
+        left.columns == right.depth() && left.column_stride == 1,
+        "the depths of a product"
+    );
+    left.columns
+}
+
 /// [`multiply_unpacked`] for one row, which is bound by reading the right matrix.
 fn multiply_one(
-    left: &[f32],
-    right: &impl Unpack,
+    left: Matrix,
+    right: &impl MultiplyOne,
     bias: Option<&[f32]>,
     finish: impl Fn(usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
+    let left = &left.values[left.at(0, 0)..][..checked_depth(left, right)];
     let panels = right.columns().div_ceil(COLUMNS);
     let together = (TASK / (left.len() * COLUMNS).max(1)).max(PANELS).min(panels.max(1));
     parallel::fill(right.columns(), together * COLUMNS, |task, part| {
@@ -118,11 +154,10 @@ fn multiply_rows(left: Matrix, scratch: &[f32], bias: Option<&[f32]>, target: Ta
 mod tests {
     use super::*;
     use crate::grouped::GroupedPanels;
-    use crate::panels::Panels;
     use crate::quantized::QuantizedPanels;
     use crate::testing::{close, same_bits, values};
 
-    fn check([rows, columns, depth]: [usize; 3], right: impl Unpack) {
+    fn check([rows, columns, depth]: [usize; 3], right: impl MultiplyOne) {
         let left = values(1, rows * depth);
         let bias = values(3, columns);
         let column = |column: usize| {
