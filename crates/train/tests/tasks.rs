@@ -127,11 +127,18 @@ fn numbers_are_learnt_with_every_loss() {
 
 #[test]
 fn captions_are_written_by_every_decoder_and_search() {
-    let decoders = [
-        r#"{ kind = "transformer", width = 32, layers = 1, heads = 2, dropout = 0.0 }"#,
-        r#"{ kind = "llama", width = 32, layers = 1, heads = 2, key_heads = 1, dropout = 0.0 }"#,
-        r#"{ kind = "gru", width = 32, dropout = 0.0 }"#,
-    ];
+    let gru = r#"decoder = { kind = "gru", width = 32, dropout = 0.0 }"#.to_string();
+    let transformer = |layers: usize| {
+        format!("decoder = {{ kind = \"transformer\", width = 32, layers = {layers}, heads = 2, dropout = 0.0 }}")
+    };
+    let llama = |layers: usize| {
+        format!(
+            "decoder = {{ kind = \"llama\", width = 32, layers = {layers}, heads = 2, key_heads = 1, dropout = 0.0 }}"
+        )
+    };
+    // One attention to the picture and the text together has not the words of two apart.
+    let prefix = |decoder: String| format!("{decoder}\nreads = {{ kind = \"prefix\" }}");
+    let decoders = [transformer(1), llama(1), gru, prefix(transformer(2)), prefix(llama(2))];
     let methods = [
         r#"{ kind = "greedy" }"#,
         r#"{ kind = "beam", width = 3, length_penalty = 0.6 }"#,
@@ -139,7 +146,7 @@ fn captions_are_written_by_every_decoder_and_search() {
     for decoder in decoders {
         for method in methods {
             let output = format!(
-                "task = \"generate\"\ncolumn = \"caption\"\ntokenizer = {{ kind = \"word\" }}\ndecoder = {decoder}\n\
+                "task = \"generate\"\ncolumn = \"caption\"\ntokenizer = {{ kind = \"word\" }}\n{decoder}\n\
                  decoding = {{ method = {method} }}"
             );
             let answers = check(IMAGE, &output, "accuracy", 1.0);

@@ -203,7 +203,8 @@ impl Decoder {
             return Err(ModelError::config("reads", message));
         }
         let [_, width] = self.embedding.table().dims();
-        let projector = Projector::new(prefix.projector, [source, width], &init.at("projector"));
+        let size = f64::from(self.scale) / (width as f64).sqrt();
+        let projector = Projector::new(prefix.projector, [source, width], size, &init.at("projector"));
         Ok(Self {
             projector: Some(projector),
             ..self

@@ -27,15 +27,19 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// From the width of the source to that of the decoder.
-    pub fn new(kind: ProjectorKind, [source, width]: [usize; 2], init: &Init) -> Self {
+    /// From the width of the source to that of the decoder, whose tokens have numbers of about the `size`: far smaller ones
+    /// would drown in the waves of their places. What is lost to GELU is made up for (He et al. 2015).
+    pub fn new(kind: ProjectorKind, [source, width]: [usize; 2], size: f64, init: &Init) -> Self {
         let (input, inner) = match kind {
-            ProjectorKind::Mlp => (Some(Linear::new(source, width, &init.at("input"))), width),
+            ProjectorKind::Mlp => {
+                let gain = std::f64::consts::SQRT_2;
+                (Some(Linear::with_gain(gain, source, width, &init.at("input"))), width)
+            }
             ProjectorKind::Linear => (None, source),
         };
         Self {
             input,
-            output: Linear::new(inner, width, &init.at("output")),
+            output: Linear::with_gain(size, inner, width, &init.at("output")),
         }
     }
 

@@ -32,6 +32,16 @@ impl Linear {
         }
     }
 
+    /// Drawn so that what comes out is `gain` times as large as what goes in, whose numbers have a mean square of one or so.
+    pub fn with_gain(gain: f64, input: usize, output: usize, init: &Init) -> Self {
+        let bound = gain * (3.0 / input as f64).sqrt();
+        Self {
+            weight: init.uniform("weight", [output, input], bound),
+            bias: Some(init.constant([output], 0.0)),
+            packed: None,
+        }
+    }
+
     /// Prepared for inference: the packed weight takes the place of the original, which no longer trains or saves.
     pub fn pack(self, precision: Precision) -> Self {
         let (weight, packed) = pack(&self.weight, precision);
