@@ -1,11 +1,12 @@
 //! Parameters in safetensors files that check themselves: the one metadata key is a digest of every tensor.
 
 use crate::error::{Mismatch, ModelError, Result};
-use crate::parameters::{map_parameters, parameters};
+use crate::float::Float;
+use crate::parameters::{parameters, set_parameters, shapes};
 use crate::tensor_file::TensorFile;
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
+use burn::tensor::Tensor;
+use safetensors::tensor::TensorView;
 use sensorium_data::files;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -133,22 +134,19 @@ pub fn from_host<M: Module>(module: M, tensors: HostTensors, path: &Path) -> Res
 
 /// Puts those of the `tensors` into a module that it has a parameter for; these must fit.
 pub(crate) fn insert<M: Module>(module: M, mut tensors: HostTensors) -> M {
-    map_parameters(module, |name, old| {
-        let values = tensors.remove(name)?.values;
-        let count = values.len();
-        Some(Tensor::from_data(TensorData::new(values, [count]), &old.device()))
-    })
+    set_parameters(module, |name| Some(tensors.remove(name)?.values))
 }
 
 fn compare<M: Module>(module: &M, tensors: &HostTensors) -> Mismatch {
     let mut mismatch = Mismatch::default();
-    let expected = parameters(module);
-    for (name, parameter) in &expected {
+    let expected = shapes(module);
+    for (name, shape) in &expected {
         match tensors.get(name) {
             None => mismatch.missing.push(name.clone()),
-            Some(found) if found.shape != parameter.shape => {
-                let shapes = (name.clone(), parameter.shape.clone(), found.shape.clone());
-                mismatch.misshapen.push(shapes);
+            Some(found) if found.shape != *shape => {
+                mismatch
+                    .misshapen
+                    .push((name.clone(), shape.clone(), found.shape.clone()));
             }
             Some(_) => {}
         }
@@ -160,19 +158,26 @@ fn compare<M: Module>(module: &M, tensors: &HostTensors) -> Mismatch {
 
 /// The bytes of a safetensors file: equal tensors give equal bytes.
 pub fn serialize(tensors: &HostTensors) -> Vec<u8> {
-    let bytes: BTreeMap<&String, Vec<u8>> = tensors
-        .iter()
-        .map(|(name, tensor)| (name, little_endian(&tensor.values)))
-        .collect();
-    let views = tensors.iter().map(|(name, tensor)| {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &bytes[name]);
-        (
-            name.as_str(),
-            view.expect("the bytes were made from this shape's values"),
-        )
+    serialize_as(tensors, |_| Float::Single)
+}
+
+/// [`serialize`], with the kind of numbers that `kind` chooses for each tensor.
+fn serialize_as(tensors: &HostTensors, kind: impl Fn(&[f32]) -> Float) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new();
+    let stored = |(name, tensor): (&String, &HostTensor)| {
+        let kind = kind(&tensor.values);
+        let bytes = kind.write(&tensor.values);
+        hash_name(&mut hasher, name, kind, &tensor.shape);
+        hasher.update(&bytes);
+        (name.clone(), (kind, tensor.shape.clone(), bytes))
+    };
+    let stored: BTreeMap<String, (Float, Vec<usize>, Vec<u8>)> = tensors.iter().map(stored).collect();
+    let views = stored.iter().map(|(name, (kind, shape, bytes))| {
+        let view = TensorView::new(kind.dtype(), shape.clone(), bytes);
+        (name, view.expect("the bytes were made from this shape's values"))
     });
-    let metadata = HashMap::from([(DIGEST.to_string(), digest(tensors))]);
-    safetensors::serialize(views, Some(metadata)).expect("f32 tensors can always be serialised")
+    let metadata = HashMap::from([(DIGEST.to_string(), hasher.finalize().to_hex().to_string())]);
+    safetensors::serialize(views, Some(metadata)).expect("floating tensors can always be serialised")
 }
 
 /// Writes a file in the place of an older one, durably and at once.
@@ -180,7 +185,12 @@ pub fn save(tensors: &HostTensors, path: &Path) -> Result<()> {
     Ok(files::write_atomically(path, &serialize(tensors))?)
 }
 
-/// Reads a file that [`save`] wrote and checks its digest.
+/// As [`save`], with each tensor in the fewest bits that hold all its numbers: published weights mostly have 16.
+pub fn save_short(tensors: &HostTensors, path: &Path) -> Result<()> {
+    Ok(files::write_atomically(path, &serialize_as(tensors, Float::holding))?)
+}
+
+/// Reads a file that [`save`] or [`save_short`] wrote and checks its digest.
 pub fn load(path: &Path) -> Result<HostTensors> {
     let damaged = |message: String| {
         ModelError::file(
@@ -192,17 +202,16 @@ pub fn load(path: &Path) -> Result<HostTensors> {
     let mut hasher = blake3::Hasher::new();
     let mut tensors = HostTensors::new();
     for (name, info) in file.tensors() {
-        if info.dtype != Dtype::F32 {
+        let Some(kind) = Float::of(info.dtype) else {
             let found = info.dtype;
             return Err(damaged(format!(
-                "`{name}` has the type {found:?} where F32 was expected"
+                "`{name}` has the type {found:?} where F32, F16 or BF16 was expected"
             )));
-        }
-        hash_name(&mut hasher, &name, &info.shape);
+        };
+        hash_name(&mut hasher, &name, kind, &info.shape);
         let mut values = Vec::with_capacity(info.shape.iter().product());
         let take = |bytes: &[u8]| {
-            hasher.update(bytes);
-            values.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)));
+            rayon::join(|| hasher.update(bytes), || kind.read(bytes, &mut values));
         };
         file.read(&info, take).map_err(|error| damaged(error.to_string()))?;
         let shape = info.shape;
@@ -216,21 +225,12 @@ pub fn load(path: &Path) -> Result<HostTensors> {
     }
 }
 
-fn digest(tensors: &HostTensors) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for (name, tensor) in tensors {
-        hash_name(&mut hasher, name, &tensor.shape);
-        hasher.update(&little_endian(&tensor.values));
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
-fn hash_name(hasher: &mut blake3::Hasher, name: &str, shape: &[usize]) {
+/// Numbers of 32 bits, which all were once, are not said to be.
+fn hash_name(hasher: &mut blake3::Hasher, name: &str, kind: Float, shape: &[usize]) {
     hasher.update(format!("{name}\0{shape:?}\0").as_bytes());
-}
-
-pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    if kind != Float::Single {
+        hasher.update(format!("{:?}\0", kind.dtype()).as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -293,6 +293,16 @@ mod tests {
         save(&sample(), &path).unwrap();
         assert_eq!(load(&path).unwrap(), sample());
         assert_eq!(std::fs::read(&path).unwrap(), serialize(&sample()));
+        let long = std::fs::metadata(&path).unwrap().len();
+        let mut mixed = sample();
+        mixed.get_mut("b.weight").unwrap().values = vec![0.25, -3.0, 0.0, 65504.0, 1.0, -0.0];
+        save_short(&mixed, &path).unwrap();
+        assert_eq!(load(&path).unwrap(), mixed);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().len(),
+            long - 12,
+            "six numbers of two bytes"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::depth::{self, Depth, Freeze};
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::media::{Media, row_index};
-use crate::parameters::{freeze_parameters, parameters};
+use crate::parameters::{freeze_parameters, shapes};
 use crate::pass::Pass;
 use crate::stems::{ConvolutionConfig, EmbeddingConfig, PatchConfig, Stem, StemConfig, TubeletConfig};
 use crate::tokens::{Layout, Tokens, plain};
@@ -170,7 +170,7 @@ impl Encoder {
 
     /// With `count` blocks, and what lies before them, that are not trained.
     fn freeze_first(self, count: usize) -> Result<Self> {
-        let blocks = depth::blocks(parameters(&self).keys().map(String::as_str));
+        let blocks = depth::blocks(shapes(&self).keys().map(String::as_str));
         if count > blocks {
             let message = format!("expected at most the {blocks} blocks that there are, found {count}");
             return Err(ModelError::config("encoder.freeze", message));

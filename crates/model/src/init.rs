@@ -76,7 +76,8 @@ impl Init {
     ) -> Param<Tensor<D>> {
         const PART: usize = 1 << 16;
         let Some(key) = &self.key else {
-            return Param::from_tensor(Tensor::zeros(shape, &self.device));
+            // One number that stands for all: memory of its own would be filled in vain.
+            return Param::from_tensor(Tensor::<1>::zeros([1], &self.device).expand(shape));
         };
         let key = key.with(&self.at(name).path);
         let mut values = vec![0.0; shape.iter().product()];

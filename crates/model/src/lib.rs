@@ -13,6 +13,7 @@ mod encoder;
 mod error;
 mod examples;
 pub mod explain;
+mod float;
 pub mod fusion;
 mod init;
 pub mod layers;
@@ -43,7 +44,9 @@ pub use examples::Examples;
 pub use init::Init;
 pub use layers::absorb_statistics;
 pub use model::{Model, ModelConfig, OutputConfig};
-pub use parameters::{Parameter, exchange_parameters, freeze_parameters, gradients, map_parameters, parameters};
+pub use parameters::{
+    Parameter, exchange_parameters, freeze_parameters, gradients, map_parameters, parameters, shapes,
+};
 pub use parts::Part;
 pub use pass::{Pass, Statistics};
 pub use pipeline::{Answers, BATCH_SIZE, Pipeline};

@@ -1,7 +1,7 @@
 //! Reading and changing every parameter of a module by its path, whatever its rank.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Gradients, Shape, Tensor};
+use burn::tensor::{Device, Gradients, Shape, Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// One parameter, flattened, without its gradient.
@@ -24,6 +24,13 @@ pub fn parameters<M: Module>(module: &M) -> BTreeMap<String, Parameter> {
     reader.found
 }
 
+/// The shape of every parameter by its path; no values are touched.
+pub fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
+    let mut reader = ShapeReader::default();
+    module.visit(&mut reader);
+    reader.found
+}
+
 /// The gradient of every trainable parameter that took part in the loss, flattened, by its path.
 pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> BTreeMap<String, Tensor<1>> {
     let mut reader = GradientReader {
@@ -40,6 +47,15 @@ pub fn map_parameters<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) 
     module.map(&mut Writer {
         path: Path::default(),
         change,
+    })
+}
+
+/// Puts values in the place of those of each parameter for which `find` returns some, given its path; the old ones are not
+/// touched.
+pub fn set_parameters<M: Module>(module: M, find: impl FnMut(&str) -> Option<Vec<f32>>) -> M {
+    module.map(&mut Setter {
+        path: Path::default(),
+        find,
     })
 }
 
@@ -134,6 +150,26 @@ impl ModuleVisitor for Reader {
     }
 }
 
+#[derive(Default)]
+struct ShapeReader {
+    path: Path,
+    found: BTreeMap<String, Vec<usize>>,
+}
+
+impl ModuleVisitor for ShapeReader {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.insert(self.path.name(), param.val().dims().to_vec());
+    }
+}
+
 struct GradientReader<'a> {
     path: Path,
     gradients: &'a mut Gradients,
@@ -171,14 +207,42 @@ impl<F: FnMut(&str, Tensor<1>) -> Option<Tensor<1>>> ModuleMapper for Writer<F> 
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let old = param.val();
-        let Some(new) = (self.change)(&self.path.name(), flat(old.clone())) else {
+        let Some(new) = (self.change)(&self.path.name(), flat(param.val())) else {
             return param;
         };
-        let new = new.reshape(old.dims());
-        let new = if old.is_autodiff() { new.autodiff() } else { new };
-        param.map(|_| new.set_require_grad(old.is_require_grad()))
+        param.map(|old| take_the_place_of(&old, new))
     }
+}
+
+struct Setter<F> {
+    path: Path,
+    find: F,
+}
+
+impl<F: FnMut(&str) -> Option<Vec<f32>>> ModuleMapper for Setter<F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(values) = (self.find)(&self.path.name()) else {
+            return param;
+        };
+        let count = values.len();
+        let values = |device: &Device| Tensor::from_data(TensorData::new(values, [count]), device);
+        param.map(|old| take_the_place_of(&old, values(&old.device())))
+    }
+}
+
+/// The `new` values in the shape of the `old` ones, trained where these are.
+fn take_the_place_of<const D: usize>(old: &Tensor<D>, new: Tensor<1>) -> Tensor<D> {
+    let new = new.reshape(old.dims());
+    let new = if old.is_autodiff() { new.autodiff() } else { new };
+    new.set_require_grad(old.is_require_grad())
 }
 
 struct Freezer<F> {
@@ -273,7 +337,6 @@ mod tests {
     use super::*;
     use burn::module::Module;
     use burn::nn::{Linear, LinearConfig};
-    use burn::tensor::Device;
 
     #[derive(Module, Debug)]
     struct Pair {

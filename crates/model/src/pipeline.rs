@@ -40,13 +40,12 @@ impl Pipeline {
     /// belonging together is an error.
     pub fn load(run: &RunDirectory, device: &Device) -> Result<Self> {
         let mut description = Description::load(run)?;
-        let inputs = load_inputs(run, &description)?;
-        let outputs = load_outputs(run, &description)?;
-        let writers = load_writers(run, &description, &outputs)?;
+        let path = run.weights();
+        let (columns, tensors) = rayon::join(|| load_columns(run, &description), || checkpoint::load(&path));
+        let (inputs, outputs, writers) = columns?;
         let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
         let model = Model::blank(&description.model, &shapes.collect(), device)?;
-        let path = run.weights();
-        let model = checkpoint::from_host(model, checkpoint::load(&path)?, &path)?;
+        let model = checkpoint::from_host(model, tensors?, &path)?;
         description.model.forget_adapters();
         Ok(Self {
             description,
@@ -87,7 +86,7 @@ impl Pipeline {
                 texts.processor.save(&run.output_processors(), &output.name)?;
             }
         }
-        checkpoint::save(&checkpoint::to_host(&self.model), &run.weights())?;
+        checkpoint::save_short(&checkpoint::to_host(&self.model), &run.weights())?;
         self.description.save(run)
     }
 
@@ -213,6 +212,15 @@ impl Pipeline {
         }
         rows
     }
+}
+
+fn load_columns(
+    run: &RunDirectory,
+    description: &Description,
+) -> Result<(Vec<InputColumn>, Vec<OutputColumn>, Writers)> {
+    let outputs = load_outputs(run, description)?;
+    let writers = load_writers(run, description, &outputs)?;
+    Ok((load_inputs(run, description)?, outputs, writers))
 }
 
 fn load_inputs(run: &RunDirectory, description: &Description) -> Result<Vec<InputColumn>> {

@@ -45,16 +45,18 @@ impl TensorFile {
         self.metadata.metadata().as_ref()
     }
 
-    /// Hands the bytes of a tensor to `take`, part by part, each with whole numbers.
-    pub fn read(&mut self, tensor: &TensorInfo, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    /// Hands the bytes of a tensor to `take`, part by part, each with whole numbers; the next part is read meanwhile.
+    pub fn read(&mut self, tensor: &TensorInfo, mut take: impl FnMut(&[u8]) + Send) -> io::Result<()> {
         let (start, end) = tensor.data_offsets;
         self.file.seek(SeekFrom::Start(self.start + start as u64))?;
-        let mut buffer = vec![0; PART.min(end - start)];
+        let (mut part, mut next) = (Vec::new(), Vec::new());
         for at in (start..end).step_by(PART) {
-            let part = &mut buffer[..PART.min(end - at)];
-            self.file.read_exact(part)?;
-            take(part);
+            next.resize(PART.min(end - at), 0);
+            let file = &mut self.file;
+            rayon::join(|| file.read_exact(&mut next), || take(&part)).0?;
+            std::mem::swap(&mut part, &mut next);
         }
+        take(&part);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::{Architecture, Head, Place, Pool, ctranslate2, preprocessor, safetens
 use crate::adapters::is_adapter;
 use crate::checkpoint::{HostTensor, HostTensors, insert};
 use crate::error::{Mismatch, ModelError, Result};
-use crate::parameters::parameters;
+use crate::parameters::shapes;
 use crate::trunks::TrunkConfig;
 use burn::module::Module;
 use sensorium_data::catalogue::weights;
@@ -208,24 +208,24 @@ impl Checkpoint {
             unexpected: unknown,
             ..Mismatch::default()
         };
-        let parameters = parameters(&module);
+        let shapes = shapes(&module);
         let left_out = |path: &str| {
             let encoder = target.encoder.and_then(|encoder| path.strip_prefix(encoder));
             encoder.is_some_and(|path| self.architecture.leaves_out(path))
         };
-        let homeless = names.into_iter().filter(|(path, _)| !parameters.contains_key(path));
+        let homeless = names.into_iter().filter(|(path, _)| !shapes.contains_key(path));
         let homeless = homeless.filter(|(path, _)| !left_out(path));
         mismatch.unexpected.extend(homeless.map(|(_, name)| name));
         mismatch.unexpected.dedup();
-        for (path, parameter) in parameters {
+        for (path, shape) in shapes {
             match tensors.get(&path).map(|tensor| &tensor.shape) {
                 None if is_adapter(&path) => {}
                 None if target.takes(&path) && (self.architecture.lacks)(&path) => {
-                    tensors.insert(path, HostTensor::neutral(parameter.shape));
+                    tensors.insert(path, HostTensor::neutral(shape));
                 }
                 None if target.takes(&path) => mismatch.missing.push(path),
-                Some(found) if !alike(found, &parameter.shape) => {
-                    mismatch.misshapen.push((path, parameter.shape, found.clone()));
+                Some(found) if !alike(found, &shape) => {
+                    mismatch.misshapen.push((path, shape, found.clone()));
                 }
                 _ => {}
             }

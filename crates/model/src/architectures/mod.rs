@@ -9,7 +9,6 @@ mod ctranslate2;
 mod dinov2;
 mod efficientnet;
 mod export;
-mod float;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Tensors of safetensors files that others wrote, of any floating type.
 
-use super::float::Float;
 use crate::checkpoint::{HostTensor, HostTensors};
 use crate::error::{ModelError, Result};
+use crate::float::Float;
 use crate::tensor_file::TensorFile;
-use safetensors::tensor::Dtype;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -39,7 +38,7 @@ pub(crate) fn read(path: &Path, mut place: impl FnMut(&str) -> Option<String>) -
         let Some(ours) = place(&name) else {
             continue;
         };
-        let kind = kind(info.dtype).ok_or_else(|| {
+        let kind = Float::of(info.dtype).ok_or_else(|| {
             let message = format!("`{name}` has the type {:?}; expected F32, F16 or BF16", info.dtype);
             ModelError::file(path, message)
         })?;
@@ -51,13 +50,4 @@ pub(crate) fn read(path: &Path, mut place: impl FnMut(&str) -> Option<String>) -
         tensors.insert(ours, HostTensor { shape, values });
     }
     Ok(tensors)
-}
-
-fn kind(dtype: Dtype) -> Option<Float> {
-    match dtype {
-        Dtype::F32 => Some(Float::Single),
-        Dtype::F16 => Some(Float::Half),
-        Dtype::BF16 => Some(Float::Brain),
-        _ => None,
-    }
 }

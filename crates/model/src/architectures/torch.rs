@@ -1,8 +1,8 @@
 //! Tensors of files that `torch.save` wrote, read as data: nothing in them is run.
 
-use super::float::Float;
 use crate::checkpoint::{HostTensor, HostTensors};
 use crate::error::{ModelError, Result};
+use crate::float::Float;
 use pytorch_reader::{DType, PytorchReader};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! CTranslate2's file of weights, version 6: variables one after the other, each behind its name, shape and type.
 
-use super::super::float::Float;
 use crate::error::{ModelError, Result};
+use crate::float::Float;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -10,8 +10,9 @@ mod tensors;
 
 pub use kept::Kept;
 
-use crate::checkpoint::{HostTensor, HostTensors, little_endian, to_host};
+use crate::checkpoint::{HostTensor, HostTensors, to_host};
 use crate::error::{ModelError, Result};
+use crate::float::Float;
 use crate::pipeline::Pipeline;
 use crate::run_directory::RunDirectory;
 use candidate::Candidate;
@@ -82,7 +83,7 @@ struct Numbers<'a>(&'a HostTensor);
 
 impl View for Numbers<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        Float::Single.dtype()
     }
 
     fn shape(&self) -> &[usize] {
@@ -90,7 +91,7 @@ impl View for Numbers<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        little_endian(&self.0.values).into()
+        Float::Single.write(&self.0.values).into()
     }
 
     fn data_len(&self) -> usize {

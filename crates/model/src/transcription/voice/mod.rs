@@ -70,8 +70,7 @@ mod tests {
 
     fn checkpoint_shapes() -> Vec<(String, Vec<usize>)> {
         let network = Network::new(&Init::blank(&Device::flex()));
-        let shapes = crate::parameters(&network).into_iter();
-        shapes.map(|(name, parameter)| (name, parameter.shape)).collect()
+        crate::shapes(&network).into_iter().collect()
     }
 
     #[test]
