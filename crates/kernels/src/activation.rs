@@ -16,6 +16,11 @@ pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     apply(x, RELU, plain::relu)
 }
 
+/// min(max(x, 0), 6) of every element (Krizhevsky 2010); NaN stays.
+pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    apply(x, RELU6, |x| x.clamp(0.0, 6.0))
+}
+
 /// x of every element above zero, `slope`·x elsewhere (Maas et al. 2013).
 pub fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
     let activation = Activation {
@@ -114,6 +119,12 @@ activation!(
     Output,
     |x, _| if x < 0.0 { 0.0 } else { x },
     |y, dy, _| if y > 0.0 { dy } else { 0.0 },
+);
+activation!(
+    RELU6,
+    Output,
+    |x, _| x.clamp(0.0, 6.0),
+    |y, dy, _| if y > 0.0 && y < 6.0 { dy } else { 0.0 },
 );
 activation!(
     LEAKY_RELU,
@@ -288,6 +299,13 @@ mod tests {
     }
 
     #[test]
+    fn relu6_matches_its_reference() {
+        // Both bends lie among the values.
+        let [fused, plain]: [fn(Tensor<2>) -> Tensor<2>; 2] = [|x| relu6(x * 3.0), |x| (x * 3.0).clamp(0.0, 6.0)];
+        check_activation(fused, plain, |x| (3.0 * x).clamp(0.0, 6.0));
+    }
+
+    #[test]
     fn gelu_matches_its_reference() {
         let reference = |x: f64| 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
         check_activation(gelu, plain::gelu, reference);
@@ -316,8 +334,9 @@ mod tests {
     fn extremes_saturate_and_nan_stays() {
         let device = Device::flex();
         type Case = (fn(Tensor<1>) -> Tensor<1>, [f32; 2]);
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             (relu, [0.0, 200.0]),
+            (relu6, [0.0, 6.0]),
             (|x| leaky_relu(x, 0.5), [-100.0, 200.0]),
             (gelu, [0.0, 200.0]),
             (gelu_tanh, [0.0, 200.0]),

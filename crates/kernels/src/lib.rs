@@ -37,7 +37,7 @@ mod testing;
 mod turns;
 mod unpacked;
 
-pub use activation::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
+pub use activation::{gelu, gelu_tanh, leaky_relu, relu, relu6, sigmoid, silu, softplus, tanh};
 pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueCache, attention};
 pub use average::moving_average;
 pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};

@@ -15,7 +15,7 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use sensorium_data::ProcessorConfig;
 use sensorium_data::processors::{ImageConfig, Size};
-use sensorium_kernels::{ConvOptions, conv2d};
+use sensorium_kernels::{ConvOptions, conv2d, relu6};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -263,7 +263,7 @@ impl Unit {
 
     /// With ReLU6 behind it.
     fn active(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        self.forward(x, pass).clamp(0.0, 6.0)
+        relu6(self.forward(x, pass))
     }
 }
 
