@@ -8,7 +8,8 @@ use sensorium_data::split::Split;
 use sensorium_model::{Device, DeviceKind, Pipeline, RunDirectory};
 use sensorium_train::config;
 use sensorium_train::{
-    Controls, Evaluation, Facts, Grouping, Outcome, Plan, Recipe, ReportSource, Request, RunRows, Trainer, store,
+    Controls, Evaluation, Facts, Grouping, Outcome, Plan, Recipe, ReportSource, Request, RunRows, Scores, Trainer,
+    store,
 };
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -147,6 +148,20 @@ impl Measurable {
         interrupt: &AtomicBool,
         quiet: bool,
     ) -> anyhow::Result<Evaluation> {
+        let (evaluation, scores) = self.measure(run, measures, interrupt, quiet)?;
+        store(run, &evaluation, &scores)?;
+        self.write_report(run)?;
+        Ok(evaluation)
+    }
+
+    /// Measures a split.
+    pub fn measure(
+        &self,
+        run: &RunDirectory,
+        measures: Measures,
+        interrupt: &AtomicBool,
+        quiet: bool,
+    ) -> anyhow::Result<(Evaluation, Scores)> {
         let Measures { split, controls, by } = measures;
         let indices = self.rows.splits.get(split);
         if indices.is_empty() {
@@ -170,12 +185,7 @@ impl Measurable {
             interrupt,
         };
         let result = request.run(run, &mut |step| progress.update(step))?;
-        let Some((evaluation, scores)) = result else {
-            return Err(Interrupted("interrupted; nothing was stored".into()).into());
-        };
-        store(run, &evaluation, &scores)?;
-        self.write_report(run)?;
-        Ok(evaluation)
+        result.ok_or_else(|| Interrupted("interrupted; nothing was stored".into()).into())
     }
 
     /// Draws `report.html` out of what the run directory holds.

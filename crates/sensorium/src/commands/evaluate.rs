@@ -1,6 +1,7 @@
 //! `sensorium evaluate RUN`.
 
 use super::groups;
+use super::precision::Precision;
 use crate::{Global, interrupt, runs};
 use sensorium_data::split::Split;
 use sensorium_model::RunDirectory;
@@ -30,12 +31,15 @@ pub struct Arguments {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+    /// Measure what answers are worth with weights held so finely; nothing is stored
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
 }
 
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     let interrupt = interrupt::listen()?;
     let run = RunDirectory::new(arguments.run);
-    let loaded = runs::Measurable::load(&run, arguments.data.as_deref(), global.quiet)?;
+    let mut loaded = runs::Measurable::load(&run, arguments.data.as_deref(), global.quiet)?;
     let controls = match (arguments.no_controls, arguments.ablate) {
         (true, _) => Controls::None,
         (_, true) => Controls::Ablate,
@@ -46,11 +50,19 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
         controls,
         by: arguments.by.as_deref(),
     };
-    let evaluation = loaded.evaluate(&run, measures, interrupt, global.quiet)?;
+    let evaluation = match arguments.precision {
+        Some(precision) => {
+            loaded.pipeline = loaded.pipeline.packed(precision.into());
+            loaded.measure(&run, measures, interrupt, global.quiet)?.0
+        }
+        None => loaded.evaluate(&run, measures, interrupt, global.quiet)?,
+    };
     if arguments.json {
         println!("{}", serde_json::to_string(&evaluation)?);
-    } else {
-        print!("{}", table(&evaluation));
+        return Ok(());
+    }
+    print!("{}", table(&evaluation));
+    if arguments.precision.is_none() {
         println!("report: {}", run.report().display());
     }
     Ok(())

@@ -82,10 +82,30 @@ fn a_language_model_of_a_run_reads_pictures() {
     for (run, _) in further {
         let measured = fixture.expect(&["evaluate", run, "--json", "--quiet"], 0, &[]);
         assert!(measured.stdout.contains("\"shuffled:image\""), "{}", measured.stdout);
+        tells_what_rounding_costs(&fixture, run, &measured.stdout);
         let answered = fixture.expect(&["predict", run, "--image", "0.png", "--json"], 0, &[]);
         let answer: Value = serde_json::from_str(&answered.stdout).unwrap();
         assert!(answer["outputs"]["answer"]["value"].is_string(), "{answer}");
     }
+}
+
+/// An evaluation in few bits is printed, and what is stored of the run stays what was `measured`.
+fn tells_what_rounding_costs(fixture: &Fixture, run: &str, measured: &str) {
+    let path = format!("{run}/evaluation/test.json");
+    let before = fixture.read(&path);
+    let arguments = [
+        "evaluate",
+        run,
+        "--json",
+        "--quiet",
+        "--no-controls",
+        "--precision",
+        "int4",
+    ];
+    let rounded = fixture.expect(&arguments, 0, &[]);
+    let metrics = |text: &str| serde_json::from_str::<Value>(text).unwrap()["metrics"].clone();
+    assert_ne!(metrics(&rounded.stdout), metrics(measured), "{run}");
+    assert_eq!(fixture.read(&path), before, "{run}");
 }
 
 #[test]
