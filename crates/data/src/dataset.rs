@@ -18,6 +18,15 @@ pub struct InputColumn {
     pub processor: Processor,
 }
 
+impl InputColumn {
+    /// How many rows with these inputs go through a model together, of `most` at the most: fewer where a picture is read as
+    /// several, so that a batch needs no more memory.
+    pub fn together(inputs: &[Self], most: usize) -> usize {
+        let pictures = inputs.iter().map(|input| input.processor.pictures()).max();
+        (most / pictures.unwrap_or(1)).max(1)
+    }
+}
+
 /// The media of one input in a batch: each distinct medium once, however many rows share it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputBatch {

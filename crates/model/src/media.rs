@@ -15,7 +15,7 @@ pub enum Media {
     },
     /// Spectra or samples [media, frames, bins] with the mask of the frames.
     Sound { values: Tensor<3>, mask: Tensor<2, Bool> },
-    /// Normalised pixels [media, frames, height, width, channels] with the mask of the frames.
+    /// Normalised pixels [media, frames, height, width, channels] with the mask of the frames, or of the tiles of pictures.
     Frames { pixels: Tensor<5>, mask: Tensor<2, Bool> },
 }
 
@@ -24,6 +24,13 @@ impl Media {
         match collated {
             Collated::Image { shape, pixels } => {
                 Self::Pixels(Tensor::from_data(TensorData::new(pixels.clone(), *shape), device))
+            }
+            Collated::Tiles { shape, pixels, grids } => {
+                let lengths: Vec<usize> = grids.iter().map(tiles).collect();
+                Self::Frames {
+                    pixels: Tensor::from_data(TensorData::new(pixels.clone(), *shape), device),
+                    mask: mask(&lengths, shape[1], device),
+                }
             }
             Collated::Text { shape, tokens, lengths } => Self::Text {
                 tokens: Tensor::from_data(TensorData::new(tokens.clone(), *shape), device),
@@ -38,6 +45,14 @@ impl Media {
                 mask: mask(lengths, shape[1], device),
             },
         }
+    }
+}
+
+/// How many pictures are read of one in so many rows and columns of tiles: these and the whole, or this alone.
+pub fn tiles([rows, columns]: &[usize; 2]) -> usize {
+    match rows * columns {
+        1 => 1,
+        count => count + 1,
     }
 }
 

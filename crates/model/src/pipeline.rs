@@ -113,9 +113,10 @@ impl Pipeline {
     }
 
     /// As [`predict`](Self::predict), with at most so many rows going through the model together: those whose texts are about
-    /// as long as one another.
+    /// as long as one another, and fewer where pictures are read in tiles.
     pub fn predict_by(&self, together: usize, samples: Vec<Sample>, root: &Path) -> Vec<Result<Answers, DataError>> {
         let count = samples.len();
+        let together = InputColumn::together(&self.inputs, together);
         let indices = match count > together {
             true => self.by_length(&samples),
             false => (0..count).collect(),

@@ -6,7 +6,7 @@ use crate::error::{Result, TrainError};
 use crate::recipe::{InputConfig, Recipe};
 use language::Language;
 use sensorium_data::catalogue::{Progress, weights};
-use sensorium_data::processors::{AudioConfig, AudioFeatures, ImageConfig, TextConfig};
+use sensorium_data::processors::{AudioConfig, AudioFeatures, ImageConfig, Resize, TextConfig};
 use sensorium_data::{Home, Modality, Processor, ProcessorConfig};
 use sensorium_model::architectures::{Architecture, Checkpoint, Head, Target};
 use sensorium_model::decoder::{DecoderConfig, ReadsConfig};
@@ -287,7 +287,8 @@ pub(crate) fn texts(recipe: &Recipe, input: &str) -> Result<Option<Processor>> {
     Ok(None)
 }
 
-/// A recipe may choose another size, and how pictures are brought to it; not what their colours become.
+/// A recipe may choose another size, and how pictures are brought to it; not what their colours become. Where the checkpoint
+/// reads tiles beside the whole picture, an encoder reads this alone.
 fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), Wrong> {
     let default = ImageConfig::default();
     if image.size == default.size {
@@ -299,7 +300,10 @@ fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), Wrong
     }
     (image.mean, image.deviation) = normal(own);
     if image.resize == default.resize && image.size == own.size {
-        image.resize = own.resize;
+        image.resize = match own.resize {
+            Resize::Tiles(side) => Resize::Longest(side),
+            resize => resize,
+        };
     }
     if image.interpolation == default.interpolation {
         image.interpolation = own.interpolation;

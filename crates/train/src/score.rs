@@ -5,7 +5,9 @@ use crate::metrics::Metrics;
 use rand::RngExt;
 use rayon::prelude::*;
 use sensorium_data::random::Key;
-use sensorium_data::{Batch, DataError, Dataset, Loader, Prepared, Sample, Sampler, Takes, Value, identity};
+use sensorium_data::{
+    Batch, DataError, Dataset, InputColumn, Loader, Prepared, Sample, Sampler, Takes, Value, identity,
+};
 use sensorium_model::checkpoint::to_vec;
 use sensorium_model::tasks::{Decoded, Losses, Task};
 use sensorium_model::{Answers, Encoded, Model, Part, Pass, Writers, on_compute_threads};
@@ -76,7 +78,8 @@ pub struct Scoring<'a> {
 impl Scoring<'_> {
     /// Scores the samples at `indices`; none when interrupted. `progress` is told the rows done.
     pub fn run(&self, indices: &[usize], progress: &mut dyn FnMut(usize)) -> Option<Scores> {
-        let batches = Sampler::new(self.dataset, indices, BATCH_SIZE)
+        let together = InputColumn::together(self.dataset.inputs(), BATCH_SIZE);
+        let batches = Sampler::new(self.dataset, indices, together)
             .by_length(self.dataset)
             .in_order();
         let mut scores = Scores::default();

@@ -41,6 +41,14 @@ impl Feature {
 pub enum Collated {
     /// Normalised pixels, shape [media, height, width, channels].
     Image { shape: [usize; 4], pixels: Vec<f32> },
+    /// Normalised pixels of pictures in tiles, of each those of its rows and columns and then the whole, or this alone where
+    /// there is one row of one column; padded with zeros, shape [media, tiles, height, width, channels]. `grids` counts the
+    /// rows and columns of each medium.
+    Tiles {
+        shape: [usize; 5],
+        pixels: Vec<f32>,
+        grids: Vec<[usize; 2]>,
+    },
     /// Token identifiers padded with the vocabulary's padding, shape [media, length]; `lengths` counts the real ones
     /// of each medium.
     Text {

@@ -73,7 +73,7 @@ pub(super) fn write(image: &ImageConfig, value: &mut Value) -> Result<(), String
         Resize::Shortest(side) => Some(side as usize),
         // A square is covered by a picture whose shortest side is as long.
         Resize::Crop if height == width => Some(height),
-        Resize::Crop | Resize::Letterbox => {
+        Resize::Crop | Resize::Letterbox | Resize::Longest(_) | Resize::Tiles(_) => {
             let message = "resize: expected `stretch` or `shortest`, or `crop` to a square, found what";
             return Err(format!("{message} preprocessor_config.json has no words for"));
         }
@@ -90,6 +90,7 @@ pub(super) fn write(image: &ImageConfig, value: &mut Value) -> Result<(), String
     };
     Ok(())
 }
+        Interpolation::Lanczos => 1.into(),
 
 impl Public {
     fn image(&self, usual: Usual) -> Result<ImageConfig, String> {

@@ -186,6 +186,7 @@ impl Stem {
             (Self::Pixels(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Patch(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Vit(stem), Media::Pixels(pixels)) => stem.forward(pixels),
+            (Self::Vit(stem), Media::Frames { pixels, mask }) => stem.each(pixels, &mask),
             (Self::Embedding(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Bert(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Clip(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest side that pictures can be resized to, in pixels.
 const MAX_SIDE: u32 = 4096;
+/// The most tiles along one side of a picture.
+const MOST_TILES: u32 = 16;
 
 /// How pictures are read: decoded by content, oriented, made opaque, resized and normalised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,10 +74,7 @@ impl ImageConfig {
             in_bounds("mean", self.mean[channel], 0.0..=1.0)?;
             in_bounds("deviation", self.deviation[channel], 0.001..=1000.0)?;
         }
-        if let Resize::Shortest(side) = self.resize {
-            let least = self.size.height.max(self.size.width);
-            in_bounds("resize.shortest", side, least..=MAX_SIDE)?;
-        }
+        self.validate_resize()?;
         for (index, augment) in self.augment.iter().enumerate() {
             augment.validate()?;
             let same = |other: &Augment| other.name() == augment.name();
@@ -85,6 +84,20 @@ impl ImageConfig {
             }
         }
         Ok(())
+    }
+
+    fn validate_resize(&self) -> Result<()> {
+        let longer = self.size.height.max(self.size.width);
+        match self.resize {
+            Resize::Stretch | Resize::Crop | Resize::Letterbox => Ok(()),
+            Resize::Shortest(side) => in_bounds("resize.shortest", side, longer..=MAX_SIDE),
+            Resize::Longest(side) => in_bounds("resize.longest", side, 1..=MAX_SIDE),
+            Resize::Tiles(_) if self.size.height != self.size.width || !self.augment.is_empty() => {
+                let message = "expected a square and nothing in `augment` beside tiles, found others";
+                Err(invalid(message).in_field("resize.tiles"))
+            }
+            Resize::Tiles(side) => in_bounds("resize.tiles", side, 1..=MAX_SIDE.min(MOST_TILES * longer)),
+        }
     }
 
     /// The mean colour, which normalisation brings to zero within the half of a step.
@@ -175,6 +188,13 @@ pub enum Resize {
     /// The picture is scaled until its shortest side has so many pixels, at least as many as the longer side of the
     /// size, and the size is cut out of its centre: torchvision's `Resize` and `CenterCrop`.
     Shortest(#[schemars(range(min = 1, max = 4096))] u32),
+    /// The picture is scaled until its longest side has so many pixels, the other one rounded up to an even number, and then
+    /// both sides are stretched to the size: Idefics3's way without tiles.
+    Longest(#[schemars(range(min = 1, max = 4096))] u32),
+    /// As `longest`, and then both sides are stretched to whole multiples of the size, which is a square: as many tiles are
+    /// read, row by row, and behind them the whole picture, stretched to the size (Laurençon et al. 2024).
+    #[schemars(skip)]
+    Tiles(u32),
 }
 
 /// How pixels are weighed where a picture is resampled; over more of them where it becomes smaller, as Pillow does.
@@ -186,6 +206,8 @@ pub enum Interpolation {
     Bicubic,
     /// By their distance alone: softer.
     Bilinear,
+    /// By Lanczos' windowed sinc over three pixels to each side: sharper.
+    Lanczos,
 }
 
 /// Whether an interpolation is the usual one, which the settings that are stored with a model leave out.
@@ -341,6 +363,28 @@ mod tests {
         for side in [47, 5000] {
             let error = config(side).validate().unwrap_err();
             assert_eq!(error.field.as_deref(), Some("resize.shortest"), "{error}");
+        }
+    }
+
+    #[test]
+    fn tiles_are_squares_of_pictures_as_they_are_and_not_too_many() {
+        let config = |changes: serde_json::Value| {
+            let mut written = json!({"size": 32, "resize": {"tiles": 128}});
+            written
+                .as_object_mut()
+                .unwrap()
+                .extend(changes.as_object().unwrap().clone());
+            serde_json::from_value::<ImageConfig>(written).unwrap()
+        };
+        assert!(config(json!({})).validate().is_ok());
+        for changes in [
+            json!({"size": [32, 16]}),
+            json!({"augment": ["flip"]}),
+            json!({"resize": {"tiles": 513}}),
+            json!({"resize": {"tiles": 0}}),
+        ] {
+            let error = config(changes).validate().unwrap_err();
+            assert_eq!(error.field.as_deref(), Some("resize.tiles"), "{error}");
         }
     }
 

@@ -1,8 +1,9 @@
-//! Pillow's filters for pictures that are enlarged: a pass across and a pass down, with weights of 22 bits below the
+//! Pillow's filters, for pictures that are enlarged and for what must be exact: a pass across and a pass down, with weights of 22 bits below the
 //! point and bytes between them. Both passes work on many values at once, which compilers turn into vector instructions.
 
 use super::resize::Area;
 use super::{CHANNELS, Interpolation, Picture};
+use std::f64::consts::PI;
 
 /// Bits of a weight below the point.
 const PRECISION: u32 = 22;
@@ -10,6 +11,8 @@ const PRECISION: u32 = 22;
 const LINES: usize = 4;
 /// Numbers of one pixel in `LINES` lines; the fourth of each is not used.
 const WIDE: usize = 4 * LINES;
+/// Pixels to each side that Lanczos' filter reads.
+const LANCZOS: f64 = 3.0;
 /// Values of a line that are weighed together.
 const CHUNK: usize = 32;
 
@@ -96,10 +99,11 @@ fn taps(filter: Interpolation, length: usize, start: f64, kept: f64, target: usi
 
 impl Interpolation {
     /// Pixels to each side that it reads.
-    fn support(self) -> f64 {
+    pub(super) fn support(self) -> f64 {
         match self {
             Self::Bicubic => 2.0,
             Self::Bilinear => 1.0,
+            Self::Lanczos => LANCZOS,
         }
     }
 
@@ -107,7 +111,20 @@ impl Interpolation {
         match self {
             Self::Bicubic => cubic(distance),
             Self::Bilinear => (1.0 - distance.abs()).max(0.0),
+            Self::Lanczos => lanczos(distance),
         }
+    }
+}
+
+/// The sinc under the middle lobe of one that is `LANCZOS` times as wide (Duchon 1979).
+fn lanczos(distance: f64) -> f64 {
+    let sinc = |x: f64| match x == 0.0 {
+        true => 1.0,
+        false => (x * PI).sin() / (x * PI),
+    };
+    match distance.abs() < LANCZOS {
+        true => sinc(distance) * sinc(distance / LANCZOS),
+        false => 0.0,
     }
 }
 
@@ -243,7 +260,7 @@ mod tests {
             (9, 2.5, 3.25, 4),
             (40, 0.0, 40.0, 3),
         ] {
-            for filter in [Interpolation::Bicubic, Interpolation::Bilinear] {
+            for filter in [Interpolation::Bicubic, Interpolation::Bilinear, Interpolation::Lanczos] {
                 for Taps { first, weights } in taps(filter, length, start, kept, target) {
                     assert!(!weights.is_empty() && first + weights.len() <= length);
                     assert!((weights.iter().sum::<i32>() - (1 << PRECISION)).abs() < 8);

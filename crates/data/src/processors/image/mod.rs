@@ -11,6 +11,7 @@ mod part;
 mod rand_augment;
 pub(super) mod resize;
 mod svg;
+mod tiles;
 
 pub use augment::augment;
 pub use config::{Augment, Decode, ImageConfig, Interpolation, Resize, Size};
@@ -71,11 +72,14 @@ pub fn prepare_bytes(config: &ImageConfig, bytes: &[u8]) -> Result<Picture> {
     })
 }
 
-/// Normalises pictures into one batch: (value / 255 − mean) / deviation, by channel.
+/// Normalises pictures into one batch: (value / 255 − mean) / deviation, by channel; tiles by themselves.
 ///
 /// # Panics
 /// When a picture does not have the configured size.
 pub fn collate<'a>(config: &ImageConfig, pictures: impl ExactSizeIterator<Item = &'a Picture>) -> Collated {
+    if let Resize::Tiles(_) = config.resize {
+        return tiles::collate(config, pictures);
+    }
     let (height, width) = (config.size.height(), config.size.width());
     let shape = [pictures.len(), height, width, CHANNELS];
     let mut pixels = Vec::with_capacity(shape.iter().product());

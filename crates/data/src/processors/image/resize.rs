@@ -2,6 +2,7 @@
 
 use super::cubic::{self, Order};
 use super::part::{Part, Region};
+use super::tiles;
 use super::{CHANNELS, ImageConfig, Interpolation, Picture, Resize};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -27,7 +28,7 @@ impl Area {
     }
 }
 
-/// Pixels to each side of a place that the cubic filter reads, when it enlarges.
+/// Pixels to each side of a place that a filter reads at least, when it enlarges.
 const REACH: f64 = 2.0;
 
 /// What a picture is scaled to, and the part of that which is kept.
@@ -91,6 +92,10 @@ pub fn frame(config: &ImageConfig, height: f64, width: f64) -> Frame {
             height,
             width,
         ),
+        Resize::Longest(side) | Resize::Tiles(side) => {
+            let (height, width) = tiles::scaled(side as usize, height, width);
+            Frame::whole(height, width)
+        }
     }
 }
 
@@ -117,8 +122,9 @@ fn cut(target: (usize, usize), scaled: impl Fn(f64) -> f64, height: f64, width: 
 pub fn needed(config: &ImageConfig, height: usize, width: usize) -> Region {
     let frame = frame(config, height as f64, width as f64);
     let area = frame.area(height, width);
-    let (top, height) = reached(area.top, area.height, frame.kept.height, height);
-    let (left, width) = reached(area.left, area.width, frame.kept.width, width);
+    let reach = config.interpolation.support().max(REACH);
+    let (top, height) = reached(reach, area.top, area.height, frame.kept.height, height);
+    let (left, width) = reached(reach, area.left, area.width, frame.kept.width, width);
     Region {
         top,
         left,
@@ -127,10 +133,11 @@ pub fn needed(config: &ImageConfig, height: usize, width: usize) -> Region {
     }
 }
 
-/// Where the pixels begin that resampling a part of one side reads, and how many they are.
-fn reached(start: f64, length: f64, target: usize, limit: usize) -> (usize, usize) {
+/// Where the pixels begin that resampling a part of one side reads, `reach` pixels to each side of a place, and how many they
+/// are.
+fn reached(reach: f64, start: f64, length: f64, target: usize, limit: usize) -> (usize, usize) {
     // One more pixel, because the filter's border may round outwards.
-    let margin = REACH * (length / target as f64).max(1.0) + 1.0;
+    let margin = reach * (length / target as f64).max(1.0) + 1.0;
     let first = (start - margin).max(0.0) as usize;
     let end = ((start + length + margin).ceil() as usize).min(limit);
     (first, end - first)
@@ -160,9 +167,15 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
                 resample(&part.picture, area, (height, width), order, config.interpolation)
             }
         };
-    match (height, width) == (config.size.height(), config.size.width()) {
-        true => picture,
-        false => boxed(&picture, config),
+    match config.resize {
+        Resize::Longest(_) => stretched(
+            picture,
+            (config.size.height(), config.size.width()),
+            config.interpolation,
+        ),
+        Resize::Tiles(_) => tiles::whole(picture, config),
+        _ if (height, width) == (config.size.height(), config.size.width()) => picture,
+        _ => boxed(&picture, config),
     }
 }
 
@@ -175,13 +188,15 @@ fn resample(
     order: Order,
     filter: Interpolation,
 ) -> Picture {
-    // Enlarged, a difference of one between the passes would not be evened out by the second.
-    if area.height < height as f64 || area.width < width as f64 {
+    // Enlarged, a difference of one between the passes would not be evened out by the second; and pictures are resampled by
+    // Lanczos' filter several times over.
+    if area.height < height as f64 || area.width < width as f64 || filter == Interpolation::Lanczos {
         return cubic::sample(picture, area, (height, width), order, filter);
     }
     let filter = match filter {
         Interpolation::Bicubic => FilterType::CatmullRom,
         Interpolation::Bilinear => FilterType::Bilinear,
+        Interpolation::Lanczos => FilterType::Lanczos3,
     };
     let whole = Area::whole(picture);
     match order {
@@ -252,6 +267,21 @@ pub fn stretch(picture: &Picture, height: usize, width: usize) -> Picture {
         order,
         Interpolation::Bicubic,
     )
+}
+
+/// The same by another filter; a picture that has this size, [height, width], stays as it is.
+pub fn stretched(picture: Picture, (height, width): (usize, usize), filter: Interpolation) -> Picture {
+    let size = (picture.height, picture.width);
+    match size == (height, width) {
+        true => picture,
+        false => resample(
+            &picture,
+            Area::whole(&picture),
+            (height, width),
+            Order::of(size, (height, width)),
+            filter,
+        ),
+    }
 }
 
 /// The picture in the middle of a field of the mean colour, which normalisation brings to zero.

@@ -2,7 +2,7 @@
 
 use super::super::image::config::is_white;
 use super::super::image::{Augment, CHANNELS, ImageConfig, Resize, Size};
-use super::super::in_bounds;
+use super::super::{in_bounds, invalid};
 use crate::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,10 @@ impl VideoConfig {
             Sampling::Every(step) => in_bounds("sampling.every", step, 1..=100_000)?,
             Sampling::Rate(rate) => in_bounds("sampling.rate", rate, 0.001..=1000.0)?,
         }
-        self.image().validate()
+        match self.resize {
+            Resize::Tiles(_) => Err(invalid("expected frames that are read whole, found tiles").in_field("resize")),
+            _ => self.image().validate(),
+        }
     }
 
     /// How each frame is read.

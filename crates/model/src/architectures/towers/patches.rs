@@ -4,7 +4,7 @@ use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::tokens::{Layout, Tokens};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use schemars::JsonSchema;
 use sensorium_kernels::{ConvOptions, conv2d};
 use serde::{Deserialize, Serialize};
@@ -67,5 +67,15 @@ impl VitStem {
         let [batch, height, width, channels] = planes.dims();
         let embeddings = planes.reshape([batch, height * width, channels]);
         Tokens::full(embeddings, Layout::Grid { height, width })
+    }
+
+    /// The same of pictures in tiles, [batch, tiles, height, width, channels], of which those are real that `mask` [batch,
+    /// tiles] has.
+    pub fn each(&self, pixels: Tensor<5>, mask: &Tensor<2, Bool>) -> Tokens {
+        let [batch, tiles, height, width, channels] = pixels.dims();
+        let tokens = self.forward(pixels.reshape([batch * tiles, height, width, channels]));
+        let [_, places, channels] = tokens.embeddings.dims();
+        let embeddings = tokens.embeddings.reshape([batch, tiles * places, channels]);
+        Tokens::frames(embeddings, mask, self.patches([height, width]))
     }
 }

@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 /// The deviation of what learned tokens and places begin as.
 const DEVIATION: f64 = 0.02;
+/// Tiles that are read together, so that what is between their blocks needs no more memory than so many pictures.
+const AT_ONCE: usize = 16;
 
 /// Pre-norm blocks over patches with learned places, behind the stem `vit`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +56,8 @@ pub enum Summary {
     KeptClass,
     /// What a learned query reads of the patches, normalised all; there is no token of the class.
     Attention,
+    /// The mean of the patches, normalised all; there is no token of the class.
+    Mean,
 }
 
 /// The tokens of the class and the registers stand before the patches inside, and are no part of the layout unless they are kept.
@@ -76,7 +80,7 @@ pub struct VitTrunk {
 impl VitTrunkConfig {
     /// Tokens that have a place and are no patches.
     fn classes(&self) -> usize {
-        usize::from(self.summary != Summary::Attention)
+        usize::from(!matches!(self.summary, Summary::Attention | Summary::Mean))
     }
 
     /// The numbers that the tensors hold.
@@ -88,7 +92,7 @@ impl VitTrunkConfig {
         let vectors = places + of(2 * self.classes() + self.registers) + norms;
         let pool = match self.summary {
             Summary::Attention => AttentionPool::parameters(&self.blocks),
-            Summary::Class | Summary::NormalizedClass | Summary::KeptClass => 0,
+            Summary::Class | Summary::NormalizedClass | Summary::KeptClass | Summary::Mean => 0,
         };
         let blocks = self.blocks.parameters();
         blocks
@@ -114,7 +118,7 @@ impl VitTrunk {
         let places = [rows * columns + config.classes(), width];
         let pool = || AttentionPool::new(blocks, &init.at("pool"));
         Ok(Self {
-            class: (config.summary != Summary::Attention).then(class),
+            class: (config.classes() > 0).then(class),
             registers: (config.registers > 0).then(registers),
             places: init.normal("places", places, DEVIATION),
             norm_before: config.norm_before.then(|| blocks.norm(&init.at("norm_before"))),
@@ -139,8 +143,12 @@ impl VitTrunk {
         }
     }
 
+    /// The patches of pictures, or of each tile of pictures by itself.
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
         let layout = tokens.layout;
+        if let Layout::Frames { time, height, width } = layout {
+            return self.each(tokens, [time, height, width], pass);
+        }
         let [batch, patches, width] = tokens.embeddings.dims();
         let mut x = self.placed(tokens.embeddings, layout);
         if let Some(norm) = &self.norm_before {
@@ -156,15 +164,34 @@ impl VitTrunk {
         }
         let first = || x.clone().narrow(1, 0, 1).reshape([batch, width]);
         let summary = match (&self.pool, self.config.summary) {
-            (Some(pool), _) => pool.forward(x.clone()),
-            (None, Summary::NormalizedClass) => self.norm.forward(first()),
-            (None, _) => first(),
+            (Some(pool), _) => Some(pool.forward(x.clone())),
+            (None, Summary::Mean) => None,
+            (None, Summary::NormalizedClass) => Some(self.norm.forward(first())),
+            (None, _) => Some(first()),
         };
         let tokens = match self.config.summary {
             Summary::KeptClass => Tokens::full(x, Layout::Sequence),
             _ => Tokens::full(x.narrow(1, length - patches, patches), layout),
         };
-        tokens.with_summary(summary)
+        match summary {
+            Some(summary) => tokens.with_summary(summary),
+            None => tokens,
+        }
+    }
+
+    /// The patches of `tiles` planes, each by itself; their summary is the mean of all real ones.
+    fn each(&self, tokens: Tokens, [tiles, height, width]: [usize; 3], pass: &Pass) -> Tokens {
+        let [batch, _, channels] = tokens.embeddings.dims();
+        let places = height * width;
+        let mask = tokens.frame_mask(places);
+        let planes = tokens.embeddings.reshape([batch * tiles, places, channels]);
+        let read = |planes: Tensor<3>| {
+            let planes = Tokens::full(planes, Layout::Grid { height, width });
+            self.forward(planes, pass).embeddings
+        };
+        let planes = planes.split(AT_ONCE, 0).into_iter().map(read).collect();
+        let embeddings = Tensor::cat(planes, 0).reshape([batch, tiles * places, channels]);
+        Tokens::frames(embeddings, &mask, [height, width])
     }
 
     /// The patches `x` [batch, patches, width] with their places, behind the other tokens.
