@@ -3,6 +3,7 @@
 use super::super::{in_bounds, invalid};
 use super::augment::{self, TextAugment};
 use super::dialogue::DialogueConfig;
+use super::template::TemplateConfig;
 use super::tokenizer::TokenizerConfig;
 use crate::Result;
 use schemars::JsonSchema;
@@ -55,6 +56,10 @@ pub struct TextConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub placeholder: Option<String>,
+    /// What is set around a text with such a token, as a model was trained to be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub template: Option<TemplateConfig>,
     /// How a list of turns becomes one text.
     pub dialogue: DialogueConfig,
     /// Random changes made to training inputs only, each at most once, in this order; the tokens that a public vocabulary
@@ -79,6 +84,7 @@ impl Default for TextConfig {
             leading_space: false,
             segment: None,
             placeholder: None,
+            template: None,
             dialogue: DialogueConfig::default(),
             augment: Vec::new(),
         }

@@ -6,11 +6,13 @@ mod config;
 mod cut;
 mod dialogue;
 mod placeholder;
+mod template;
 mod tokenizer;
 
 pub use augment::TextAugment;
 pub use config::{Normalization, Segment, TextConfig, Truncate};
 pub use dialogue::DialogueConfig;
+pub use template::TemplateConfig;
 pub use tokenizer::{SpecialTokens, TokenizerConfig};
 
 use super::{Collated, Fitted, Processor, invalid};
@@ -19,6 +21,7 @@ use crate::{Result, Value};
 use placeholder::Placeholder;
 use std::borrow::Cow;
 use std::sync::Arc;
+use template::Template;
 use tokenizer::Vocabulary;
 
 /// The identifiers that every vocabulary trained here begins with, in this order from zero.
@@ -31,6 +34,8 @@ pub struct TextProcessor {
     vocabulary: Vocabulary,
     /// What stands for another medium.
     placeholder: Option<Placeholder>,
+    /// What is set around a text that asks.
+    template: Option<Template>,
     /// The tokens that a text may have beside those that are set around it.
     room: usize,
 }
@@ -85,12 +90,17 @@ impl TextProcessor {
             .map(|name| Placeholder::new(name, &vocabulary))
             .transpose()?;
         let (before, behind) = vocabulary.frame();
-        let frame = before.len() + behind.len();
+        let template = config.template.as_ref();
+        let template = template
+            .map(|template| Template::new(template, &vocabulary, before.is_empty()))
+            .transpose()?;
+        let frame = before.len() + behind.len() + template.as_ref().map_or(0, Template::length);
         match config.max_length.checked_sub(frame) {
             Some(room) if room > 0 => Ok(Self {
                 config,
                 vocabulary,
                 placeholder,
+                template,
                 room,
             }),
             _ => Err(invalid(format!(
@@ -128,9 +138,11 @@ impl TextProcessor {
     /// The token identifiers of a text, at least one and at most `max_length`.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let text = clean::without_markup(text, &self.config);
-        let tokens = match &self.placeholder {
-            Some(placeholder) => placeholder.tokens(&text, self.room, |part, limit| self.tokens(part, limit)),
-            None => self.tokens(&text, self.room),
+        let part = |part: &str, limit| self.tokens(part, limit);
+        let tokens = match (&self.placeholder, &self.template) {
+            (Some(placeholder), Some(template)) => template.tokens(placeholder, &text, self.room, part),
+            (Some(placeholder), None) => placeholder.tokens(&text, self.room, part),
+            (None, _) => self.tokens(&text, self.room),
         };
         tokens.map(|tokens| self.framed(tokens))
     }
@@ -213,6 +225,14 @@ impl TextProcessor {
 }
 
 impl Processor {
+    /// The token of this name in a text's vocabulary, special ones included; none for other modalities, and of tiktoken's.
+    pub fn token(&self, name: &str) -> Option<u32> {
+        match &self.fitted {
+            Fitted::Text(text) => text.vocabulary.token(name),
+            _ => None,
+        }
+    }
+
     /// The content of the `tokenizer.json` by which texts are tokenised; none of other modalities and of other layouts.
     pub fn tokenizer(&self) -> Option<&str> {
         match &self.fitted {

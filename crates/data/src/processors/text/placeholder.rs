@@ -38,19 +38,9 @@ impl Placeholder {
         limit: usize,
         tokens: impl Fn(&str, usize) -> Result<Vec<u32>>,
     ) -> Result<Vec<u32>> {
-        let name = &self.name;
-        let parts: Vec<&str> = text.split(name.as_str()).collect();
-        let (before, behind) = match parts[..] {
-            [behind] => ("", behind),
-            [before, behind] => (before, behind),
-            _ => {
-                let found = parts.len() - 1;
-                return Err(invalid(format!(
-                    "expected `{name}` once in a text, found it {found} times"
-                )));
-            }
-        };
+        let (before, behind) = self.around(text)?;
         if behind.is_empty() {
+            let name = &self.name;
             return Err(invalid(format!("expected a text behind `{name}`, found none")));
         }
         // What stands behind has a token at least.
@@ -60,6 +50,29 @@ impl Placeholder {
         };
         let behind = tokens(behind, limit.saturating_sub(before.len() + 1).max(1))?;
         Ok([before, vec![self.token], behind].concat())
+    }
+
+    /// What stands in front of the name in a text and behind it, which is all of a text that does not hold it.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a text that holds the name twice.
+    pub fn around<'a>(&self, text: &'a str) -> Result<(&'a str, &'a str)> {
+        let name = &self.name;
+        let parts: Vec<&str> = text.split(name.as_str()).collect();
+        match parts[..] {
+            [behind] => Ok(("", behind)),
+            [before, behind] => Ok((before, behind)),
+            _ => {
+                let found = parts.len() - 1;
+                Err(invalid(format!(
+                    "expected `{name}` once in a text, found it {found} times"
+                )))
+            }
+        }
+    }
+
+    pub fn token(&self) -> u32 {
+        self.token
     }
 }
 
