@@ -36,6 +36,14 @@ pub struct Reading<'a> {
     pub targets: Option<&'a Targets>,
 }
 
+/// The tiles of pictures.
+pub struct Grids {
+    /// How many each sequence of tokens has room for, the whole picture among them.
+    pub most: usize,
+    /// Their rows and columns, one of one where a picture is read whole; none in rows without a picture.
+    pub of_rows: Vec<Option<[usize; 2]>>,
+}
+
 impl Encoded<'_> {
     /// The places in the batch of the rows that an output answers.
     pub fn rows(&self, output: &str) -> &[usize] {
@@ -126,6 +134,28 @@ impl Reading<'_> {
         };
         let rows = self.rows.iter().map(|&row| medium_of_row[row]);
         rows.map(|medium| medium.map(text).unwrap_or_default()).collect()
+    }
+
+    /// What tiles the picture of each row is read in.
+    pub fn grids(&self) -> Grids {
+        let Source::Input(name) = self.source else {
+            return Grids {
+                most: 1,
+                of_rows: vec![Some([1; 2]); self.rows.len()],
+            };
+        };
+        let InputBatch { media, medium_of_row } = &self.encoded.batch.inputs[name];
+        let media_of_rows = self.rows.iter().map(|&row| medium_of_row[row]);
+        match media {
+            Some(Collated::Tiles { shape, grids, .. }) => Grids {
+                most: shape[1],
+                of_rows: media_of_rows.map(|medium| medium.map(|medium| grids[medium])).collect(),
+            },
+            _ => Grids {
+                most: 1,
+                of_rows: media_of_rows.map(|medium| medium.map(|_| [1; 2])).collect(),
+            },
+        }
     }
 
     /// The numbers of the rows in the manifest.

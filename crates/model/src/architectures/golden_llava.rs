@@ -4,6 +4,7 @@
 use super::golden::{case, folder, import};
 use super::golden_pictures::encoded;
 use crate::checkpoint::to_vec;
+use crate::decoder::Piece;
 use crate::pass::Pass;
 use crate::pipeline::Pipeline;
 use crate::run_directory::RunDirectory;
@@ -38,7 +39,7 @@ struct Asked {
 }
 
 /// The largest difference must be small beside the largest number.
-fn assert_near(found: &[f32], expected: &[f32], place: &str) {
+pub(super) fn assert_near(found: &[f32], expected: &[f32], place: &str) {
     assert_eq!(found.len(), expected.len(), "{place}");
     let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
@@ -46,7 +47,7 @@ fn assert_near(found: &[f32], expected: &[f32], place: &str) {
     assert!(error < 2e-5, "{place}: a relative error of {error}");
 }
 
-fn task(pipeline: &Pipeline) -> &Generate {
+pub(super) fn task(pipeline: &Pipeline) -> &Generate {
     let Task::Generate(task) = pipeline.model().task("answer") else {
         panic!("an answer is written")
     };
@@ -61,13 +62,16 @@ fn patches_and_logits_are_those_of_the_original() {
         let task = task(&pipeline);
         let patches = || encoded(&pipeline, "image", &["picture.png"], &folder);
         assert_near(
-            &to_vec(task.decoder().prepare(patches(), &[]).embeddings),
+            &to_vec(task.decoder().prepare(patches()).embeddings),
             &case.patches,
             name,
         );
         for asked in &case.texts {
             let place = format!("{name}, {:?}", asked.text);
-            let memory = task.decoder().prepare(patches(), std::slice::from_ref(&asked.front));
+            let source = task.decoder().prepare(patches());
+            let [_, length] = source.mask.dims();
+            let pieces = vec![Piece::Tokens(asked.front.clone()), Piece::Source(0..length)];
+            let memory = task.decoder().arranged(source, &[pieces]);
             let tokens: Vec<i64> = asked.behind.iter().copied().map(i64::from).collect();
             let shape = [1, tokens.len()];
             let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, shape), &Device::flex());

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// The input that is asked.
 pub(super) const PROMPT: &str = "text";
 /// The name of the token in whose place a prompt has the picture.
-const PICTURE: &str = "<image>";
+pub(super) const PICTURE: &str = "<image>";
 /// The language models that are read behind the projector.
 const LANGUAGES: [&str; 3] = ["llama", "qwen2", "qwen3"];
 
@@ -96,6 +96,7 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
         decoder: head.task.decoder,
         reads: ReadsConfig::Prefix(PrefixConfig {
             projector: ProjectorKind::Mlp,
+            merge: 1,
         }),
         prompt: Some(PROMPT.into()),
         label_smoothing: 0.0,
@@ -103,6 +104,7 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
         asking: Some(Asking {
             place: public.image_token_index,
             ends: head.task.tokens.unwrap_or_default().ends,
+            marks: None,
         }),
         ..GenerateConfig::default()
     };
@@ -159,7 +161,7 @@ impl Public {
 }
 
 /// What is said of the language model, ends and begins that stand beside it included.
-fn texts(config: &mut Value) -> Result<Value, String> {
+pub(super) fn texts(config: &mut Value) -> Result<Value, String> {
     let mut texts = usual_texts();
     if let (Some(texts), Some(Value::Object(given))) = (texts.as_object_mut(), config.get("text_config")) {
         texts.extend(given.clone());

@@ -1,6 +1,8 @@
 //! Decoders: text token by token, from what an encoder or the fusion made of the inputs.
 
 mod llama;
+mod merge;
+mod pieces;
 mod prefix;
 mod projector;
 mod recurrent;
@@ -13,10 +15,11 @@ use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{Embedding, Linear};
 use crate::pass::Pass;
-use crate::tokens::{Layout, Tokens, plain};
+use crate::tokens::{Tokens, plain};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use llama::{LlamaDecoder, LlamaDecoderConfig};
+pub use pieces::Piece;
 use prefix::{Origins, Prefix};
 pub use prefix::{PrefixConfig, ReadsConfig};
 use projector::Projector;
@@ -204,7 +207,7 @@ impl Decoder {
         }
         let [_, width] = self.embedding.table().dims();
         let size = f64::from(self.scale) / (width as f64).sqrt();
-        let projector = Projector::new(prefix.projector, [source, width], size, &init.at("projector"));
+        let projector = Projector::new(prefix, [source, width], size, &init.at("projector"));
         Ok(Self {
             projector: Some(projector),
             ..self
@@ -240,30 +243,17 @@ impl Decoder {
     }
 
     /// What the other functions take as their memory: the tokens of `source` themselves or, where they stand in front of
-    /// texts, with the width of this decoder and behind the tokens in `front`, some for each row or none for all.
-    pub fn prepare(&self, source: Tokens, front: &[Vec<u32>]) -> Tokens {
-        let Some(projector) = &self.projector else {
-            return source;
-        };
-        let projected = projector.forward(source.embeddings);
-        let longest = front.iter().map(Vec::len).max().unwrap_or(0);
-        if longest == 0 {
-            return Tokens::new(projected, source.mask, source.layout);
+    /// texts, with the width of this decoder.
+    pub fn prepare(&self, source: Tokens) -> Tokens {
+        match &self.projector {
+            Some(projector) => projector.forward(source),
+            None => source,
         }
-        let filled = |tokens: &Vec<u32>| [&tokens[..], &vec![0; longest - tokens.len()]].concat();
-        let filled: Vec<Vec<u32>> = front.iter().map(filled).collect();
-        let rows: Vec<&[u32]> = filled.iter().map(Vec::as_slice).collect();
-        let real: Vec<bool> = front
-            .iter()
-            .flat_map(|tokens| (0..longest).map(|place| place < tokens.len()))
-            .collect();
-        let real = Tensor::from_data(TensorData::new(real, [front.len(), longest]), &plain(&self.device()));
-        let embedded = self.embed(self.on_device(&rows));
-        Tokens::new(
-            Tensor::cat(vec![embedded, projected], 1),
-            Tensor::cat(vec![real, source.mask], 1),
-            Layout::Sequence,
-        )
+    }
+
+    /// The tokens that [`prepare`](Self::prepare) gave of a source, and others, as each row is to read them.
+    pub fn arranged(&self, source: Tokens, rows: &[Vec<Piece>]) -> Tokens {
+        pieces::arranged(source, rows, |tokens| self.embed(self.on_device(&[tokens])))
     }
 
     /// The logits [1, length, vocabulary] of what follows each of the `tokens` of a text about `memory`, and of each layer the

@@ -17,11 +17,28 @@ pub enum ReadsConfig {
     Prefix(PrefixConfig),
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PrefixConfig {
     /// What brings tokens of the source to the width of the decoder.
     pub projector: ProjectorKind,
+    /// The side of a square of neighbouring patches that are joined to one token, their numbers side by side (Shi et al. 2016).
+    #[serde(skip_serializing_if = "is_one")]
+    #[schemars(skip)]
+    pub merge: usize,
+}
+
+impl Default for PrefixConfig {
+    fn default() -> Self {
+        Self {
+            projector: ProjectorKind::default(),
+            merge: 1,
+        }
+    }
+}
+
+fn is_one(side: &usize) -> bool {
+    *side == 1
 }
 
 impl ReadsConfig {

@@ -1,9 +1,11 @@
 //! From the width of a source to that of the decoder that reads it as tokens of its own.
 
+use super::PrefixConfig;
+use super::merge::merged;
 use crate::init::Init;
 use crate::layers::Linear;
+use crate::tokens::Tokens;
 use burn::module::Module;
-use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use sensorium_kernels::{Epilogue, Precision};
 use serde::{Deserialize, Serialize};
@@ -24,13 +26,17 @@ pub struct Projector {
     /// None where one map does.
     input: Option<Linear>,
     output: Linear,
+    /// The side of a square of tokens that are joined before they are mapped.
+    #[module(skip)]
+    merge: usize,
 }
 
 impl Projector {
     /// From the width of the source to that of the decoder, whose tokens have numbers of about the `size`: far smaller ones
     /// would drown in the waves of their places. What is lost to GELU is made up for (He et al. 2015).
-    pub fn new(kind: ProjectorKind, [source, width]: [usize; 2], size: f64, init: &Init) -> Self {
-        let (input, inner) = match kind {
+    pub fn new(config: &PrefixConfig, [source, width]: [usize; 2], size: f64, init: &Init) -> Self {
+        let source = source * config.merge * config.merge;
+        let (input, inner) = match config.projector {
             ProjectorKind::Mlp => {
                 let gain = std::f64::consts::SQRT_2;
                 (Some(Linear::with_gain(gain, source, width, &init.at("input"))), width)
@@ -40,16 +46,23 @@ impl Projector {
         Self {
             input,
             output: Linear::with_gain(size, inner, width, &init.at("output")),
+            merge: config.merge,
         }
     }
 
-    /// [batch, length, source] → [batch, length, width]
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// Tokens [batch, length, source] → [batch, length, width], of which there are fewer where some are joined.
+    pub fn forward(&self, source: Tokens) -> Tokens {
+        let Tokens {
+            embeddings,
+            mask,
+            layout,
+            ..
+        } = merged(source, self.merge);
         let inner = match &self.input {
-            Some(input) => input.forward_then(x, Epilogue::Gelu),
-            None => x,
+            Some(input) => input.forward_then(embeddings, Epilogue::Gelu),
+            None => embeddings,
         };
-        self.output.forward(inner)
+        Tokens::new(self.output.forward(inner), mask, layout)
     }
 
     /// Prepared for inference.
@@ -57,6 +70,7 @@ impl Projector {
         Self {
             input: self.input.map(|input| input.pack(precision)),
             output: self.output.pack(precision),
+            ..self
         }
     }
 }

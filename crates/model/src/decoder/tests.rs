@@ -74,7 +74,9 @@ fn behind(config: &serde_json::Value, device: &Device) -> [(ProjectorKind, Decod
         let decoder = Decoder::new(&read(config), [VOCABULARY, 6], None, &init).unwrap();
         (
             projector,
-            decoder.behind(&PrefixConfig { projector }, MEMORY, &init).unwrap(),
+            decoder
+                .behind(&PrefixConfig { projector, merge: 1 }, MEMORY, &init)
+                .unwrap(),
         )
     })
 }
@@ -86,7 +88,7 @@ fn texts() -> Tensor<2, Int> {
 
 /// The tokens of a source as the decoder reads them.
 fn prepared(decoder: &Decoder, source: Option<&Tokens>) -> Option<Tokens> {
-    source.map(|source| decoder.prepare(source.clone(), &[]))
+    source.map(|source| decoder.prepare(source.clone()))
 }
 
 /// A number that all logits go into, each in another way.
@@ -194,7 +196,7 @@ fn padding_in_front_of_a_text_changes_nothing() {
             tokens.mask.int().select(1, index(places)).bool(),
             Layout::Sequence,
         );
-        let tokens = decoder.prepare(tokens, &[]);
+        let tokens = decoder.prepare(tokens);
         to_vec(decoder.forward(texts().select(0, index(rows)), Some(&tokens), &Pass::evaluation()))
     };
     for config in decoders().into_iter().filter(|config| config["kind"] != "gru") {
@@ -226,10 +228,16 @@ fn tokens_may_stand_in_front_of_a_source() {
             Tensor::<2>::zeros([2, 1], &device).bool(),
             Layout::Sequence,
         );
+        let read = |tokens: Tokens, front: &[Vec<u32>]| {
+            let [_, length] = tokens.mask.dims();
+            let pieces = |front: &Vec<u32>| vec![Piece::Tokens(front.clone()), Piece::Source(0..length)];
+            let pieces: Vec<Vec<Piece>> = front.iter().map(pieces).collect();
+            decoder.arranged(decoder.prepare(tokens), &pieces)
+        };
         let front = vec![TEXTS[0][..2].to_vec(), TEXTS[1][..2].to_vec()];
         let plain = to_vec(decoder.forward(texts(), None, &pass));
         let rest = texts().narrow(1, 2, 4);
-        let split = decoder.forward(rest.clone(), Some(&decoder.prepare(nothing, &front)), &pass);
+        let split = decoder.forward(rest.clone(), Some(&read(nothing, &front)), &pass);
         for (row, found) in to_vec(split).chunks(4 * VOCABULARY).enumerate() {
             let expected = &plain[(row * 6 + 2) * VOCABULARY..][..4 * VOCABULARY];
             let near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
@@ -237,11 +245,11 @@ fn tokens_may_stand_in_front_of_a_source() {
         }
         // Of several lengths: each row as by itself.
         let front = vec![vec![3, 7], vec![5]];
-        let together = decoder.prepare(source(&device), &front);
+        let together = read(source(&device), &front);
         let together = to_vec(decoder.forward(rest.clone(), Some(&together), &pass));
         for row in 0..2 {
             let index = Tensor::<1, Int>::from_ints([row as i64], &device);
-            let alone = decoder.prepare(source(&device).select(index.clone()), &front[row..=row]);
+            let alone = read(source(&device).select(index.clone()), &front[row..=row]);
             let alone = to_vec(decoder.forward(rest.clone().select(0, index), Some(&alone), &pass));
             let expected = &together[row * alone.len()..][..alone.len()];
             let near = alone.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);

@@ -1,5 +1,6 @@
 //! A text for each row, written token by token: captions, answers, translations, transcripts.
 
+use super::asking::Asking;
 use super::texts::Texts;
 use super::writing::Writing;
 use super::{Decoded, Losses};
@@ -88,16 +89,6 @@ impl Default for GenerateConfig {
     }
 }
 
-/// The tokens around a source that a decoder was trained with elsewhere: its prompts say where the source stands, and answers
-/// follow them with nothing between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asking {
-    /// The token of a prompt in whose place the source stands.
-    pub place: u32,
-    /// What ends an answer beside the vocabulary's end.
-    pub ends: Vec<u32>,
-}
-
 /// What a decoder reads before it writes: the source with what stands in front of it, and what stands behind.
 struct Asked {
     source: Tokens,
@@ -172,6 +163,11 @@ impl Generate {
         }
     }
 
+    /// How the decoder is asked about its source, where it was trained elsewhere to be.
+    pub fn asking(&self) -> Option<&Asking> {
+        self.asking.as_ref()
+    }
+
     pub fn vocabulary(&self) -> Vocabulary {
         self.vocabulary
     }
@@ -200,40 +196,37 @@ impl Generate {
     /// What is read before the text of each row.
     fn asked(&self, reading: &Reading) -> Asked {
         let prompts = self.prompt.as_ref().map(|prompt| reading.text(prompt));
-        let (front, openings) = match (prompts, &self.asking) {
-            (None, _) => (
-                Vec::new(),
-                self.opening().map(|opening| vec![opening; reading.rows.len()]),
-            ),
-            (Some(prompts), None) => {
-                let behind = |prompt: Vec<u32>| [prompt, vec![self.vocabulary.begin]].concat();
-                (Vec::new(), Some(prompts.into_iter().map(behind).collect()))
-            }
-            (Some(prompts), Some(asking)) => {
-                let parts = prompts.iter().map(|prompt| self.around_source(prompt, asking.place));
-                let (front, openings) = parts.unzip();
-                (front, Some(openings))
-            }
-        };
-        let source = match self.asking {
+        let source = self.decoder.prepare(match self.asking {
             Some(_) => reading.present_tokens(),
             None => reading.tokens(),
-        };
-        Asked {
-            source: self.decoder.prepare(source, &front),
-            openings,
+        });
+        match (prompts, &self.asking) {
+            (None, _) => Asked {
+                source,
+                openings: self.opening().map(|opening| vec![opening; reading.rows.len()]),
+            },
+            (Some(prompts), None) => {
+                let behind = |prompt: Vec<u32>| [prompt, vec![self.vocabulary.begin]].concat();
+                Asked {
+                    source,
+                    openings: Some(prompts.into_iter().map(behind).collect()),
+                }
+            }
+            (Some(prompts), Some(asking)) => {
+                let [_, length] = source.mask.dims();
+                let grids = reading.grids();
+                let rows = prompts.iter().zip(&grids.of_rows);
+                let parts = rows.map(|(prompt, grid)| {
+                    let (front, behind) = asking.around(prompt, self.vocabulary.begin);
+                    (asking.pieces(front, *grid, [length, grids.most]), behind)
+                });
+                let (pieces, openings): (Vec<_>, Vec<_>) = parts.unzip();
+                Asked {
+                    source: self.decoder.arranged(source, &pieces),
+                    openings: Some(openings),
+                }
+            }
         }
-    }
-
-    /// What stands in front of the source and behind it, the begin where there is nothing.
-    fn around_source(&self, prompt: &[u32], place: u32) -> (Vec<u32>, Vec<u32>) {
-        let (front, behind) = match prompt.iter().position(|&token| token == place) {
-            Some(at) => (&prompt[..at], &prompt[at + 1..]),
-            None => (&[][..], prompt),
-        };
-        let begin = [self.vocabulary.begin];
-        let behind = if behind.is_empty() { &begin[..] } else { behind };
-        (front.to_vec(), behind.to_vec())
     }
 
     /// The losses of each next token after the right ones before it.

@@ -1,6 +1,7 @@
 //! Tasks: each owns its head, its loss and its decoding.
 
 mod align;
+mod asking;
 mod classify;
 mod embed;
 mod fitted;
@@ -22,12 +23,13 @@ use crate::pass::Pass;
 use crate::tokens::plain;
 use crate::writer::Writer;
 pub use align::{Align, AlignConfig, AlignLoss};
+pub use asking::{Asking, Marks};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 pub use classify::{Classify, ClassifyConfig};
 pub use embed::{Embed, EmbedConfig};
 pub use fitted::{Fitted, TextTargets};
-pub use generate::{Asking, Generate, GenerateConfig};
+pub use generate::{Generate, GenerateConfig};
 pub use head::{Head, HeadConfig, HiddenActivation};
 pub use language_model::{LanguageModel, LanguageModelConfig, TextTokens};
 pub use prediction::{Alternative, Answer, Decoded, Part, Prediction};
