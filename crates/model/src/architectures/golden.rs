@@ -3,6 +3,7 @@
 use super::golden_captions::WRITERS;
 use super::golden_llava::ANSWERERS;
 use super::golden_pictures::{ENCODERS, SPACES};
+use super::golden_smolvlm::TILERS;
 use super::{Checkpoint, KNOWN, Target};
 use crate::checkpoint::to_vec;
 use crate::encoder::{Encoder, EncoderConfig};
@@ -62,6 +63,7 @@ fn every_architecture_is_compared() {
         &SOUNDS,
         &ENCODERS,
         &ANSWERERS,
+        &TILERS,
         &spaces,
         &WRITERS.map(|(architecture, _)| architecture),
         &super::language::KINDS,

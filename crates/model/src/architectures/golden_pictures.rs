@@ -49,7 +49,7 @@ pub(super) fn encoded(pipeline: &Pipeline, input: &str, values: &[&str], folder:
     pipeline.model().encode_media(input, &batch)
 }
 
-fn batch(pipeline: &Pipeline, input: &str, values: &[&str], folder: &Path) -> InputBatch {
+pub(super) fn batch(pipeline: &Pipeline, input: &str, values: &[&str], folder: &Path) -> InputBatch {
     let sample = |(row, value): (usize, &&str)| Sample {
         row,
         values: BTreeMap::from([(input.into(), Value::Text(value.to_string()))]),

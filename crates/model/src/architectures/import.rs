@@ -2,7 +2,7 @@
 
 use super::language::opened;
 use super::llava::PROMPT;
-use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target};
+use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target, smolvlm};
 use crate::encoder::EncoderConfig;
 use crate::error::{ModelError, Result};
 use crate::fusion::{FusionConfig, JoinConfig};
@@ -13,7 +13,7 @@ use crate::source::Source;
 use crate::tasks::{AlignConfig, EmbedConfig, Fitted, TaskConfig};
 use crate::writer::Writer;
 use burn::tensor::Device;
-use sensorium_data::processors::Feature;
+use sensorium_data::processors::{Feature, TextConfig};
 use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, Takes, TextColumn, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -79,7 +79,12 @@ impl Checkpoint {
         let mut inputs = inputs.collect::<Result<Vec<InputColumn>>>()?;
         inputs.extend(self.prompt()?);
         let texts = match &self.architecture().head {
-            Head::Text(head) | Head::Answer(head) => Some(self.texts(&head.generate.text)?),
+            Head::Text(head) => Some(self.texts(&head.generate.text)?),
+            Head::Answer(head) => Some(self.texts(&TextConfig {
+                placeholder: None,
+                template: None,
+                ..head.generate.text.clone()
+            })?),
             Head::Continuation(_) => Some(inputs[0].processor.clone()),
             Head::Nothing | Head::Labels(_) | Head::Aligned(_) | Head::Joined(_) => None,
         };
@@ -88,7 +93,7 @@ impl Checkpoint {
             takes: self.architecture().head.takes(),
             processor,
         });
-        let head = self.head(&inputs[0].processor)?;
+        let head = self.head(&inputs)?;
         let description = self.describe(name, &inputs, texts.as_ref(), &head);
         let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
         let model = Model::blank(&description.model, &shapes.collect(), device)?;
@@ -125,8 +130,11 @@ impl Checkpoint {
             return Ok(None);
         };
         if !place.is_some_and(|place| tokens.contains(&place)) {
-            let message =
-                format!("image_token_index: expected the token of the picture in tokenizer.json, found {place:?}");
+            let name = match head.generate.text.template {
+                Some(_) => "image_token_id",
+                None => "image_token_index",
+            };
+            let message = format!("{name}: expected the token of the picture in tokenizer.json, found {place:?}");
             return Err(ModelError::file(self.folder(), message));
         }
         Ok(Some(InputColumn {
@@ -148,12 +156,21 @@ impl Checkpoint {
         opened(head, &texts, self.folder()).map(Some)
     }
 
-    /// The head, with what the tokenizer of its texts sets around them.
-    fn head(&self, texts: &Processor) -> Result<Head> {
+    /// The head, with what the tokenizer of its texts sets around them, or around pictures.
+    fn head(&self, inputs: &[InputColumn]) -> Result<Head> {
         match &self.architecture().head {
             Head::Continuation(head) => {
-                let head = opened(head, texts, self.folder())?;
+                let head = opened(head, &inputs[0].processor, self.folder())?;
                 Ok(Head::Continuation(Box::new(head)))
+            }
+            Head::Answer(head) if head.generate.text.template.is_some() => {
+                let (picture, texts) = (&inputs[0].processor, &inputs[1].processor);
+                let marks = smolvlm::marks(&picture.config(), texts);
+                let mut head = head.clone();
+                if let Some(asking) = &mut head.generate.asking {
+                    asking.marks = Some(marks.map_err(|message| ModelError::file(self.folder(), message))?);
+                }
+                Ok(Head::Answer(head))
             }
             head => Ok(head.clone()),
         }

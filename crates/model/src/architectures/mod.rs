@@ -19,6 +19,8 @@ mod golden_labels;
 mod golden_llava;
 #[cfg(test)]
 mod golden_pictures;
+#[cfg(test)]
+mod golden_smolvlm;
 mod import;
 mod labels;
 mod language;
@@ -27,6 +29,7 @@ mod preprocessor;
 pub(crate) mod safetensors;
 mod sentences;
 mod siglip;
+mod smolvlm;
 mod torch;
 mod towers;
 mod vit;
@@ -55,7 +58,7 @@ use sensorium_data::ProcessorConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 17] = [
     "bert",
     "blip",
     "clip",
@@ -63,12 +66,14 @@ const KNOWN: [&str; 15] = [
     "dinov2_with_registers",
     "efficientnet-lite",
     "gpt2",
+    "idefics3",
     "llama",
     "llava",
     "qwen2",
     "qwen3",
     "roberta",
     "siglip",
+    "smolvlm",
     "vit",
     "whisper",
 ];
@@ -167,6 +172,7 @@ impl Architecture {
             kind if language::KINDS.contains(&kind) => language::read(kind, config).map_err(wrong),
             "llava" => llava::read(config).map_err(wrong),
             "siglip" => siglip::read(config).map_err(wrong),
+            "idefics3" | "smolvlm" => smolvlm::read(config).map_err(wrong),
             "vit" => vit::read(config).map_err(wrong),
             "whisper" => whisper::read(config).map_err(wrong),
             _ => Err(wrong(format!(

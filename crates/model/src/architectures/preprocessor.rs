@@ -26,17 +26,20 @@ struct Public {
     do_normalize: Option<bool>,
     image_mean: Option<[f32; 3]>,
     image_std: Option<[f32; 3]>,
+    do_image_splitting: Option<bool>,
+    max_image_size: Option<Sides>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a number of pixels, {\"height\", \"width\"} or {\"shortest_edge\"}"
+    expecting = "expected a number of pixels, {\"height\", \"width\"}, {\"shortest_edge\"} or {\"longest_edge\"}"
 )]
 enum Sides {
     One(u32),
     Both { height: u32, width: u32 },
     Shortest { shortest_edge: u32 },
+    Longest { longest_edge: u32 },
 }
 
 /// What an architecture's own processor does where the file does not tell.
@@ -46,6 +49,8 @@ pub(super) enum Usual {
     Stretch(Interpolation),
     /// The shortest side is scaled to a length, and the middle is cut out.
     Crop,
+    /// The longest side is scaled to a length, and tiles are read beside the whole.
+    Tiles,
 }
 
 /// What `config` says of pictures.
@@ -85,12 +90,12 @@ pub(super) fn write(image: &ImageConfig, value: &mut Value) -> Result<(), String
         value["crop_size"] = both;
     }
     value["resample"] = match image.interpolation {
+        Interpolation::Lanczos => 1.into(),
         Interpolation::Bilinear => 2.into(),
         Interpolation::Bicubic => 3.into(),
     };
     Ok(())
 }
-        Interpolation::Lanczos => 1.into(),
 
 impl Public {
     fn image(&self, usual: Usual) -> Result<ImageConfig, String> {
@@ -130,16 +135,20 @@ impl Public {
 
     fn interpolation(&self, usual: Usual) -> Result<Interpolation, String> {
         match (self.resample, usual) {
+            (Some(1), _) | (None, Usual::Tiles) => Ok(Interpolation::Lanczos),
             (Some(2), _) => Ok(Interpolation::Bilinear),
             (Some(3), _) | (None, Usual::Crop) => Ok(Interpolation::Bicubic),
             (None, Usual::Stretch(interpolation)) => Ok(interpolation),
             (Some(other), _) => Err(format!(
-                "resample: expected 2 (bilinear) or 3 (bicubic), found {other}, which is not known here"
+                "resample: expected 1 (Lanczos), 2 (bilinear) or 3 (bicubic), found {other}, which is not known here"
             )),
         }
     }
 
     fn resize(&self, usual: Usual) -> Result<(Resize, Size), String> {
+        if usual == Usual::Tiles {
+            return self.tiles();
+        }
         let crops = self.do_center_crop.unwrap_or(usual == Usual::Crop);
         let crop = crops.then(|| given(self.crop_size, "crop_size")).transpose()?;
         let crop = crop.map(|crop| rectangle(crop, "crop_size")).transpose()?;
@@ -169,6 +178,28 @@ impl Public {
     }
 }
 
+impl Public {
+    /// The way of Idefics3: tiles of one size beside the whole picture, or this alone.
+    fn tiles(&self) -> Result<(Resize, Size), String> {
+        let longest = |sides: Option<Sides>, name: &str| match given(sides, name)? {
+            Sides::Longest { longest_edge: side } if (1..=LARGEST).contains(&side) => Ok(side),
+            Sides::Longest { longest_edge: side } => {
+                Err(format!("{name}: expected 1 to {LARGEST} pixels, found {side}"))
+            }
+            _ => Err(format!("{name}: expected a longest side, `longest_edge`, found others")),
+        };
+        let (longest, side) = (
+            longest(self.size, "size")?,
+            longest(self.max_image_size, "max_image_size")?,
+        );
+        let resize = match self.do_image_splitting.unwrap_or(true) {
+            true => Resize::Tiles(longest),
+            false => Resize::Longest(longest),
+        };
+        Ok((resize, Size::new(side, side)))
+    }
+}
+
 fn given<T: Copy>(value: Option<T>, name: &str) -> Result<T, String> {
     value.ok_or_else(|| format!("{name}: expected a value, found none"))
 }
@@ -177,7 +208,9 @@ fn rectangle(sides: Sides, name: &str) -> Result<Size, String> {
     let (height, width) = match sides {
         Sides::One(side) => (side, side),
         Sides::Both { height, width } => (height, width),
-        Sides::Shortest { .. } => return Err(format!("{name}: expected a height and a width, found a shortest side")),
+        Sides::Shortest { .. } | Sides::Longest { .. } => {
+            return Err(format!("{name}: expected a height and a width, found one side"));
+        }
     };
     match [height, width].iter().all(|side| (1..=LARGEST).contains(side)) {
         true => Ok(Size::new(height, width)),
@@ -260,12 +293,44 @@ mod tests {
     }
 
     #[test]
+    fn tiles_are_read_unless_the_file_leaves_them_out() {
+        let given = json!({"size": {"longest_edge": 96}, "max_image_size": {"longest_edge": 32}});
+        let with = |name: &str, value: Value| {
+            let mut given = given.clone();
+            given[name] = value;
+            image(given, Usual::Tiles)
+        };
+        let found = with("do_image_splitting", Value::Null).unwrap();
+        assert_eq!((found.resize, found.size), (Resize::Tiles(96), Size::new(32, 32)));
+        assert_eq!(found.interpolation, Interpolation::Lanczos);
+        let found = with("do_image_splitting", json!(false)).unwrap();
+        assert_eq!((found.resize, found.size), (Resize::Longest(96), Size::new(32, 32)));
+        for (name, value, words) in [
+            (
+                "size",
+                json!({"height": 96, "width": 96}),
+                "size: expected a longest side",
+            ),
+            (
+                "max_image_size",
+                json!({"longest_edge": 5000}),
+                "max_image_size: expected 1 to 4096",
+            ),
+            ("max_image_size", Value::Null, "max_image_size: expected a value"),
+            ("max_image_size", json!({"longest_edge": 4}), "resize.tiles"),
+        ] {
+            let error = with(name, value).unwrap_err();
+            assert!(error.contains(words), "{name}: {error}");
+        }
+    }
+
+    #[test]
     fn what_would_be_read_otherwise_is_refused_by_name() {
         for (changes, words) in [
             (json!({"do_resize": false}), "do_resize: expected true"),
             (json!({"do_rescale": false}), "do_rescale: expected true"),
             (json!({"rescale_factor": 0.5}), "rescale_factor: expected 1/255"),
-            (json!({"resample": 0}), "resample: expected 2 (bilinear)"),
+            (json!({"resample": 0}), "resample: expected 1 (Lanczos), 2 (bilinear)"),
             (json!({"do_center_crop": false}), "do_center_crop: expected true"),
             (json!({"size": null}), "size: expected a value"),
             (json!({"size": 20}), "resize.shortest"),

@@ -20,7 +20,7 @@ const FILLING: u32 = 1;
 const FIRST: &str = "SiglipTokenizer";
 
 /// What a configuration leaves out is as `transformers` has it.
-fn usual() -> Value {
+pub(super) fn usual() -> Value {
     let tower = json!({
         "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
         "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, "vocab_size": 32_000, "max_position_embeddings": 64,

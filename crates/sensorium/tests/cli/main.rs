@@ -19,5 +19,6 @@ mod llava;
 mod pretrained;
 mod recipes;
 mod retrieval;
+mod smolvlm;
 mod tidy;
 mod transcribe;
