@@ -5,20 +5,24 @@ use crate::parallel::{self, with_scratch};
 use crate::simd::vectorized;
 use crate::unpacked::{MultiplyOne, PANELS, Unpack};
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// Neighbours along the depth that share a scale.
 const GROUP: usize = 32;
 /// What is added to a number, so that it is not negative.
 const HALF: i8 = 8;
-/// Two numbers share a byte.
-const BYTES: usize = GROUP * COLUMNS / 2;
+/// Numbers of a word.
+const EIGHT: usize = 8;
+/// The words of a group of 16 columns.
+const WORDS: usize = GROUP / EIGHT * COLUMNS;
 
 /// A right matrix [depth, columns] in panels of 16 columns, as [`Panels`](crate::panels::Panels), filled up with zeros to whole
 /// panels and groups. A number is a whole multiple from −8 to 7 of its group's scale, and 8 is added to it.
 #[derive(Clone, Debug)]
 pub struct GroupedPanels {
-    /// [panels, groups, 16 pairs of depths, 16 columns], the first of a pair in the low bits.
-    values: Vec<u8>,
+    /// [panels, groups, 4, 16 columns]: a word holds eight depths, the first in its low bits, so that a line of words gives a line of
+    /// numbers by one shift.
+    values: Vec<u32>,
     /// [panels, groups, 16 columns]
     scales: Vec<f16>,
     depth: usize,
@@ -29,10 +33,10 @@ impl GroupedPanels {
     /// Rounds the matrix whose panel number `index` is written by `pack(index, panel)`, zeros included.
     pub fn from_fn(depth: usize, columns: usize, pack: impl Fn(usize, &mut [f32]) + Send + Sync) -> Self {
         let (panels, groups) = (columns.div_ceil(COLUMNS), depth.div_ceil(GROUP));
-        let mut values = vec![0; panels * groups * BYTES];
+        let mut values = vec![0; panels * groups * WORDS];
         let mut scales = vec![f16::ZERO; panels * groups * COLUMNS];
         let parts: Vec<_> = values
-            .chunks_mut((groups * BYTES).max(1))
+            .chunks_mut((groups * WORDS).max(1))
             .zip(scales.chunks_mut((groups * COLUMNS).max(1)))
             .enumerate()
             .collect();
@@ -41,7 +45,7 @@ impl GroupedPanels {
                 let (written, rest) = panel.split_at_mut(depth * COLUMNS);
                 pack(index, written);
                 rest.fill(0.0);
-                let groups = panel.chunks_exact(GROUP * COLUMNS).zip(values.chunks_exact_mut(BYTES));
+                let groups = panel.chunks_exact(GROUP * COLUMNS).zip(values.chunks_exact_mut(WORDS));
                 for ((group, values), scales) in groups.zip(scales.chunks_exact_mut(COLUMNS)) {
                     round(group, values, scales);
                 }
@@ -74,12 +78,11 @@ impl Unpack for GroupedPanels {
 
     fn unpack(&self, index: usize, panel: &mut [f32]) {
         let groups = self.depth.div_ceil(GROUP);
-        let values = &self.values[index * groups * BYTES..(index + 1) * groups * BYTES];
+        let values = &self.values[index * groups * WORDS..(index + 1) * groups * WORDS];
         let scales = &self.scales[index * groups * COLUMNS..(index + 1) * groups * COLUMNS];
-        let parts = panel.chunks_mut(GROUP * COLUMNS).zip(values.chunks_exact(BYTES));
+        let parts = panel.chunks_mut(GROUP * COLUMNS).zip(values.chunks_exact(WORDS));
         for ((part, values), scales) in parts.zip(scales.chunks_exact(COLUMNS)) {
-            let scales = std::array::from_fn(|lane| scales[lane].to_f32());
-            widen(values, &scales, part);
+            widen(values, &floats(scales), part);
         }
     }
 }
@@ -90,9 +93,8 @@ impl MultiplyOne for GroupedPanels {
         let mut sums = [[0.0; COLUMNS]; PANELS];
         for (group, left) in left.chunks(GROUP).enumerate() {
             let place = panels.map(|panel| panel * groups + group);
-            let values = place.map(|place| &self.values[place * BYTES..(place + 1) * BYTES]);
-            let scales = place.map(|place| &self.scales[place * COLUMNS..(place + 1) * COLUMNS]);
-            let scales = scales.map(|scales| std::array::from_fn(|lane| scales[lane].to_f32()));
+            let values = place.map(|place| &self.values[place * WORDS..(place + 1) * WORDS]);
+            let scales = place.map(|place| floats(&self.scales[place * COLUMNS..(place + 1) * COLUMNS]));
             let mut filled = [0.0; GROUP];
             filled[..left.len()].copy_from_slice(left);
             add_one(&filled, values, &scales, &mut sums);
@@ -101,8 +103,15 @@ impl MultiplyOne for GroupedPanels {
     }
 }
 
+/// The scales of a group; one by one they would take as long to convert as their group to multiply.
+fn floats(scales: &[f16]) -> [f32; COLUMNS] {
+    let mut floats = [0.0; COLUMNS];
+    scales.convert_to_f32_slice(&mut floats);
+    floats
+}
+
 /// Scales each column of a group so that its largest number is −8 times the scale.
-fn round(group: &[f32], values: &mut [u8], scales: &mut [f16]) {
+fn round(group: &[f32], values: &mut [u32], scales: &mut [f16]) {
     for (lane, scale) in scales.iter_mut().enumerate() {
         let column = || group.iter().skip(lane).step_by(COLUMNS);
         let largest = column().fold(0f32, |most, value| if value.abs() > most.abs() { *value } else { most });
@@ -114,19 +123,19 @@ fn round(group: &[f32], values: &mut [u8], scales: &mut [f16]) {
         };
         for (depth, value) in column().enumerate() {
             let rounded = (value * inverse).round().clamp(-8.0, 7.0) as i8;
-            values[depth / 2 * COLUMNS + lane] |= ((rounded + HALF) as u8) << (depth % 2 * 4);
+            values[depth / EIGHT * COLUMNS + lane] |= ((rounded + HALF) as u32) << (depth % EIGHT * 4);
         }
     }
 }
 
 vectorized! {
-    fn widen(values: &[u8], scales: &[f32; COLUMNS], panel: &mut [f32]) {
-        let pairs = panel.chunks_mut(2 * COLUMNS).zip(values.as_chunks::<COLUMNS>().0);
-        for (lines, values) in pairs {
-            let bits = values.map(i32::from);
-            for (line, shift) in lines.as_chunks_mut::<COLUMNS>().0.iter_mut().zip([0, 4]) {
+    fn widen(values: &[u32], scales: &[f32; COLUMNS], panel: &mut [f32]) {
+        let eights = panel.chunks_mut(EIGHT * COLUMNS).zip(values.as_chunks::<COLUMNS>().0);
+        for (lines, words) in eights {
+            for (depth, line) in lines.as_chunks_mut::<COLUMNS>().0.iter_mut().enumerate() {
                 for lane in 0..COLUMNS {
-                    line[lane] = ((bits[lane] >> shift & 15) - i32::from(HALF)) as f32 * scales[lane];
+                    let bits = (words[lane] >> (4 * depth) & 15) as i32;
+                    line[lane] = (bits - i32::from(HALF)) as f32 * scales[lane];
                 }
             }
         }
@@ -137,22 +146,28 @@ vectorized! {
     /// Adds the products of a row with one group of some panels.
     fn add_one(
         left: &[f32; GROUP],
-        values: [&[u8]; PANELS],
+        values: [&[u32]; PANELS],
         scales: &[[f32; COLUMNS]; PANELS],
         sums: &mut [[f32; COLUMNS]; PANELS],
     ) {
         // What was added to the numbers is taken off all of them at once.
         let added = left.iter().sum::<f32>() * f32::from(HALF);
-        for index in 0..PANELS {
-            let mut part = [0.0; COLUMNS];
-            for (pair, values) in left.as_chunks::<2>().0.iter().zip(values[index].as_chunks::<COLUMNS>().0) {
-                for lane in 0..COLUMNS {
-                    let bits = i32::from(values[lane]);
-                    part[lane] += pair[0] * (bits & 15) as f32 + pair[1] * (bits >> 4) as f32;
+        let lines = values.map(|values| values.as_chunks::<COLUMNS>().0);
+        let mut parts = [[0.0; COLUMNS]; PANELS];
+        for (eight, left) in left.as_chunks::<EIGHT>().0.iter().enumerate() {
+            let mut words = lines.map(|lines| lines[eight]);
+            for &factor in left {
+                for index in 0..PANELS {
+                    for lane in 0..COLUMNS {
+                        parts[index][lane] += factor * (words[index][lane] & 15) as i32 as f32;
+                        words[index][lane] >>= 4;
+                    }
                 }
             }
+        }
+        for index in 0..PANELS {
             for lane in 0..COLUMNS {
-                sums[index][lane] += (part[lane] - added) * scales[index][lane];
+                sums[index][lane] += (parts[index][lane] - added) * scales[index][lane];
             }
         }
     }
