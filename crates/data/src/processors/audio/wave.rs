@@ -240,6 +240,9 @@ fn wide_data(content: &mut Walk) -> Result<u64> {
 /// Interleaved samples of N bytes become one plane for each channel.
 fn planes<const N: usize>(data: &[u8], count: usize, length: usize, sample: impl Fn([u8; N]) -> f32) -> Vec<Vec<f32>> {
     let (samples, _) = data.as_chunks::<N>();
+    if count == 1 {
+        return vec![samples.iter().map(|&bytes| sample(bytes)).collect()];
+    }
     let plane = |channel: usize| {
         let mut plane = Vec::with_capacity(length);
         plane.extend(samples.iter().skip(channel).step_by(count).map(|&bytes| sample(bytes)));
