@@ -162,7 +162,8 @@ impl ReportSource<'_> {
             },
             predicted: answer.value.to_string(),
             right: Some(line.is_right(output)),
-            probability: answer.probability,
+            // That several tags are right together is never probable; what each is worth stands below.
+            probability: answer.probability.filter(|_| !matches!(answer.value, Answer::List(_))),
             top: answer
                 .top
                 .iter()
