@@ -9,7 +9,7 @@ use crate::stems::StemConfig;
 use crate::tasks::{Asking, GenerateConfig};
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
-use sensorium_data::processors::TextConfig;
+use sensorium_data::processors::{TemplateConfig, TextConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -74,54 +74,93 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
     let text = language::read(&kind, texts)?;
     let (trunk, stem, pictures) = pictures(&mut config, &public)?;
     pictures.check(&processor)?;
-    let Head::Continuation(head) = text.head else {
-        return Err("text_config.model_type: expected a language model".into());
-    };
-    let head = *head;
-    let width = stem.width as u128;
-    let inner = head.task.decoder.width() as u128;
-    let projector = inner.saturating_mul(width + inner + 2);
-    let parameters = [
-        text.parameters,
-        trunk.parameters(),
-        pictures.parameters(stem.width),
-        projector,
-    ];
-    let generate = GenerateConfig {
-        text: TextConfig {
-            max_length: head.task.context,
-            placeholder: Some(PICTURE.into()),
-            ..TextConfig::default()
-        },
-        decoder: head.task.decoder,
-        reads: ReadsConfig::Prefix(PrefixConfig {
+    let sight = Sight {
+        parameters: [trunk.parameters(), pictures.parameters(stem.width)],
+        processor: ProcessorConfig::Image(processor),
+        stem,
+        trunk,
+        projector: PrefixConfig {
             projector: ProjectorKind::Mlp,
             merge: 1,
-        }),
-        prompt: Some(PROMPT.into()),
-        label_smoothing: 0.0,
-        decoding: head.task.decoding,
-        asking: Some(Asking {
-            place: public.image_token_index,
-            ends: head.task.tokens.unwrap_or_default().ends,
-            marks: None,
-        }),
-        ..GenerateConfig::default()
+        },
+        template: None,
+        place: public.image_token_index,
     };
     Ok(Architecture {
-        stem: Some(StemConfig::Vit(stem)),
-        trunk: Some(TrunkConfig::Vit(trunk)),
-        processor: ProcessorConfig::Image(processor),
-        head: Head::Answer(Box::new(TextHead {
-            question: None,
-            generate,
-            vocabulary: head.vocabulary,
-        })),
-        parameters: parameters.into_iter().fold(0, u128::saturating_add),
         place: if tied { place::<true> } else { place::<false> },
         // The original projects patches without a bias.
         lacks: |path| path.ends_with("stem.bias"),
+        ..sight.before(text)?
     })
+}
+
+/// What a language model sees.
+pub(super) struct Sight {
+    pub processor: ProcessorConfig,
+    pub stem: VitStemConfig,
+    pub trunk: VitTrunkConfig,
+    pub projector: PrefixConfig,
+    /// How the original sets a question.
+    pub template: Option<TemplateConfig>,
+    /// The token in whose place a prompt has the picture.
+    pub place: u32,
+    /// The parameters of the tower of pictures.
+    pub parameters: [u128; 2],
+}
+
+impl Sight {
+    /// The architecture that reads it among the tokens of a language model's prompt; where its tensors go is still the
+    /// language model's.
+    pub fn before(self, text: Architecture) -> Result<Architecture, String> {
+        let Head::Continuation(head) = text.head else {
+            return Err("text_config.model_type: expected a language model".into());
+        };
+        let head = *head;
+        let [tower, pictures] = self.parameters;
+        let projector = self.projector_parameters(head.task.decoder.width());
+        let parameters = [text.parameters, tower, pictures, projector];
+        let generate = GenerateConfig {
+            text: TextConfig {
+                max_length: head.task.context,
+                placeholder: Some(PICTURE.into()),
+                template: self.template,
+                ..TextConfig::default()
+            },
+            decoder: head.task.decoder,
+            reads: ReadsConfig::Prefix(self.projector),
+            prompt: Some(PROMPT.into()),
+            label_smoothing: 0.0,
+            decoding: head.task.decoding,
+            asking: Some(Asking {
+                place: self.place,
+                ends: head.task.tokens.unwrap_or_default().ends,
+                marks: None,
+            }),
+            ..GenerateConfig::default()
+        };
+        Ok(Architecture {
+            stem: Some(StemConfig::Vit(self.stem)),
+            trunk: Some(TrunkConfig::Vit(self.trunk)),
+            processor: self.processor,
+            head: Head::Answer(Box::new(TextHead {
+                question: None,
+                generate,
+                vocabulary: head.vocabulary,
+            })),
+            parameters: parameters.into_iter().fold(0, u128::saturating_add),
+            ..text
+        })
+    }
+
+    /// Those of the maps to vectors of `inner` numbers, as published: of one map no bias.
+    fn projector_parameters(&self, inner: usize) -> u128 {
+        let (inner, merge) = (inner as u128, self.projector.merge as u128);
+        let joined = (self.stem.width as u128).saturating_mul(merge * merge);
+        match self.projector.projector {
+            ProjectorKind::Linear => inner.saturating_mul(joined),
+            ProjectorKind::Mlp => inner.saturating_mul(joined + inner + 2),
+        }
+    }
 }
 
 impl Public {

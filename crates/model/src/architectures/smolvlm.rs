@@ -1,15 +1,13 @@
 //! SmolVLM (Marafioti et al. 2025) and Idefics3 (Laurençon et al. 2024), as `transformers` names and configures them: a tower
 //! of pictures like SigLIP's, of which squares of patches are joined and mapped, and a language model that reads them.
 
-use super::llava::{self, PICTURE, PROMPT};
+use super::llava::{self, Sight};
 use super::preprocessor::{self, Usual};
 use super::towers::{Pair, Pictures, Resampling, Summary, VitStemConfig, VitTrunkConfig};
-use super::{Architecture, Head, Place, TextHead, clip, language, siglip};
-use crate::decoder::{PrefixConfig, ProjectorKind, ReadsConfig};
-use crate::stems::StemConfig;
-use crate::tasks::{Asking, GenerateConfig, Marks};
-use crate::trunks::TrunkConfig;
-use sensorium_data::processors::{TemplateConfig, TextConfig};
+use super::{Architecture, Place, clip, language, siglip};
+use crate::decoder::{PrefixConfig, ProjectorKind};
+use crate::tasks::Marks;
+use sensorium_data::processors::TemplateConfig;
 use sensorium_data::{Processor, ProcessorConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,52 +69,26 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
     let (trunk, stem, pictures) = pictures(&mut config)?;
     pictures.check(&processor)?;
     let merge = public.merge(trunk.grid)?;
-    let Head::Continuation(head) = text.head else {
-        return Err("text_config.model_type: expected a language model".into());
-    };
-    let head = *head;
-    let joined = (stem.width as u128).saturating_mul((merge * merge) as u128);
-    let parameters = [
-        text.parameters,
-        trunk.parameters(),
-        pictures.parameters(stem.width).saturating_add(stem.width as u128),
-        joined.saturating_mul(head.task.decoder.width() as u128),
-    ];
-    let generate = GenerateConfig {
-        text: TextConfig {
-            max_length: head.task.context,
-            placeholder: Some(PICTURE.into()),
-            template: Some(template()),
-            ..TextConfig::default()
-        },
-        decoder: head.task.decoder,
-        reads: ReadsConfig::Prefix(PrefixConfig {
+    let sight = Sight {
+        parameters: [
+            trunk.parameters(),
+            pictures.parameters(stem.width).saturating_add(stem.width as u128),
+        ],
+        processor: ProcessorConfig::Image(processor),
+        stem,
+        trunk,
+        projector: PrefixConfig {
             projector: ProjectorKind::Linear,
             merge,
-        }),
-        prompt: Some(PROMPT.into()),
-        label_smoothing: 0.0,
-        decoding: head.task.decoding,
-        asking: Some(Asking {
-            place: public.image_token_id,
-            ends: head.task.tokens.unwrap_or_default().ends,
-            marks: None,
-        }),
-        ..GenerateConfig::default()
+        },
+        template: Some(template()),
+        place: public.image_token_id,
     };
     Ok(Architecture {
-        stem: Some(StemConfig::Vit(stem)),
-        trunk: Some(TrunkConfig::Vit(trunk)),
-        processor: ProcessorConfig::Image(processor),
-        head: Head::Answer(Box::new(TextHead {
-            question: None,
-            generate,
-            vocabulary: head.vocabulary,
-        })),
-        parameters: parameters.into_iter().fold(0, u128::saturating_add),
         place: if tied { place::<true> } else { place::<false> },
         // The original maps squares of patches without a bias.
         lacks: |path| path.ends_with("projector.output.bias"),
+        ..sight.before(text)?
     })
 }
 
