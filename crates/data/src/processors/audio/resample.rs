@@ -1,14 +1,18 @@
 //! Band-limited change of the sample rate.
 
+use rayon::prelude::*;
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 /// The shortest block, in samples of the lower rate: longer ones make a steeper filter.
 const BLOCK: usize = 2048;
+/// The fewest samples that one thread works on at a time: half a minute of most recordings.
+const PART: usize = 1 << 19;
 
 /// Brings samples from one rate to another by spectra of blocks behind a windowed sinc of one block's
 /// length (Blackman-Harris). The result has ceil(length × to / from) samples, is not shifted, and
-/// sees silence before the beginning and behind the end, as in torchaudio and librosa.
+/// sees silence before the beginning and behind the end, as in torchaudio and librosa. Long sounds
+/// are worked on by all compute threads, to the same bits.
 ///
 /// # Panics
 /// When a rate is zero.
@@ -16,31 +20,50 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     if from == to || samples.is_empty() {
         return samples.to_vec();
     }
+    let blocks = Blocks::new(from as usize, to as usize);
     let length = (samples.len() as u64 * u64::from(to)).div_ceil(u64::from(from)) as usize;
-    let mut resampler = blocks(from as usize, to as usize);
-    let input = SequentialSlice::new(samples, 1, samples.len()).expect("one channel has all samples");
-    let output = resampler.process_all(&input, samples.len(), None);
-    let mut output = output.expect("the blocks are as long as it asked for").take_data();
-    // The library multiplies in floating point, and may be one sample off where it divides evenly.
-    output.resize(length, 0.0);
-    output
+    let many = PART.div_ceil(blocks.input);
+    let mut resampled = vec![0.0; length];
+    let parts = resampled.par_chunks_mut(many * blocks.output).enumerate();
+    parts.for_each(|(index, part)| {
+        let start = index * many * blocks.input;
+        // What goes into a block of the result reaches into one before and one behind it.
+        let [before, behind] = [start.saturating_sub(blocks.input), start + (many + 1) * blocks.input];
+        let found = blocks.resample(&samples[before..behind.min(samples.len())]);
+        let found = &found[(start - before) / blocks.input * blocks.output..];
+        // The library multiplies in floating point, and may be one sample off where it divides evenly.
+        let count = part.len().min(found.len());
+        part[..count].copy_from_slice(&found[..count]);
+    });
+    resampled
 }
 
-/// A resampler of even blocks, so that the delay of half a block is a whole number of samples.
-fn blocks(from: usize, to: usize) -> Fft<f32> {
-    let divisor = greatest_common_divisor(from, to);
-    let unit = from / divisor;
-    let count = BLOCK.div_ceil(from.min(to) / divisor).next_multiple_of(2);
-    Fft::new_custom(
-        from,
-        to,
-        unit * count,
-        1,
-        1,
-        WindowFunction::BlackmanHarris,
-        FixedSync::Both,
-    )
-    .expect("rates above zero and a block of at least two samples")
+/// The even blocks in which samples change their rate, so that the delay of half a block is a whole number of samples.
+struct Blocks {
+    rates: [usize; 2],
+    input: usize,
+    output: usize,
+}
+
+impl Blocks {
+    fn new(from: usize, to: usize) -> Self {
+        let units = [from, to].map(|rate| rate / greatest_common_divisor(from, to));
+        let count = BLOCK.div_ceil(units[0].min(units[1])).next_multiple_of(2);
+        Self {
+            rates: [from, to],
+            input: units[0] * count,
+            output: units[1] * count,
+        }
+    }
+
+    fn resample(&self, samples: &[f32]) -> Vec<f32> {
+        let ([from, to], window) = (self.rates, WindowFunction::BlackmanHarris);
+        let resampler = Fft::new_custom(from, to, self.input, 1, 1, window, FixedSync::Both);
+        let mut resampler = resampler.expect("rates above zero and a block of at least two samples");
+        let input = SequentialSlice::new(samples, 1, samples.len()).expect("one channel has all samples");
+        let output = resampler.process_all(&input, samples.len(), None);
+        output.expect("the blocks are as long as it asked for").take_data()
+    }
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
@@ -76,6 +99,21 @@ mod tests {
         (44_100, 44_101),
         (96_000, 8000),
     ];
+
+    #[test]
+    fn parts_join_to_the_bits_of_the_whole() {
+        for (from, to) in [(44_100, 16_000), (16_000, 44_100), (22_050, 16_000), (44_100, 44_101)] {
+            let samples = sine(0.1 * f64::from(from), from, 2 * PART + 4321);
+            let (found, whole) = (
+                resample(&samples, from, to),
+                Blocks::new(from as usize, to as usize).resample(&samples),
+            );
+            let bits = |samples: &[f32]| samples.iter().map(|sample| sample.to_bits()).collect::<Vec<_>>();
+            let count = found.len().min(whole.len());
+            assert!(found.len() - count <= 1, "{from} to {to}");
+            assert!(bits(&found[..count]) == bits(&whole[..count]), "{from} to {to}");
+        }
+    }
 
     #[test]
     fn a_tone_within_the_band_stays_itself() {
