@@ -2,6 +2,7 @@
 
 use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
+use half::f16;
 
 /// Whether the fused operations apply: 32-bit floats on the Flex backend.
 pub fn fused<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -22,6 +23,13 @@ pub fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor
         .as_slice()
         .expect("a fused operation makes its inputs contiguous 32-bit floats first")
+}
+
+/// The elements of a contiguous tensor of 16-bit floats.
+pub fn halves(tensor: &FlexTensor) -> &[f16] {
+    tensor
+        .as_slice()
+        .expect("the caller found 16-bit floats and made them contiguous")
 }
 
 /// A tensor that owns `values` in row-major order.

@@ -1,12 +1,13 @@
 //! Weights prepared once for inference: in the order that the kernels read them, in 32, 16, 8 or 4 bits.
 
 use burn::backend::Flex;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use burn_flex::FlexTensor;
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use crate::activation::{GELU, RELU};
-use crate::buffer::{contiguous, extents, floats, fused, tensor};
+use crate::buffer::{contiguous, extents, floats, halves, tensor};
 use crate::columns::add_columns;
 use crate::gemm::multiply_and_finish;
 use crate::grouped::GroupedPanels;
@@ -78,19 +79,38 @@ impl Storage {
 }
 
 impl PackedWeight {
-    /// Packs `weight` [output, input]. Other devices than the CPU keep it as it is, in full precision.
+    /// Packs `weight` [output, input] of 32 or 16 bits. Other devices than the CPU keep it as it is, in full precision.
     pub fn new(weight: Tensor<2>, precision: Precision) -> Self {
         let [output, input] = weight.dims();
-        if !fused(&weight.clone().without_autodiff()) {
-            let storage = Storage::Plain(weight);
+        let weight = weight.without_autodiff();
+        if weight.device() != Device::flex() {
+            let storage = Storage::Plain(weight.cast(FloatDType::F32));
             return Self { storage, output, input };
         }
-        let weight = primitive(weight);
+        let narrow = weight.dtype() == DType::F16;
+        let weight = primitive(if narrow { weight } else { weight.cast(FloatDType::F32) });
+        if narrow {
+            return Self::from_halves(halves(&weight), [output, input], precision);
+        }
         let matrix = Matrix::new(floats(&weight), output, input);
         let pack = |index: usize, panel: &mut [f32]| Panels::pack(matrix.transposed(), index * COLUMNS, panel);
         let fill = |row: usize, line: &mut [f32]| line.copy_from_slice(&matrix.values[row * input..][..input]);
         let storage = Storage::new([output, input], precision, pack, fill);
         Self { storage, output, input }
+    }
+
+    /// Packs the row-major weight [output, input].
+    fn from_halves(weight: &[f16], [output, input]: [usize; 2], precision: Precision) -> Self {
+        match precision {
+            Precision::Float32 => Self {
+                storage: Storage::Float16(Panels::from_columns(weight, input, output)),
+                output,
+                input,
+            },
+            _ => Self::from_rows(output, input, precision, |row, line| {
+                weight[row * input..][..input].convert_to_f32_slice(line);
+            }),
+        }
     }
 
     /// Packs the weight [output, input] whose row number `row` is written by `fill(row, values)`, so that it is never
@@ -312,6 +332,25 @@ mod tests {
         assert!(matches!(storage(0.25), Storage::Float16(_)));
         for wide in [0.1, 65505.0, f32::NAN, 1e-9] {
             assert!(matches!(storage(wide), Storage::Float32(_)), "{wide}");
+        }
+    }
+
+    #[test]
+    fn a_weight_of_16_bits_is_packed_as_one_of_32() {
+        let device = Device::flex();
+        for (output, input) in [(33, 19), (48, 64), (5, 8), (16, 1)] {
+            let weight = Tensor::<1>::from_floats(values(7, output * input).as_slice(), &device);
+            let weight = weight.reshape([output, input]).cast(FloatDType::F16);
+            let x = || Tensor::<1>::from_floats(values(8, 4 * input).as_slice(), &device).reshape([4, input]);
+            for precision in [Precision::Float32, Precision::Int16, Precision::Int8, Precision::Int4] {
+                let product = |weight: Tensor<2>| {
+                    let packed = PackedWeight::new(weight, precision);
+                    let rows = elements(packed.rows(&[output - 1, 0]));
+                    (rows, elements(linear_packed(x(), &packed, None, Epilogue::Nothing)))
+                };
+                let expected = product(weight.clone().cast(FloatDType::F32));
+                assert_eq!(product(weight.clone()), expected, "{output} × {input}, {precision:?}");
+            }
         }
     }
 

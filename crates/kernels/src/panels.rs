@@ -4,6 +4,7 @@ use crate::microkernel::{COLUMNS, Element, Right};
 use crate::parallel::{self, with_scratch};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::vec::HalfBitsVecExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A strided view of a matrix.
@@ -121,7 +122,7 @@ impl Panels<f16> {
     /// As [`Panels::from_fn`], where all numbers are the same in 16 bits; nothing where one is not.
     pub fn exact(depth: usize, columns: usize, pack: impl Fn(usize, &mut [f32]) + Send + Sync) -> Option<Self> {
         let size = depth * COLUMNS;
-        let mut values = vec![f16::ZERO; columns.div_ceil(COLUMNS) * size];
+        let mut values = zeros(columns.div_ceil(COLUMNS) * size);
         let exact = AtomicBool::new(true);
         let panels: Vec<_> = values.chunks_mut(size.max(1)).enumerate().collect();
         parallel::for_each_of(panels, |(index, panel)| {
@@ -139,6 +140,22 @@ impl Panels<f16> {
             }
         });
         exact.into_inner().then_some(Self { values, depth, columns })
+    }
+
+    /// Packs a matrix [depth, columns] of which `values` holds one column after the other.
+    pub fn from_columns(values: &[f16], depth: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), depth * columns, "columns that fill their buffer");
+        let size = depth * COLUMNS;
+        let mut packed = zeros(columns.div_ceil(COLUMNS) * size);
+        let panels = packed.chunks_mut(size.max(1)).zip(values.chunks(size.max(1))).collect();
+        parallel::for_each_of(panels, |(panel, values): (&mut [f16], &[f16])| {
+            transpose_halves(values.reinterpret_cast(), panel.reinterpret_cast_mut());
+        });
+        Self {
+            values: packed,
+            depth,
+            columns,
+        }
     }
 }
 
@@ -166,6 +183,11 @@ impl<E: Element> Panels<E> {
             stride: self.depth * COLUMNS,
         }
     }
+}
+
+/// Memory that the system hands out as zeros, so that it is first touched by the threads that write it.
+fn zeros(count: usize) -> Vec<f16> {
+    vec![0u16; count].reinterpret_into()
 }
 
 /// Writes one number of each column in turn to `lines`.
@@ -229,6 +251,55 @@ fn transpose_blocks(columns: [&[f32]; COLUMNS], lines: &mut [f32]) {
                 let target = &mut block[at * COLUMNS + half * BLOCK..][..BLOCK];
                 // SAFETY: the slice above holds eight numbers.
                 unsafe { _mm256_storeu_ps(target.as_mut_ptr(), row) };
+            }
+        }
+    }
+}
+
+/// Writes one number of each column in turn to `lines`, zeros in the place of columns that are missing.
+fn transpose_halves(columns: &[u16], lines: &mut [u16]) {
+    let depth = lines.len() / COLUMNS;
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if columns.len() == lines.len() {
+        done = depth / BLOCK * BLOCK;
+        // SAFETY: SSE2 is a part of every x86-64.
+        unsafe { transpose_half_blocks(columns, lines) };
+    }
+    for (at, line) in lines.chunks_exact_mut(COLUMNS).enumerate().skip(done) {
+        for (value, column) in line.iter_mut().zip(columns.chunks_exact(depth)) {
+            *value = column[at];
+        }
+    }
+}
+
+/// The full blocks of [`transpose_halves`]: 8 × 8 numbers at a time pass through registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+fn transpose_half_blocks(columns: &[u16], lines: &mut [u16]) {
+    use std::arch::x86_64::*;
+    let depth = lines.len() / COLUMNS;
+    // The place of a number in eight registers has six bits, three of them of the register. This turns them by one.
+    let turn = |rows: [__m128i; BLOCK]| -> [__m128i; BLOCK] {
+        std::array::from_fn(|index| {
+            let (a, b) = (rows[index / 2], rows[index / 2 + BLOCK / 2]);
+            match index % 2 {
+                0 => _mm_unpacklo_epi16(a, b),
+                _ => _mm_unpackhi_epi16(a, b),
+            }
+        })
+    };
+    for (index, block) in lines.chunks_exact_mut(BLOCK * COLUMNS).enumerate() {
+        for half in 0..COLUMNS / BLOCK {
+            let rows = std::array::from_fn(|column| {
+                let source = &columns[(half * BLOCK + column) * depth + index * BLOCK..][..BLOCK];
+                // SAFETY: the slice above holds eight numbers.
+                unsafe { _mm_loadu_si128(source.as_ptr().cast()) }
+            });
+            for (at, row) in turn(turn(turn(rows))).into_iter().enumerate() {
+                let target = &mut block[at * COLUMNS + half * BLOCK..][..BLOCK];
+                // SAFETY: the slice above holds eight numbers.
+                unsafe { _mm_storeu_si128(target.as_mut_ptr().cast(), row) };
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Parameters in safetensors files that check themselves: the one metadata key is a digest of every tensor.
 
 use crate::error::{Mismatch, ModelError, Result};
-use crate::float::Float;
+use crate::float::{Float, Numbers, flat};
 use crate::parameters::{parameters, set_parameters, shapes};
 use crate::tensor_file::TensorFile;
 use burn::module::Module;
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use sensorium_data::files;
 use std::collections::{BTreeMap, HashMap};
@@ -122,38 +123,51 @@ pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 /// Puts `tensors` into a module of the same architecture; all must fit.
 pub fn from_host<M: Module>(module: M, tensors: HostTensors, path: &Path) -> Result<M> {
-    let mismatch = compare(&module, &tensors);
-    if !mismatch.is_empty() {
-        return Err(ModelError::Tensors {
-            path: path.to_path_buf(),
-            mismatch,
-        });
-    }
+    let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), &tensor.shape[..]));
+    compare(&module, &shapes.collect(), path)?;
     Ok(insert(module, tensors))
+}
+
+/// As [`from_host`], with each parameter in the bits that it is stored in.
+pub(crate) fn from_stored<M: Module>(module: M, tensors: Vec<Stored>, path: &Path) -> Result<M> {
+    let shapes = tensors.iter().map(|tensor| (tensor.name.as_str(), &tensor.shape[..]));
+    compare(&module, &shapes.collect(), path)?;
+    let named = tensors.into_iter().map(|tensor| (tensor.name, tensor.numbers));
+    let mut numbers: HashMap<String, Numbers> = named.collect();
+    Ok(set_parameters(module, |name| Some(numbers.remove(name)?.into_data())))
 }
 
 /// Puts those of the `tensors` into a module that it has a parameter for; these must fit.
 pub(crate) fn insert<M: Module>(module: M, mut tensors: HostTensors) -> M {
-    set_parameters(module, |name| Some(tensors.remove(name)?.values))
+    set_parameters(module, |name| {
+        let values = tensors.remove(name)?.values;
+        Some(flat(values))
+    })
 }
 
-fn compare<M: Module>(module: &M, tensors: &HostTensors) -> Mismatch {
+/// Refuses tensors of these shapes where a module has others.
+fn compare<M: Module>(module: &M, found: &BTreeMap<&str, &[usize]>, path: &Path) -> Result<()> {
     let mut mismatch = Mismatch::default();
     let expected = shapes(module);
     for (name, shape) in &expected {
-        match tensors.get(name) {
+        match found.get(name.as_str()) {
             None => mismatch.missing.push(name.clone()),
-            Some(found) if found.shape != *shape => {
-                mismatch
-                    .misshapen
-                    .push((name.clone(), shape.clone(), found.shape.clone()));
+            Some(found) if *found != shape => {
+                let misshapen = (name.clone(), shape.clone(), found.to_vec());
+                mismatch.misshapen.push(misshapen);
             }
             Some(_) => {}
         }
     }
-    let unexpected = tensors.keys().filter(|name| !expected.contains_key(*name));
-    mismatch.unexpected = unexpected.cloned().collect();
-    mismatch
+    let unexpected = found.keys().filter(|name| !expected.contains_key(**name));
+    mismatch.unexpected = unexpected.map(|name| name.to_string()).collect();
+    match mismatch.is_empty() {
+        true => Ok(()),
+        false => Err(ModelError::Tensors {
+            path: path.to_path_buf(),
+            mismatch,
+        }),
+    }
 }
 
 /// The bytes of a safetensors file: equal tensors give equal bytes.
@@ -190,8 +204,38 @@ pub fn save_short(tensors: &HostTensors, path: &Path) -> Result<()> {
     Ok(files::write_atomically(path, &serialize_as(tensors, Float::holding))?)
 }
 
+/// A tensor as a file holds it.
+pub(crate) struct Stored {
+    name: String,
+    kind: Float,
+    shape: Vec<usize>,
+    numbers: Numbers,
+}
+
+impl Stored {
+    fn hash(&self, hasher: &mut blake3::Hasher) {
+        hash_name(hasher, &self.name, self.kind, &self.shape);
+        hasher.update(self.numbers.bytes());
+    }
+
+    fn widened(self) -> (String, HostTensor) {
+        let (shape, values) = (self.shape, self.numbers.widened());
+        (self.name, HostTensor { shape, values })
+    }
+}
+
 /// Reads a file that [`save`] or [`save_short`] wrote and checks its digest.
 pub fn load(path: &Path) -> Result<HostTensors> {
+    Ok(widened(read(path)?))
+}
+
+/// Tensors in 32 bits.
+pub(crate) fn widened(tensors: Vec<Stored>) -> HostTensors {
+    tensors.into_par_iter().map(Stored::widened).collect()
+}
+
+/// As [`load`], with each tensor in the bits that it is stored in.
+pub(crate) fn read(path: &Path) -> Result<Vec<Stored>> {
     let damaged = |message: String| {
         ModelError::file(
             path,
@@ -200,7 +244,7 @@ pub fn load(path: &Path) -> Result<HostTensors> {
     };
     let mut file = TensorFile::open(path, damaged)?;
     let mut hasher = blake3::Hasher::new();
-    let mut tensors = HostTensors::new();
+    let mut tensors: Vec<Stored> = Vec::new();
     for (name, info) in file.tensors() {
         let Some(kind) = Float::of(info.dtype) else {
             let found = info.dtype;
@@ -208,15 +252,21 @@ pub fn load(path: &Path) -> Result<HostTensors> {
                 "`{name}` has the type {found:?} where F32, F16 or BF16 was expected"
             )));
         };
-        hash_name(&mut hasher, &name, kind, &info.shape);
-        let mut values = Vec::with_capacity(info.shape.iter().product());
-        let take = |bytes: &[u8]| {
-            rayon::join(|| hasher.update(bytes), || kind.read(bytes, &mut values));
-        };
-        file.read(&info, take).map_err(|error| damaged(error.to_string()))?;
-        let shape = info.shape;
-        tensors.insert(name, HostTensor { shape, values });
+        let mut numbers = Numbers::zeros(kind, info.shape.iter().product());
+        // One is read while the one before is hashed.
+        let (read, ()) = rayon::join(
+            || file.fill(&info, numbers.bytes_mut()),
+            || tensors.last().into_iter().for_each(|tensor| tensor.hash(&mut hasher)),
+        );
+        read.map_err(|error| damaged(error.to_string()))?;
+        tensors.push(Stored {
+            name,
+            kind,
+            shape: info.shape,
+            numbers,
+        });
     }
+    tensors.last().into_iter().for_each(|tensor| tensor.hash(&mut hasher));
     let recorded = file.remarks().and_then(|remarks| remarks.get(DIGEST));
     match recorded {
         Some(recorded) if *recorded == hasher.finalize().to_hex().as_str() => Ok(tensors),

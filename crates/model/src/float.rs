@@ -1,6 +1,8 @@
 //! The kinds of floating numbers that weights are stored in.
 
+use burn::tensor::{Element, TensorData};
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 
@@ -81,6 +83,62 @@ impl Float {
                 .collect(),
         }
     }
+}
+
+/// Floating numbers of one kind.
+pub(crate) enum Numbers {
+    Single(Vec<f32>),
+    Half(Vec<f16>),
+    Brain(Vec<bf16>),
+}
+
+impl Numbers {
+    pub fn zeros(kind: Float, count: usize) -> Self {
+        match kind {
+            Float::Single => Self::Single(vec![0.0; count]),
+            Float::Half => Self::Half(vec![0u16; count].reinterpret_into()),
+            Float::Brain => Self::Brain(vec![0u16; count].reinterpret_into()),
+        }
+    }
+
+    /// As this machine has them: in little-endian order on all that this program is built for.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Single(values) => bytemuck::cast_slice(values),
+            Self::Half(values) => bytemuck::cast_slice(values),
+            Self::Brain(values) => bytemuck::cast_slice(values),
+        }
+    }
+
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Single(values) => bytemuck::cast_slice_mut(values),
+            Self::Half(values) => bytemuck::cast_slice_mut(values),
+            Self::Brain(values) => bytemuck::cast_slice_mut(values),
+        }
+    }
+
+    pub fn widened(self) -> Vec<f32> {
+        match self {
+            Self::Single(values) => values,
+            Self::Half(values) => values.to_f32_vec(),
+            Self::Brain(values) => values.to_f32_vec(),
+        }
+    }
+
+    /// As a tensor of one axis.
+    pub fn into_data(self) -> TensorData {
+        match self {
+            Self::Single(values) => flat(values),
+            Self::Half(values) => flat(values),
+            Self::Brain(values) => flat(values),
+        }
+    }
+}
+
+pub(crate) fn flat<E: Element>(values: Vec<E>) -> TensorData {
+    let count = values.len();
+    TensorData::new(values, [count])
 }
 
 #[cfg(test)]

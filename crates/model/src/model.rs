@@ -386,6 +386,17 @@ impl OutputConfig {
 }
 
 impl ModelConfig {
+    /// Whether adapters are trained beside weights.
+    pub(crate) fn has_adapters(&self) -> bool {
+        let mut encoders = self.inputs.values().filter_map(|input| input.encoder.as_ref());
+        let adapted = |output: &OutputConfig| match &output.task {
+            TaskConfig::Generate(task) => task.lora.is_some(),
+            TaskConfig::LanguageModel(task) => task.lora.is_some(),
+            _ => false,
+        };
+        encoders.any(|encoder| encoder.lora.is_some()) || self.outputs.values().any(adapted)
+    }
+
     /// What is built once adapters are merged into weights.
     pub(crate) fn forget_adapters(&mut self) {
         let encoders = self.inputs.values_mut().filter_map(|input| input.encoder.as_mut());

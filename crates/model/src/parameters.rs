@@ -1,7 +1,7 @@
 //! Reading and changing every parameter of a module by its path, whatever its rank.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Device, Gradients, Shape, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Gradients, Shape, Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// One parameter, flattened, without its gradient.
@@ -50,13 +50,18 @@ pub fn map_parameters<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) 
     })
 }
 
-/// Puts values in the place of those of each parameter for which `find` returns some, given its path; the old ones are not
-/// touched.
-pub fn set_parameters<M: Module>(module: M, find: impl FnMut(&str) -> Option<Vec<f32>>) -> M {
+/// Puts flat values, in the type that they have, in the place of those of each parameter for which `find` returns some, given
+/// its path; the old ones are not touched.
+pub fn set_parameters<M: Module>(module: M, find: impl FnMut(&str) -> Option<TensorData>) -> M {
     module.map(&mut Setter {
         path: Path::default(),
         find,
     })
+}
+
+/// The same module with all its parameters in 32 bits.
+pub fn widen_parameters<M: Module>(module: M) -> M {
+    module.map(&mut Widener)
 }
 
 /// The same module, in which the parameters whose path is `wanted` are not trained.
@@ -219,7 +224,7 @@ struct Setter<F> {
     find: F,
 }
 
-impl<F: FnMut(&str) -> Option<Vec<f32>>> ModuleMapper for Setter<F> {
+impl<F: FnMut(&str) -> Option<TensorData>> ModuleMapper for Setter<F> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -232,9 +237,20 @@ impl<F: FnMut(&str) -> Option<Vec<f32>>> ModuleMapper for Setter<F> {
         let Some(values) = (self.find)(&self.path.name()) else {
             return param;
         };
-        let count = values.len();
-        let values = |device: &Device| Tensor::from_data(TensorData::new(values, [count]), device);
-        param.map(|old| take_the_place_of(&old, values(&old.device())))
+        let dtype = values.dtype();
+        let values = |device: Device| Tensor::from_data(values, (&device, dtype));
+        param.map(|old| take_the_place_of(&old, values(old.device())))
+    }
+}
+
+struct Widener;
+
+impl ModuleMapper for Widener {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match param.val().dtype() {
+            DType::F32 => param,
+            _ => param.map(|values| values.cast(FloatDType::F32)),
+        }
     }
 }
 

@@ -45,6 +45,13 @@ impl TensorFile {
         self.metadata.metadata().as_ref()
     }
 
+    /// Fills `bytes`, as many as a tensor has, with it.
+    pub fn fill(&mut self, tensor: &TensorInfo, bytes: &mut [u8]) -> io::Result<()> {
+        self.file
+            .seek(SeekFrom::Start(self.start + tensor.data_offsets.0 as u64))?;
+        self.file.read_exact(bytes)
+    }
+
     /// Hands the bytes of a tensor to `take`, part by part, each with whole numbers; the next part is read meanwhile.
     pub fn read(&mut self, tensor: &TensorInfo, mut take: impl FnMut(&[u8]) + Send) -> io::Result<()> {
         let (start, end) = tensor.data_offsets;

@@ -141,9 +141,7 @@ fn answers_are_those_of_the_original() {
         let run = tempfile::tempdir().unwrap();
         let run = RunDirectory::new(run.path().join("run"));
         pipeline.save(&run).unwrap();
-        let packed = Pipeline::load(&run, &Device::flex())
-            .unwrap()
-            .packed(Precision::Float32);
+        let packed = Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap();
         assert_eq!(answers(&packed, samples(&case), &folder), expected, "{name}");
     }
 }

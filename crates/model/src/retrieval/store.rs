@@ -85,7 +85,7 @@ impl Index {
             let message = format!("format {} is not {FORMAT}, which this program reads", header.format);
             return Err(ModelError::file(&path, message));
         }
-        let pipeline = Pipeline::load(&layout.run(), device)?.packed(Precision::Float32);
+        let pipeline = Pipeline::load_packed(&layout.run(), device, Precision::Float32)?;
         let index = Self {
             output: Self::output(&pipeline, Some(&header.output))
                 .map_err(|error| altered(&path, &error.to_string()))?,

@@ -41,7 +41,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
-    let pipeline = Pipeline::load(&RunDirectory::new(&arguments.run), &device())?.packed(arguments.precision.into());
+    let pipeline = Pipeline::load_packed(
+        &RunDirectory::new(&arguments.run),
+        &device(),
+        arguments.precision.into(),
+    )?;
     let mut chat = Chat::new(&pipeline, &arguments)?;
     if !global.quiet {
         chat.introduce();

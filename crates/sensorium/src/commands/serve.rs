@@ -46,7 +46,7 @@ pub fn serve(
 ) -> anyhow::Result<()> {
     let mut engines: Vec<Arc<dyn Engine>> = Vec::new();
     for run in runs {
-        let pipeline = Pipeline::load(run, &device())?.packed(precision.into());
+        let pipeline = Pipeline::load_packed(run, &device(), precision.into())?;
         engines.push(Arc::new(PipelineEngine::new(run, pipeline)));
     }
     let options = Options {

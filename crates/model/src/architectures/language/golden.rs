@@ -116,9 +116,7 @@ fn texts_go_on_as_in_the_original() {
         let run = tempfile::tempdir().unwrap();
         let run = RunDirectory::new(run.path().join("run"));
         pipeline.save(&run).unwrap();
-        let packed = Pipeline::load(&run, &Device::flex())
-            .unwrap()
-            .packed(Precision::Float32);
+        let packed = Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap();
         assert_answers(&packed, &case, name);
     }
 }

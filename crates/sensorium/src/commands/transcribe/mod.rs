@@ -65,8 +65,11 @@ type Outcome = Result<Transcript, ModelError>;
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
     arguments.check()?;
     let interrupt = interrupt::listen()?;
-    let pipeline =
-        Pipeline::load(&RunDirectory::new(&arguments.run), &runs::device())?.packed(arguments.precision.into());
+    let pipeline = Pipeline::load_packed(
+        &RunDirectory::new(&arguments.run),
+        &runs::device(),
+        arguments.precision.into(),
+    )?;
     let transcriber = Transcriber::new(&pipeline, &arguments.settings()).map_err(|error| match error {
         ModelError::Config { field, message } if field == "run" => {
             anyhow::anyhow!("{}: {message}", arguments.run.display())
