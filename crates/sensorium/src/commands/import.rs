@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<()> {
         answers.join(" and ")
     );
     if !left_out.is_empty() {
-        println!("left out, as heads that are not read: {}", left_out.join(", "));
+        println!("left out, as they are not read: {}", left_out.join(", "));
     }
     Ok(())
 }

@@ -205,3 +205,29 @@ task = "classify""#
     again(&recipe("vit", "size = 32"));
     fixture.expect(&["export", "run", "--out", "out"], 1, &["inputs.image", "found 32×32"]);
 }
+
+#[test]
+fn a_language_model_that_was_trained_further_is_exported() {
+    for (folder, model) in [("gpt2", "GPT2LMHeadModel"), ("qwen3", "Qwen3ForCausalLM")] {
+        let fixture = with(&[folder]);
+        let input = "[inputs.question]\nmodality = \"text\"\n[outputs.next]\ntask = \"language_model\"\n";
+        train(&fixture, &format!("{input}pretrained = \"{folder}\"\n"));
+        std::fs::remove_dir_all(fixture.path(folder)).unwrap();
+        exported(&fixture, model);
+        fixture.expect(&["import", "out", "--run", "again"], 0, &[]);
+        let again = parameters(&fixture, "again", "outputs.continuation.");
+        assert!(again == parameters(&fixture, "run", "outputs.next."), "{folder}");
+    }
+}
+
+/// What reads a picture in front of its text is no language model any more.
+#[test]
+fn a_language_model_behind_a_picture_has_no_counterpart() {
+    let fixture = with(&["gpt2"]);
+    train(
+        &fixture,
+        "[inputs.image]\nmodality = \"image\"\nsize = 16\n[outputs.answer]\ntask = \"generate\"\nfrom = \"inputs.image\"\n\
+         pretrained = \"gpt2\"\nreads = { kind = \"prefix\" }",
+    );
+    fixture.expect(&["export", "run", "--out", "out"], 1, &["nothing of this run has"]);
+}

@@ -56,7 +56,7 @@ fn heads_of_other_kinds_are_left_out() {
         let fixture = with("bert-labels");
         change(&fixture, setting, value);
         let finished = fixture.expect(&["import", "net", "--run", "run"], 0, &[]);
-        let expected = "left out, as heads that are not read: bert.pooler.dense.bias, bert.pooler.dense.weight, classifier.bias, \
+        let expected = "left out, as they are not read: bert.pooler.dense.bias, bert.pooler.dense.weight, classifier.bias, \
                         classifier.weight";
         assert!(finished.stdout.contains(expected), "{setting}: {}", finished.stdout);
         assert_eq!(answer(&fixture)["outputs"].as_object().unwrap().len(), 1);

@@ -8,6 +8,7 @@ use crate::checkpoint::HostTensors;
 use crate::pipeline::Pipeline;
 use crate::source::Source;
 use crate::tasks::TaskConfig;
+use crate::trunks::TrunkConfig;
 use sensorium_data::{InputColumn, Processor};
 use std::collections::BTreeMap;
 
@@ -38,12 +39,6 @@ impl<'a> Candidate<'a> {
                  from one, anew where an older version did"
                     .into(),
             );
-        }
-        if kept
-            .iter()
-            .any(|(_, checkpoint)| is_only_read(&checkpoint.architecture().head))
-        {
-            return Err("a BLIP that answers questions and LLaVA are read and not written".into());
         }
         let all = kept
             .iter()
@@ -80,14 +75,20 @@ impl<'a> Candidate<'a> {
             (false, None) => None,
             (true, output) => {
                 let output = output?;
-                let Source::Input(input) = &pipeline.description.model.outputs.get(*output)?.from else {
+                let described = pipeline.description.model.outputs.get(*output)?;
+                let Source::Input(input) = &described.from else {
                     return None;
                 };
                 let part = format!("{INPUTS}{input}");
                 let same = |other: &Kept| {
                     other.tensors.parts.contains(&part) && other.files[CONFIGURATION] == kept.files[CONFIGURATION]
                 };
-                all.iter().find(|(other, _)| same(other))?;
+                // A language model reads no encoder; behind a source it is another model.
+                match (&architecture.head, &described.task) {
+                    (Head::Continuation(_), TaskConfig::LanguageModel(_)) => {}
+                    (Head::Continuation(_), _) => return None,
+                    _ => drop(all.iter().find(|(other, _)| same(other))?),
+                }
                 inputs = vec![input.as_str()];
                 Some(format!("{OUTPUTS}{output}."))
             }
@@ -156,7 +157,11 @@ impl<'a> Candidate<'a> {
         if let (Some(language), Some(settings)) = (self.language(pipeline), files.get_mut(GENERATION)) {
             *settings = configuration::spoken(settings, language)?;
         }
-        let (configuration, name) = configuration::written(&files[CONFIGURATION], extent)?;
+        let blocks = match (&self.architecture.head, &self.architecture.trunk) {
+            (Head::Answer(_), Some(TrunkConfig::Vit(trunk))) => Some(trunk.blocks.layers),
+            _ => None,
+        };
+        let (configuration, name) = configuration::written(&files[CONFIGURATION], extent, blocks)?;
         files.insert(CONFIGURATION.into(), configuration);
         if let Some(tokenizer) = self.tokenizer(pipeline) {
             files.insert(TOKENIZER.into(), tokenizer.as_bytes().to_vec());
@@ -186,15 +191,6 @@ impl<'a> Candidate<'a> {
         let written = outputs.filter_map(|output| Some(&output.texts.as_ref()?.processor));
         let read = self.inputs.iter().map(|input| &input.processor);
         read.chain(written).find_map(Processor::tokenizer)
-    }
-}
-
-/// Whether a checkpoint has encoders that meet in front of the decoder.
-fn is_only_read(head: &Head) -> bool {
-    match head {
-        Head::Text(head) => head.question.is_some(),
-        Head::Answer(_) | Head::Joined(_) => true,
-        Head::Nothing | Head::Labels(_) | Head::Continuation(_) | Head::Aligned(_) => false,
     }
 }
 

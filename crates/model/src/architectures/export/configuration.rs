@@ -18,11 +18,12 @@ pub enum Extent {
     Tower(Modality),
 }
 
-/// The configuration of what is written, and what `transformers` calls the model; `own` is the checkpoint's.
+/// The configuration of what is written, and what `transformers` calls the model; `own` is the checkpoint's. Of a tower of
+/// pictures that is read in the midst, so many `blocks` are left.
 ///
 /// # Errors
 /// For what is no configuration.
-pub fn written(own: &[u8], extent: Extent) -> Result<(Vec<u8>, String), String> {
+pub fn written(own: &[u8], extent: Extent, blocks: Option<usize>) -> Result<(Vec<u8>, String), String> {
     let own: Map<String, Value> = serde_json::from_slice(own).map_err(|error| error.to_string())?;
     let mut config = match extent {
         Extent::Whole => own,
@@ -30,6 +31,9 @@ pub fn written(own: &[u8], extent: Extent) -> Result<(Vec<u8>, String), String> 
         Extent::Tower(modality) => tower(own, modality)?,
     };
     in_single(&mut config);
+    if let Some(blocks) = blocks {
+        shorten(&mut config, blocks);
+    }
     let name = config.get("architectures").and_then(|names| names.get(0));
     let name = name.or(config.get("model_type")).and_then(Value::as_str);
     let name = name.unwrap_or_default().to_string();
@@ -89,6 +93,17 @@ fn tower(own: Map<String, Value>, modality: Modality) -> Result<Map<String, Valu
     Ok(config)
 }
 
+/// Says that the tower of pictures in which LLaVA reads the midst has so many blocks, the last of which is read.
+fn shorten(config: &mut Map<String, Value>, blocks: usize) {
+    if config.get("model_type").is_none_or(|kind| kind != "llava") {
+        return;
+    }
+    if let Value::Object(tower) = config.entry("vision_config").or_insert_with(|| Map::new().into()) {
+        tower.insert("num_hidden_layers".into(), blocks.into());
+    }
+    config.insert("vision_feature_layer".into(), (-1).into());
+}
+
 /// Numbers are written in 32 bits, whatever they were read from.
 fn in_single(config: &mut Map<String, Value>) {
     for (name, value) in config {
@@ -106,7 +121,7 @@ mod tests {
     use serde_json::json;
 
     fn check(own: Value, extent: Extent, expected: Value, name: &str) {
-        let (found, called) = written(own.to_string().as_bytes(), extent).unwrap();
+        let (found, called) = written(own.to_string().as_bytes(), extent, None).unwrap();
         let found: Value = serde_json::from_slice(&found).unwrap();
         assert_eq!((found, called.as_str()), (expected, name), "{extent:?}");
     }
@@ -128,6 +143,23 @@ mod tests {
             Extent::Headless,
             json!({"model_type": "own"}),
             "own",
+        );
+    }
+
+    #[test]
+    fn blocks_that_are_not_read_are_not_spoken_of() {
+        let check = |kind: &str, expected: Value| {
+            let own = json!({"model_type": kind, "vision_config": {"num_hidden_layers": 24}});
+            let (found, _) = written(own.to_string().as_bytes(), Extent::Whole, Some(23)).unwrap();
+            assert_eq!(serde_json::from_slice::<Value>(&found).unwrap(), expected);
+        };
+        check(
+            "llava",
+            json!({"model_type": "llava", "vision_config": {"num_hidden_layers": 23}, "vision_feature_layer": -1}),
+        );
+        check(
+            "smolvlm",
+            json!({"model_type": "smolvlm", "vision_config": {"num_hidden_layers": 24}}),
         );
     }
 

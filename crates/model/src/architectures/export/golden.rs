@@ -10,30 +10,34 @@ use burn::tensor::Device;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Those golden checkpoints in Hugging Face's layout that are read and not written.
-const ONLY_READ: [&str; 4] = ["blip-vqa", "idefics3", "llava", "smolvlm"];
-/// The others.
-const FOLDERS: [&str; 19] = [
+/// The golden checkpoints in Hugging Face's layout.
+const FOLDERS: [&str; 23] = [
     "bert",
     "bert-labels",
     "bert-tags",
     "blip",
+    "blip-vqa",
     "clip",
     "clip-gelu",
     "dinov2",
     "dinov2_with_registers",
     "efficientnet-lite",
     "gpt2",
+    "idefics3",
     "llama",
     "llama-scaled",
+    "llava",
     "qwen2",
     "qwen3",
     "roberta",
     "roberta-labels",
     "siglip",
+    "smolvlm",
     "vit",
     "whisper",
 ];
+/// The block of LLaVA's tower behind the one that is read.
+const UNREAD: &str = "vision_tower.encoder.layers.2.";
 /// What counts the steps of a batch normalisation, which is read nowhere.
 const COUNTER: &str = ".num_batches_tracked";
 
@@ -46,14 +50,7 @@ fn every_golden_checkpoint_is_written_back() {
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     found.sort();
-    found.retain(|name| !ONLY_READ.contains(&name.as_str()));
     assert_eq!(found, FOLDERS);
-    for name in ONLY_READ {
-        let temporary = tempfile::tempdir().unwrap();
-        let (run, pipeline, _) = run(&folder(name), &temporary, "run");
-        let error = Export::new(&run, &pipeline, None).unwrap_err().to_string();
-        assert!(error.contains("read and not written"), "{name}: {error}");
-    }
 }
 
 /// All numbers of a folder under the names that they have there.
@@ -92,6 +89,7 @@ fn tensors_come_back_bit_for_bit() {
             assert!(*found == original[tensor], "{name}: {tensor} is another");
         }
         let missing = original.keys().filter(|tensor| !written.contains_key(*tensor));
+        let missing = missing.filter(|tensor| !(name == "llava" && tensor.starts_with(UNREAD)));
         assert_eq!(missing.cloned().collect::<Vec<_>>(), left_out, "{name}");
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The file that an architecture is read from.
 pub const CONFIGURATION: &str = "config.json";
 /// The files that are kept as they are, where a checkpoint has them.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     CONFIGURATION,
     "generation_config.json",
     "preprocessor_config.json",
@@ -20,6 +20,7 @@ const SETTINGS: [&str; 11] = [
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    "chat_template.json",
     sentences::STEPS,
     sentences::LENGTH,
     "config_sentence_transformers.json",

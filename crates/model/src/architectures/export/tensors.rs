@@ -46,16 +46,27 @@ impl Source<'_> {
             let paths = paths.iter().map(|path| format!("{start}{path}"));
             Some((paths.collect(), joint))
         };
-        let head = |paths, joint| behind(self.head?.1, paths, joint);
-        self.encoders
-            .iter()
-            .find_map(|(architecture, start)| match (architecture.place)(name) {
+        self.encoders.iter().find_map(|(architecture, start)| {
+            let head = |paths, joint| behind(self.head_of(architecture)?, paths, joint);
+            match (architecture.place)(name) {
+                Place::Parameter(path) if architecture.leaves_out(&path) => None,
                 Place::Parameter(path) => behind(start, vec![path], Joint::None),
                 Place::Rows(paths) => behind(start, paths, Joint::Rows),
                 Place::Head(path) => head(vec![path], Joint::None),
                 Place::Parts(paths) => head(paths, Joint::Columns),
                 Place::Unused | Place::Known | Place::Unknown => None,
-            })
+            }
+        })
+    }
+
+    /// What the paths of the parameters begin with that are told to be an encoder's head: where it meets another encoder, or
+    /// what reads them all.
+    fn head_of(&self, architecture: &Architecture) -> Option<&str> {
+        let (_, path) = self.head?;
+        match &architecture.head {
+            Head::Joined(_) => architecture.head.path(),
+            _ => Some(path),
+        }
     }
 
     /// A parameter of a head of labels with its rows in the order of the classes, where it has a row for each.
@@ -72,9 +83,10 @@ impl Source<'_> {
     /// Refuses numbers that would be lost.
     fn check_left(&self, left: &HostTensors) -> Result<(), String> {
         for (place, (architecture, encoder)) in self.encoders.iter().enumerate() {
+            let joined = matches!(architecture.head, Head::Joined(_));
             let target = Target {
                 encoder: Some(encoder),
-                head: self.head.map(|(_, path)| path).filter(|_| place == 0),
+                head: self.head_of(architecture).filter(|_| place == 0 || joined),
                 fresh: None,
             };
             let mut lost = left.iter().filter(|(path, tensor)| {
