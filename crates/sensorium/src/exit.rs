@@ -1,4 +1,5 @@
-//! From errors to messages and exit codes: 2 for a wrong command or recipe, 3 over the budget, 130 interrupted, else 1.
+//! From errors to messages and exit codes: 2 for a wrong command or recipe, 3 over the budget, 130 interrupted, 141 where nobody
+//! reads any more, else 1.
 
 use crate::interrupt;
 use sensorium_data::{DataError, ErrorKind};
@@ -30,12 +31,28 @@ impl fmt::Display for Interrupted {
 impl std::error::Error for Usage {}
 impl std::error::Error for Interrupted {}
 
+/// What a shell says of a program that was ended by SIGPIPE.
+const UNREAD: i32 = 141;
+
 /// Runs a verb; a panic is a failure like any other, and what failed because of a signal is an interruption.
 pub fn run(verb: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    leave_closed_pipes();
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(verb)) {
         Ok(result) => code(result),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Ends the program without a word where what reads its output, such as `head`, has had enough: printing panics there.
+fn leave_closed_pipes() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout: Broken pipe") {
+            std::process::exit(UNREAD);
+        }
+        usual(panic);
+    }));
 }
 
 /// Prints what went wrong and gives the contract's code.

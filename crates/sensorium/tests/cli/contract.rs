@@ -253,3 +253,15 @@ fn small_verbs_answer() {
     assert!(fixture.expect(&["data", "list"], 0, &[]).stdout.contains("easy-vqa"));
     assert!(fixture.expect(&["--help"], 0, &[]).stdout.contains("demo"));
 }
+
+/// As where `head` has read its lines.
+#[test]
+fn a_closed_pipe_ends_the_program_without_a_word() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Fixture::new().command(&["data", "list"]);
+    let output = command.stdout(writer).stderr(std::process::Stdio::piped());
+    let output = output.spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
