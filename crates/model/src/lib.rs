@@ -51,7 +51,7 @@ pub use parts::Part;
 pub use pass::{Pass, Statistics};
 pub use pipeline::{Answers, BATCH_SIZE, Pipeline};
 pub use run_directory::{Description, RunDirectory, TextDescription};
-pub use sensorium_kernels::{Precision, keep_freed_memory, on_compute_threads};
+pub use sensorium_kernels::{Precision, keep_freed_memory, on_compute_threads, release_freed_memory};
 pub use source::Source;
 pub use tokens::{Layout, Tokens};
 pub use writer::{Writer, Writers};

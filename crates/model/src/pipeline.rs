@@ -14,7 +14,7 @@ use sensorium_data::processors::Feature;
 use sensorium_data::{
     Batch, DataError, Dataset, InputColumn, Modality, OutputColumn, Processor, Sample, Takes, TextColumn, files,
 };
-use sensorium_kernels::{Precision, release_freed_memory};
+use sensorium_kernels::Precision;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -75,7 +75,6 @@ impl Pipeline {
     /// which they are read, as precisely as is asked for.
     pub fn packed(self, precision: Precision) -> Self {
         let model = widen_parameters(self.model.pack(precision));
-        release_freed_memory();
         Self { model, ..self }
     }
 

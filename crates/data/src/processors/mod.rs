@@ -13,7 +13,8 @@ pub(crate) mod video;
 
 pub use audio::{
     AudioAugment, AudioConfig, AudioFeature, AudioFeatures, Channels, Filter, FilterBankConfig, KaldiFrames,
-    LogMelConfig, MfccConfig, Normalize, Spectrogram, SpectrumAugment, WaveAugment, Waveform, WaveformConfig, Window,
+    LogMelConfig, MfccConfig, Normalize, Recording, Spectrogram, SpectrumAugment, WaveAugment, Waveform,
+    WaveformConfig, Window,
 };
 pub use feature::{Collated, Feature, FeatureShape};
 pub use image::{Augment, Decode, ImageConfig, Interpolation, Picture, Resize, Size};

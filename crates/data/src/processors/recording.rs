@@ -1,6 +1,6 @@
 //! Recordings that are longer than a sound may be: read once, and heard in parts.
 
-use super::{Feature, Fitted, Processor, Waveform, invalid, read, sound, video};
+use super::{Feature, Fitted, Processor, Recording, invalid, read, sound, video};
 use crate::Result;
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +10,7 @@ impl Processor {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a processor of another modality, and what reading and decoding can refuse, with the path.
-    pub fn record(&self, path: &Path) -> Result<Waveform> {
+    pub fn record(&self, path: &Path) -> Result<Recording> {
         let Fitted::Audio(audio) = &self.fitted else {
             return Err(invalid("expected a processor of sounds, found another"));
         };
@@ -19,11 +19,14 @@ impl Processor {
         sound(recording, || video::audio_track(path), record).map_err(|error| error.at_path(path))
     }
 
-    /// The feature of a part of a [`record`](Self::record)ing, the same as of a sound of its own.
+    /// The feature of a part of what was heard of a [`record`](Self::record)ing, the same as of a sound of its own.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
-    pub fn listen(&self, recording: &Waveform, samples: Range<usize>) -> Result<Feature> {
+    ///
+    /// # Panics
+    /// When not all `samples` were heard.
+    pub fn listen(&self, recording: &Recording, samples: Range<usize>) -> Result<Feature> {
         match &self.fitted {
             Fitted::Audio(audio) => audio.listen(recording, samples).map(Feature::Audio),
             _ => Err(invalid("expected a processor of sounds, found another")),
@@ -35,7 +38,7 @@ impl Processor {
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
-    pub fn window(&self, recording: &Waveform, samples: Range<usize>) -> Result<Feature> {
+    pub fn window(&self, recording: &Recording, samples: Range<usize>) -> Result<Feature> {
         match &self.fitted {
             Fitted::Audio(audio) => audio.window(recording, samples).map(Feature::Audio),
             _ => Err(invalid("expected a processor of sounds, found another")),

@@ -41,7 +41,8 @@ fn a_window_is_written_as_by_the_original() {
     let case: Case = serde_json::from_slice(&content).unwrap();
     let pipeline = pipeline();
     let transcriber = transcriber(&pipeline, 1);
-    let recording = Recording::open(transcriber.input.1, &folder().join("sound.wav")).unwrap();
+    let mut recording = Recording::open(transcriber.input.1, &folder().join("sound.wav")).unwrap();
+    recording.hear(1.0);
     let memory = transcriber
         .model
         .encode_media("audio", &recording.part([0.0, 1.0]).unwrap());
@@ -78,7 +79,8 @@ fn words_are_spoken_when_the_original_says() {
     let cases: Vec<Spoken> = serde_json::from_slice(&content).unwrap();
     let pipeline = pipeline();
     let transcriber = transcriber(&pipeline, 1);
-    let recording = Recording::open(transcriber.input.1, &folder().join("sound.wav")).unwrap();
+    let mut recording = Recording::open(transcriber.input.1, &folder().join("sound.wav")).unwrap();
+    recording.hear(1.0);
     let memory = transcriber
         .model
         .encode_media("audio", &recording.part([0.0, 1.0]).unwrap());

@@ -191,7 +191,7 @@ impl<'a> Transcriber<'a> {
     /// # Errors
     /// For a recording that cannot be read, and for a model whose logits are no distribution.
     pub fn transcribe(&self, path: &Path, report: &mut Report) -> Result<Option<Transcript>> {
-        let recording = Recording::open(self.input.1, path)?;
+        let mut recording = Recording::open(self.input.1, path)?;
         let mut progress = Progress {
             start: 0.0,
             language: self.language.clone(),
@@ -199,12 +199,15 @@ impl<'a> Transcriber<'a> {
             text: String::new(),
             segments: Vec::new(),
         };
-        let whole = || vec![[0.0, recording.seconds()]];
-        let heard = self.voice.as_ref();
-        for [start, end] in heard.map_or_else(whole, |voice| voice.stretches(recording.samples())) {
+        let stretches = match &self.voice {
+            Some(voice) => voice.stretches(recording.samples()),
+            None => vec![[0.0, recording.seconds()]],
+        };
+        for [start, end] in stretches {
             progress.start = progress.start.max(start);
             while progress.start < end {
                 let (known, before) = (progress.segments.len(), progress.start);
+                recording.hear((before + recording.window()).min(end));
                 let mut goes_on = true;
                 let mut notice = |hearing: &str| {
                     goes_on &= report(Heeded {
@@ -230,7 +233,7 @@ impl<'a> Transcriber<'a> {
         Ok(Some(progress.finish()))
     }
 
-    /// Listens to the next window, which reaches to `end` at most.
+    /// Listens to the next window, which was heard and reaches to `end` at most.
     fn advance(&self, recording: &Recording, end: f64, progress: &mut Progress, notice: &mut Notice) -> Result<()> {
         let start = progress.start;
         let end = (start + recording.window()).min(end);

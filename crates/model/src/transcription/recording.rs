@@ -1,7 +1,7 @@
 //! A recording in memory: parts of it for the encoder, and how loud it is where.
 
 use crate::error::Result;
-use sensorium_data::processors::Waveform;
+use sensorium_data::processors::{Recording as Source, Waveform};
 use sensorium_data::{InputBatch, Processor, ProcessorConfig};
 use std::ops::Range;
 use std::path::Path;
@@ -15,43 +15,53 @@ const QUIET: f32 = 0.1;
 
 pub struct Recording<'a> {
     processor: &'a Processor,
-    waveform: Waveform,
-    /// The root of the mean square of each block.
+    source: Source,
+    /// The root of the mean square of each block that was heard.
     levels: Vec<f32>,
 }
 
 impl<'a> Recording<'a> {
+    /// Nothing of it is heard.
+    ///
     /// # Errors
     /// What reading and decoding can refuse, with the path.
     pub fn open(processor: &'a Processor, path: &Path) -> Result<Self> {
         Ok(Self::new(processor, processor.record(path)?))
     }
 
-    fn new(processor: &'a Processor, waveform: Waveform) -> Self {
-        let size = samples(BLOCK, &waveform).max(1);
-        let blocks = waveform.length().div_ceil(size);
-        let level = |block: usize| {
-            let part = |channel: &Vec<f32>| {
-                let samples = &channel[block * size..channel.len().min((block + 1) * size)];
-                samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32
-            };
-            let squares: f32 = waveform.channels.iter().map(part).sum();
-            (squares / waveform.channels.len() as f32).sqrt()
-        };
+    fn new(processor: &'a Processor, source: Source) -> Self {
         Self {
-            levels: (0..blocks).map(level).collect(),
             processor,
-            waveform,
+            source,
+            levels: Vec::new(),
         }
     }
 
-    pub fn seconds(&self) -> f64 {
-        self.waveform.seconds()
+    /// Hears what lies before a time in seconds.
+    pub fn hear(&mut self, end: f64) {
+        self.source.hear(self.place(end + BLOCK));
+        let (heard, size) = (self.source.heard(), self.place(BLOCK).max(1));
+        let known = match heard.length() == self.source.length() {
+            true => heard.length().div_ceil(size),
+            false => heard.length() / size,
+        };
+        let levels = (self.levels.len()..known).map(|block| level(heard, block * size, size));
+        self.levels.extend(levels);
     }
 
-    /// Of the first channel.
-    pub fn samples(&self) -> &[f32] {
-        &self.waveform.channels[0]
+    /// The sample at a time, in seconds.
+    fn place(&self, seconds: f64) -> usize {
+        (seconds * f64::from(self.source.heard().sample_rate)).round() as usize
+    }
+
+    pub fn seconds(&self) -> f64 {
+        self.source.seconds()
+    }
+
+    /// All of the first channel.
+    pub fn samples(&mut self) -> &[f32] {
+        self.hear(self.seconds());
+        &self.source.heard().channels[0]
     }
 
     /// The longest part that the encoder reads, in seconds.
@@ -62,20 +72,20 @@ impl<'a> Recording<'a> {
         }
     }
 
-    /// The part between two times, in seconds, as a batch of one medium.
+    /// The part between two times that were heard, in seconds, as a batch of one medium.
     ///
     /// # Errors
     /// For samples that are no numbers or too large.
-    pub fn part(&self, [start, end]: [f64; 2]) -> Result<InputBatch> {
-        let place = |seconds: f64| samples(seconds, &self.waveform).min(self.waveform.length());
-        let feature = self.processor.window(&self.waveform, place(start)..place(end))?;
+    pub fn part(&self, times: [f64; 2]) -> Result<InputBatch> {
+        let [start, end] = times.map(|seconds| self.place(seconds).min(self.source.length()));
+        let feature = self.processor.window(&self.source, start..end)?;
         Ok(InputBatch {
             media: Some(self.processor.collate(&[&feature])),
             medium_of_row: vec![Some(0)],
         })
     }
 
-    /// Whether nothing can be heard between two times.
+    /// Whether nothing is to be heard between two times.
     pub fn is_silent(&self, part: [f64; 2]) -> bool {
         self.levels[self.blocks(part)].iter().all(|level| *level < SILENCE)
     }
@@ -94,8 +104,14 @@ impl<'a> Recording<'a> {
     }
 }
 
-fn samples(seconds: f64, waveform: &Waveform) -> usize {
-    (seconds * f64::from(waveform.sample_rate)).round() as usize
+/// The root of the mean square of at most `size` samples of each channel.
+fn level(waveform: &Waveform, start: usize, size: usize) -> f32 {
+    let part = |channel: &Vec<f32>| {
+        let samples = &channel[start..channel.len().min(start + size)];
+        samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32
+    };
+    let squares: f32 = waveform.channels.iter().map(part).sum();
+    (squares / waveform.channels.len() as f32).sqrt()
 }
 
 #[cfg(test)]
@@ -113,7 +129,10 @@ mod tests {
             sample_rate: 16_000,
             channels: vec![(0..48_000).map(sample).collect()],
         };
-        let recording = Recording::new(&processor, waveform);
+        let mut recording = Recording::new(&processor, waveform.into());
+        recording.hear(0.55);
+        assert!(recording.is_silent([0.0, 0.5]) && recording.levels.len() == 30);
+        recording.hear(9.0);
         assert_eq!((recording.seconds(), recording.window()), (3.0, 2.0));
         assert!(recording.is_silent([0.0, 1.0]) && !recording.is_silent([0.5, 1.5]));
         let loud = |part: [f64; 2]| recording.loud_seconds(part, [0.0, 3.0]);

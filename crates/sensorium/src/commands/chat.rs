@@ -7,7 +7,7 @@ use crate::Global;
 use crate::exit::Usage;
 use crate::runs::device;
 use sensorium_data::{DataError, InputColumn, Modality, Sample, Value};
-use sensorium_model::{Answers, Pipeline, RunDirectory};
+use sensorium_model::{Answers, Pipeline, RunDirectory, release_freed_memory};
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<()> {
         &device(),
         arguments.precision.into(),
     )?;
+    release_freed_memory();
     let mut chat = Chat::new(&pipeline, &arguments)?;
     if !global.quiet {
         chat.introduce();

@@ -3,7 +3,7 @@
 use super::precision::Precision;
 use crate::Global;
 use crate::runs::device;
-use sensorium_model::{Pipeline, RunDirectory};
+use sensorium_model::{Pipeline, RunDirectory, release_freed_memory};
 use sensorium_serve::{Engine, Options, PipelineEngine};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,6 +49,7 @@ pub fn serve(
         let pipeline = Pipeline::load_packed(run, &device(), precision.into())?;
         engines.push(Arc::new(PipelineEngine::new(run, pipeline)));
     }
+    release_freed_memory();
     let options = Options {
         addr,
         api_key,

@@ -25,7 +25,11 @@ pub fn whole(config: &AudioConfig, waveform: Waveform) -> Result<Waveform> {
     Ok(waveform)
 }
 
-fn mixed(waveform: Waveform, channels: Channels) -> Result<Waveform> {
+/// Of the configured channels.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for another number of channels than is kept.
+pub fn mixed(waveform: Waveform, channels: Channels) -> Result<Waveform> {
     let (sample_rate, found) = (waveform.sample_rate, waveform.channels.len());
     let channels = match channels {
         Channels::Mono => vec![waveform.mono()],

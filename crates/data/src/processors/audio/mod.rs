@@ -13,6 +13,7 @@ mod mask;
 mod opus;
 mod probe;
 mod processor;
+mod recording;
 mod resample;
 mod spectrum;
 mod wave;
@@ -24,6 +25,7 @@ pub use decode::decode;
 pub use filters::{Filter, apply};
 pub use mask::SpectrumAugment;
 pub use processor::{AudioFeature, AudioProcessor};
+pub use recording::Recording;
 pub use resample::resample;
 pub use spectrum::{
     AudioFeatures, FilterBankConfig, KaldiFrames, LogMelConfig, MfccConfig, Normalize, Spectrogram, WaveformConfig,

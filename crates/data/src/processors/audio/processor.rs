@@ -4,9 +4,9 @@
 mod tests;
 
 use super::super::read;
-use super::condition::{check, condition, cut, whole};
+use super::condition::{check, condition, cut};
 use super::spectrum::{self, Extractor};
-use super::{AudioAugment, AudioConfig, Spectrogram, WaveAugment, Waveform, augment, decode};
+use super::{AudioAugment, AudioConfig, Recording, Spectrogram, WaveAugment, Waveform, augment, decode};
 use crate::Result;
 use crate::random::Key;
 use std::borrow::Cow;
@@ -100,22 +100,23 @@ impl AudioProcessor {
     }
 
     /// A recording from its encoded bytes, however long: what [`prepare`](Self::prepare) makes of a sound before it is cut.
-    pub fn record(&self, bytes: &[u8]) -> Result<Waveform> {
-        whole(&self.config, decode(bytes)?)
+    pub fn record(&self, bytes: &[u8]) -> Result<Recording> {
+        Recording::new(&self.config, decode(bytes)?)
     }
 
-    /// A part of a [`record`](Self::record)ed sound, cut where it is longer than a sound may be.
+    /// A part of what was heard of a [`record`](Self::record)ed sound, cut where it is longer than a sound may be.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
     ///
     /// # Panics
-    /// When `samples` are not all in the recording.
-    pub fn listen(&self, recording: &Waveform, samples: Range<usize>) -> Result<AudioFeature> {
+    /// When not all `samples` were heard.
+    pub fn listen(&self, recording: &Recording, samples: Range<usize>) -> Result<AudioFeature> {
+        let heard = recording.heard();
         let part = |channel: &Vec<f32>| channel[samples.clone()].to_vec();
         let mut waveform = Waveform {
-            sample_rate: recording.sample_rate,
-            channels: recording.channels.iter().map(part).collect(),
+            sample_rate: heard.sample_rate,
+            channels: heard.channels.iter().map(part).collect(),
         };
         cut(&self.config, &mut waveform);
         self.finish(waveform)
@@ -127,8 +128,8 @@ impl AudioProcessor {
     /// As [`prepare`](Self::prepare).
     ///
     /// # Panics
-    /// When `samples` are not all in the recording.
-    pub fn window(&self, recording: &Waveform, samples: Range<usize>) -> Result<AudioFeature> {
+    /// When not all `samples` were heard.
+    pub fn window(&self, recording: &Recording, samples: Range<usize>) -> Result<AudioFeature> {
         let steps = self.extractor.steps_of(samples.len()).max(1);
         let mut feature = self.listen(recording, samples)?;
         if let AudioFeature::Spectrogram(spectrogram) = &mut feature {

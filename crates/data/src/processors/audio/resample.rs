@@ -6,8 +6,8 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 /// The shortest block, in samples of the lower rate: longer ones make a steeper filter.
 const BLOCK: usize = 2048;
-/// The fewest samples that one thread works on at a time: half a minute of most recordings.
-const PART: usize = 1 << 19;
+/// The fewest samples that one thread works on at a time: a quarter of a minute of most recordings.
+const PART: usize = 1 << 18;
 
 /// Brings samples from one rate to another by spectra of blocks behind a windowed sinc of one block's
 /// length (Blackman-Harris). The result has ceil(length × to / from) samples, is not shifted, and
@@ -20,43 +20,64 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     if from == to || samples.is_empty() {
         return samples.to_vec();
     }
-    let blocks = Blocks::new(from as usize, to as usize);
-    let length = (samples.len() as u64 * u64::from(to)).div_ceil(u64::from(from)) as usize;
-    let many = PART.div_ceil(blocks.input);
-    let mut resampled = vec![0.0; length];
-    let parts = resampled.par_chunks_mut(many * blocks.output).enumerate();
-    parts.for_each(|(index, part)| {
-        let start = index * many * blocks.input;
-        // What goes into a block of the result reaches into one before and one behind it.
-        let [before, behind] = [start.saturating_sub(blocks.input), start + (many + 1) * blocks.input];
-        let found = blocks.resample(&samples[before..behind.min(samples.len())]);
-        let found = &found[(start - before) / blocks.input * blocks.output..];
-        // The library multiplies in floating point, and may be one sample off where it divides evenly.
-        let count = part.len().min(found.len());
-        part[..count].copy_from_slice(&found[..count]);
-    });
+    let (resampling, mut resampled) = (Resampling::new(from, to), Vec::new());
+    resampling.extend(samples, &mut resampled, usize::MAX);
     resampled
 }
 
-/// The even blocks in which samples change their rate, so that the delay of half a block is a whole number of samples.
-struct Blocks {
+/// A change of the rate in even blocks, so that the delay of half a block is a whole number of samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resampling {
     rates: [usize; 2],
+    /// The samples of a block before and after.
     input: usize,
     output: usize,
 }
 
-impl Blocks {
-    fn new(from: usize, to: usize) -> Self {
-        let units = [from, to].map(|rate| rate / greatest_common_divisor(from, to));
+impl Resampling {
+    /// # Panics
+    /// When a rate is zero.
+    pub fn new(from: u32, to: u32) -> Self {
+        let rates = [from, to].map(|rate| rate as usize);
+        let units = rates.map(|rate| rate / greatest_common_divisor(rates[0], rates[1]));
         let count = BLOCK.div_ceil(units[0].min(units[1])).next_multiple_of(2);
-        Self {
-            rates: [from, to],
-            input: units[0] * count,
-            output: units[1] * count,
-        }
+        let [input, output] = units.map(|unit| unit * count);
+        Self { rates, input, output }
     }
 
-    fn resample(&self, samples: &[f32]) -> Vec<f32> {
+    /// The samples that so many become.
+    pub fn length(&self, samples: usize) -> usize {
+        let [from, to] = self.rates.map(|rate| rate as u64);
+        (samples as u64 * to).div_ceil(from) as usize
+    }
+
+    /// Goes on with `resampled`, the beginning of what becomes of `samples`, until it has at least `count`, or all that there are.
+    pub fn extend(&self, samples: &[f32], resampled: &mut Vec<f32>, count: usize) {
+        let many = PART.div_ceil(self.input);
+        let (start, part) = (resampled.len(), many * self.output);
+        let length = self.length(samples.len());
+        let count = count.min(length).next_multiple_of(part).min(length);
+        if count <= start {
+            return;
+        }
+        resampled.resize(count, 0.0);
+        let parts = resampled[start..].par_chunks_mut(part).enumerate();
+        parts.for_each(|(index, part)| self.fill(samples, start / self.output + index * many, part));
+    }
+
+    /// Fills a part of what becomes of `samples` from the block number `first` on.
+    fn fill(&self, samples: &[f32], first: usize, part: &mut [f32]) {
+        // What goes into a block of the result reaches into one before and one behind it.
+        let before = first.min(1);
+        let end = (first + part.len().div_ceil(self.output) + 1) * self.input;
+        let found = self.whole(&samples[(first - before) * self.input..end.min(samples.len())]);
+        let found = &found[before * self.output..];
+        // The library multiplies in floating point, and may be one sample off where it divides evenly.
+        let count = part.len().min(found.len());
+        part[..count].copy_from_slice(&found[..count]);
+    }
+
+    fn whole(&self, samples: &[f32]) -> Vec<f32> {
         let ([from, to], window) = (self.rates, WindowFunction::BlackmanHarris);
         let resampler = Fft::new_custom(from, to, self.input, 1, 1, window, FixedSync::Both);
         let mut resampler = resampler.expect("rates above zero and a block of at least two samples");
@@ -104,10 +125,7 @@ mod tests {
     fn parts_join_to_the_bits_of_the_whole() {
         for (from, to) in [(44_100, 16_000), (16_000, 44_100), (22_050, 16_000), (44_100, 44_101)] {
             let samples = sine(0.1 * f64::from(from), from, 2 * PART + 4321);
-            let (found, whole) = (
-                resample(&samples, from, to),
-                Blocks::new(from as usize, to as usize).resample(&samples),
-            );
+            let (found, whole) = (resample(&samples, from, to), Resampling::new(from, to).whole(&samples));
             let bits = |samples: &[f32]| samples.iter().map(|sample| sample.to_bits()).collect::<Vec<_>>();
             let count = found.len().min(whole.len());
             assert!(found.len() - count <= 1, "{from} to {to}");

@@ -88,7 +88,7 @@ fn a_part_of_a_recording_is_heard_as_a_sound_of_its_own() {
     assert_eq!(first, processor.prepare_bytes(&bytes).unwrap());
     let part = processor.listen(&recording, 1000..4000).unwrap();
     let plain = self::processor(json!({}));
-    let alone = sound(&plain, recording.channels[0][1000..4000].to_vec());
+    let alone = sound(&plain, recording.heard().channels[0][1000..4000].to_vec());
     assert_eq!(part, plain.prepare(alone).unwrap());
 }
 
@@ -109,7 +109,7 @@ fn added_silence_is_silence() {
 fn a_window_has_whole_steps_and_zeros_behind_them() {
     let padded = json!({"features": {"kind": "log_mel", "pad_to_seconds": 0.5}, "max_seconds": 0.5});
     let padded = processor(padded);
-    let recording = sound(&padded, tones(3000));
+    let recording = Recording::from(sound(&padded, tones(3000)));
     let features = [padded.listen(&recording, 0..3000), padded.window(&recording, 0..3000)];
     let [heard, window] = features.map(|feature| batch(&padded, &[feature.unwrap()]));
     let bins = heard.shape[2];
