@@ -46,6 +46,7 @@ fn a_tower_of_pictures_is_an_encoder_of_whole_ones() {
     fixture.expect(&["train", "recipe.toml", "--run", "run", "--quiet"], 0, &[]);
     let stored: Value = serde_json::from_slice(&fixture.read("run/processors/image.json")).unwrap();
     assert_eq!(stored["resize"], json!({"longest": 96}), "{stored}");
+    fixture.expect(&["export", "run", "--out", "out"], 1, &["nothing of this run has"]);
 }
 
 /// Changes a configuration of the folder that reads pictures whole.

@@ -70,8 +70,8 @@ impl<'a> Candidate<'a> {
         let (mut inputs, outputs) = (named(INPUTS), named(OUTPUTS));
         let head = match (inputs.is_empty(), outputs.first()) {
             (false, Some(_)) => architecture.head.path().map(String::from),
-            // An encoder of speech is nothing there without its decoder.
-            (false, None) if matches!(architecture.head, Head::Text(_)) => return None,
+            // An encoder is nothing there without its decoder.
+            (false, None) if matches!(architecture.head, Head::Text(_) | Head::Answer(_)) => return None,
             (false, None) => None,
             (true, output) => {
                 let output = output?;
@@ -84,15 +84,21 @@ impl<'a> Candidate<'a> {
                     other.tensors.parts.contains(&part) && other.files[CONFIGURATION] == kept.files[CONFIGURATION]
                 };
                 // A language model reads no encoder; behind a source it is another model.
-                match (&architecture.head, &described.task) {
-                    (Head::Continuation(_), TaskConfig::LanguageModel(_)) => {}
-                    (Head::Continuation(_), _) => return None,
-                    _ => drop(all.iter().find(|(other, _)| same(other))?),
+                let has_counterpart = match (&architecture.head, &described.task) {
+                    (Head::Continuation(_), task) => matches!(task, TaskConfig::LanguageModel(_)),
+                    _ => all.iter().any(|(other, _)| same(other)),
+                };
+                if !has_counterpart {
+                    return None;
                 }
                 inputs = vec![input.as_str()];
                 Some(format!("{OUTPUTS}{output}."))
             }
         };
+        // A decoder is nothing without each encoder that it reads.
+        if head.is_some() && inputs.len() < architecture.encoders().len() {
+            return None;
+        }
         let columns = pipeline.inputs().iter();
         Some(Self {
             kept,
