@@ -259,7 +259,8 @@ fn small_verbs_answer() {
 fn a_closed_pipe_ends_the_program_without_a_word() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut command = Fixture::new().command(&["data", "list"]);
+    let fixture = Fixture::new();
+    let mut command = fixture.command(&["data", "list"]);
     let output = command.stdout(writer).stderr(std::process::Stdio::piped());
     let output = output.spawn().unwrap().wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(141));
