@@ -3,10 +3,10 @@
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 use burn_flex::FlexTensor;
 
-use crate::activation::{Activation, GELU, Kept, RELU, gelu, relu};
+use crate::activation::{Activation, GELU, Kept, RELU};
 use crate::autograd::{Gradient, record};
 use crate::buffer::{contiguous, extents, floats, fused, tensor};
 use crate::columns::{add_columns, column_sums};
@@ -68,12 +68,12 @@ fn plain(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> 
     }
 }
 
-/// `epilogue` by itself, behind what no epilogue of this crate follows.
+/// `epilogue` from burn's operations.
 pub fn follow<const D: usize>(y: Tensor<D>, epilogue: Epilogue<D>) -> Tensor<D> {
     match epilogue {
         Epilogue::Nothing => y,
-        Epilogue::Gelu => gelu(y),
-        Epilogue::Relu => relu(y),
+        Epilogue::Gelu => activation::gelu(y),
+        Epilogue::Relu => activation::relu(y),
         Epilogue::Add(other) => y + other,
     }
 }

@@ -87,9 +87,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::to_vec;
     use crate::layers::Linear;
-    use crate::parameters::gradients;
     use burn::tensor::{Device, Tensor};
-    use sensorium_kernels::{Epilogue, linear_with};
     use std::collections::BTreeMap;
 
     #[derive(Module, Debug)]
@@ -152,42 +150,7 @@ mod tests {
         );
         let merged = adapted.clone().materialize();
         assert_eq!(parameters(&merged).len(), 4);
-        assert_near(to_vec(merged.query.forward(x())), found);
-    }
-
-    /// What goes through the narrow middle has the gradients of the whole weight that it stands for.
-    #[test]
-    fn an_adapter_learns_what_the_composed_weight_teaches() {
-        let device = Device::flex().autodiff();
-        let init = Init::new(3, &device);
-        let adapted = config(&["output"]).adapt(pair(&init), &init).unwrap();
-        let adapted = map_parameters(adapted, |path, values| {
-            path.ends_with(".lora.b").then(|| values.ones_like() * 0.3)
-        });
-        let x = || Tensor::<2>::from_floats([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], &device);
-        for epilogue in [Epilogue::Nothing, Epilogue::Gelu, Epilogue::Relu] {
-            let narrow = adapted.output.forward_then(x(), epilogue.clone());
-            let (weight, bias) = adapted.output.parameters();
-            let composed = linear_with(x(), weight, bias, epilogue);
-            assert_near(to_vec(narrow.clone()), to_vec(composed.clone()));
-            let learnt = |y: Tensor<2>| gradients(&adapted, &mut y.powi_scalar(2).sum().backward());
-            let (found, expected) = (learnt(narrow), learnt(composed));
-            assert_eq!(
-                found.keys().collect::<Vec<_>>(),
-                ["output.weight.lora.a", "output.weight.lora.b"]
-            );
-            for (path, gradient) in found {
-                assert_near(to_vec(gradient), to_vec(expected[&path].clone()));
-            }
-        }
-    }
-
-    fn assert_near(found: Vec<f32>, expected: Vec<f32>) {
-        let near = found
-            .iter()
-            .zip(&expected)
-            .all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()));
-        assert!(near && found.len() == expected.len(), "{found:?} {expected:?}");
+        assert_eq!(to_vec(merged.query.forward(x())), found);
     }
 
     #[test]

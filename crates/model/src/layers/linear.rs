@@ -3,7 +3,7 @@
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use sensorium_kernels::{Epilogue, PackedWeight, Precision, follow, linear, linear_packed, linear_with};
+use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed, linear_with};
 use std::sync::Arc;
 
 #[derive(Module, Debug)]
@@ -60,15 +60,9 @@ impl Linear {
     /// [.., input] → [.., output], followed by `epilogue` in the same pass.
     pub fn forward_then<const D: usize>(&self, x: Tensor<D>, epilogue: Epilogue<D>) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
-        match (&self.packed, self.weight.adapter()) {
-            (Some(packed), _) => linear_packed(x, packed, bias, epilogue),
-            (None, None) => linear_with(x, self.weight.val(), bias, epilogue),
-            // Through the narrow middle: nothing of the weight's size is made, and so no gradient of that size.
-            (None, Some(adapter)) => {
-                let middle = linear(x.clone(), adapter.b.val(), None) * adapter.scale;
-                let added = linear(middle, adapter.a.val(), None);
-                follow(linear_with(x, self.weight.base(), bias, Epilogue::Add(added)), epilogue)
-            }
+        match &self.packed {
+            Some(packed) => linear_packed(x, packed, bias, epilogue),
+            None => linear_with(x, self.weight.val(), bias, epilogue),
         }
     }
 
