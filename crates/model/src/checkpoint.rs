@@ -207,14 +207,13 @@ pub fn save_short(tensors: &HostTensors, path: &Path) -> Result<()> {
 /// A tensor as a file holds it.
 pub(crate) struct Stored {
     name: String,
-    kind: Float,
     shape: Vec<usize>,
     numbers: Numbers,
 }
 
 impl Stored {
     fn hash(&self, hasher: &mut blake3::Hasher) {
-        hash_name(hasher, &self.name, self.kind, &self.shape);
+        hash_name(hasher, &self.name, self.numbers.kind(), &self.shape);
         hasher.update(self.numbers.bytes());
     }
 
@@ -261,7 +260,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Stored>> {
         read.map_err(|error| damaged(error.to_string()))?;
         tensors.push(Stored {
             name,
-            kind,
             shape: info.shape,
             numbers,
         });

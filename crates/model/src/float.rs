@@ -101,6 +101,14 @@ impl Numbers {
         }
     }
 
+    pub fn kind(&self) -> Float {
+        match self {
+            Self::Single(_) => Float::Single,
+            Self::Half(_) => Float::Half,
+            Self::Brain(_) => Float::Brain,
+        }
+    }
+
     /// As this machine has them: in little-endian order on all that this program is built for.
     pub fn bytes(&self) -> &[u8] {
         match self {

@@ -11,7 +11,6 @@ pub struct Recording {
     heard: Waveform,
     /// All of it at its own rate; none where everything was heard.
     source: Option<(Waveform, Resampling)>,
-    length: usize,
 }
 
 impl Recording {
@@ -30,18 +29,20 @@ impl Recording {
                 sample_rate: config.sample_rate,
                 channels: vec![Vec::new(); source.channels.len()],
             },
-            length: resampling.length(source.length()),
             source: Some((source, resampling)),
         })
     }
 
     /// Samples per channel at the configured rate, heard or not.
     pub fn length(&self) -> usize {
-        self.length
+        match &self.source {
+            Some((source, resampling)) => resampling.length(source.length()),
+            None => self.heard.length(),
+        }
     }
 
     pub fn seconds(&self) -> f64 {
-        self.length as f64 / f64::from(self.heard.sample_rate)
+        self.length() as f64 / f64::from(self.heard.sample_rate)
     }
 
     /// Hears so many samples from the beginning on, or a few more; all where there are less.
@@ -50,7 +51,7 @@ impl Recording {
             let channels = self.heard.channels.iter_mut().zip(&source.channels);
             channels.for_each(|(heard, source)| resampling.extend(source, heard, samples));
         }
-        if self.heard.length() == self.length {
+        if self.heard.length() == self.length() {
             self.source = None;
         }
     }
@@ -64,11 +65,7 @@ impl Recording {
 /// All of which was heard.
 impl From<Waveform> for Recording {
     fn from(heard: Waveform) -> Self {
-        Self {
-            length: heard.length(),
-            heard,
-            source: None,
-        }
+        Self { heard, source: None }
     }
 }
 
