@@ -19,8 +19,8 @@ pub use audio::{
 pub use feature::{Collated, Feature, FeatureShape};
 pub use image::{Augment, Decode, ImageConfig, Interpolation, Picture, Resize, Size};
 pub use text::{
-    DialogueConfig, Normalization, Segment, SpecialTokens, TemplateConfig, TextAugment, TextConfig, TokenizerConfig,
-    Truncate,
+    DialogueConfig, Normalization, SPECIAL_TOKENS, Segment, SpecialTokens, TemplateConfig, TextAugment, TextConfig,
+    TokenizerConfig, Truncate,
 };
 pub use video::{Clip, VideoConfig};
 

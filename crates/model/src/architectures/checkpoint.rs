@@ -104,6 +104,14 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// What a configuration says, of a folder that is not looked at.
+    pub(super) fn configured(config: serde_json::Value, folder: &Path) -> Result<Self> {
+        Ok(Self {
+            architecture: Architecture::read(config, folder)?,
+            folder: folder.to_path_buf(),
+        })
+    }
+
     /// What the folder says of texts, beside the configuration.
     fn read_processors(&mut self) -> Result<()> {
         let (folder, architecture) = (&self.folder, &mut self.architecture);

@@ -84,10 +84,21 @@ impl Default for LlamaDecoderConfig {
 }
 
 impl LlamaDecoderConfig {
+    pub(crate) fn key_heads(&self) -> usize {
+        self.key_heads.unwrap_or(self.heads)
+    }
+
+    pub(crate) fn head_width(&self) -> usize {
+        self.head_width.unwrap_or(self.width / self.heads)
+    }
+
+    pub(crate) fn hidden(&self) -> usize {
+        self.hidden.unwrap_or((THIRDS * self.width).div_ceil(3))
+    }
+
     /// What each block is built of; `memory` is the width of what is attended to, where there is anything.
     fn block(&self, memory: Option<usize>) -> Result<LlamaBlockOptions> {
-        let Self { width, heads, .. } = *self;
-        let key_heads = self.key_heads.unwrap_or(heads);
+        let (width, heads, key_heads) = (self.width, self.heads, self.key_heads());
         if !heads.is_multiple_of(key_heads) {
             let message = format!("expected a divisor of {heads} heads, found {key_heads}");
             return Err(ModelError::config("decoder.key_heads", message));
@@ -97,7 +108,7 @@ impl LlamaDecoderConfig {
             let message = format!("{heads} heads do not divide a width of {width}");
             return Err(ModelError::config("decoder.heads", message));
         }
-        let head_width = self.head_width.unwrap_or(width / heads);
+        let head_width = self.head_width();
         if head_width == 0 || !head_width.is_multiple_of(2) {
             let message = format!("expected an even number, because columns turn in pairs, found {head_width}");
             return Err(ModelError::config("decoder.head_width", message));
@@ -112,7 +123,7 @@ impl LlamaDecoderConfig {
                 norm: self.head_norms.then_some(self.epsilon),
                 dropout: self.dropout,
             },
-            hidden: self.hidden.unwrap_or((THIRDS * width).div_ceil(3)),
+            hidden: self.hidden(),
             bias: self.feed_forward_bias,
             epsilon: self.epsilon,
             memory,

@@ -52,6 +52,8 @@ fn an_imported_run_is_exported_and_answers_the_same_again() {
         finished.stdout,
         "out: BertForSequenceClassification, 41 tensors of 5667 numbers\n"
     );
+    let permissions = |name: &str| std::fs::metadata(fixture.path("out").join(name)).unwrap().permissions();
+    assert_eq!(permissions("model.safetensors"), permissions("config.json"));
     fixture.expect(&["import", "out", "--run", "again"], 0, &[]);
     let answer = |run: &str| {
         let asked = ["predict", run, "--text", "a red bird", "--json"];
@@ -218,6 +220,46 @@ fn a_language_model_that_was_trained_further_is_exported() {
         let again = parameters(&fixture, "again", "outputs.continuation.");
         assert!(again == parameters(&fixture, "run", "outputs.next."), "{folder}");
     }
+}
+
+/// It is written as the Llama that it could have come from, and goes on with texts in the same way; a second training of it is
+/// written too.
+#[test]
+fn a_language_model_that_was_made_here_is_exported() {
+    let fixture = Fixture::new();
+    let recipe = |more: &str| {
+        let decoder = r#"decoder = { kind = "llama", width = 16, layers = 2, heads = 2, key_heads = 1 }"#;
+        let more = if more.is_empty() { decoder } else { more };
+        format!(
+            "[inputs.question]\nmodality = \"text\"\ntokenizer = {{ kind = \"bpe\", vocabulary = 280 }}\n[outputs.next]\n\
+             task = \"language_model\"\ncontext = 24\n{more}\ndecoding = {{ method = {{ kind = \"greedy\" }}, max_length = 12 }}"
+        )
+    };
+    train(&fixture, &recipe(""));
+    exported(&fixture, "LlamaForCausalLM");
+    let settings = config(&fixture, "out/tokenizer_config.json");
+    assert_eq!(
+        (&settings["bos_token"], &settings["eos_token"]),
+        (&json!("[BOS]"), &json!("[EOS]"))
+    );
+    assert_eq!(config(&fixture, "out/config.json")["max_position_embeddings"], 24);
+    fixture.expect(&["import", "out", "--run", "again"], 0, &[]);
+    let trained = parameters(&fixture, "run", "outputs.next.");
+    assert!(parameters(&fixture, "again", "outputs.continuation.") == trained);
+    let answer = |run: &str, input: &str, output: &str| {
+        let text = format!("{input}=What  COLOUR is");
+        let asked = ["predict", run, "--input", &text, "--json"];
+        let answer: Value = serde_json::from_str(&fixture.expect(&asked, 0, &[]).stdout).unwrap();
+        answer["outputs"][output]["value"].clone()
+    };
+    let text = answer("run", "question", "next");
+    assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{text}");
+    assert_eq!(answer("again", "text", "continuation"), text);
+    std::fs::rename(fixture.path("run"), fixture.path("first")).unwrap();
+    std::fs::remove_dir_all(fixture.path("out")).unwrap();
+    train(&fixture, &recipe("pretrained = \"first\""));
+    exported(&fixture, "LlamaForCausalLM");
+    assert!(parameters(&fixture, "run", "outputs.next.") != trained);
 }
 
 /// What reads a picture in front of its text is no language model any more.

@@ -6,6 +6,7 @@ mod config;
 mod cut;
 mod dialogue;
 mod placeholder;
+mod public;
 mod template;
 mod tokenizer;
 
@@ -229,16 +230,6 @@ impl Processor {
     pub fn token(&self, name: &str) -> Option<u32> {
         match &self.fitted {
             Fitted::Text(text) => text.vocabulary.token(name),
-            _ => None,
-        }
-    }
-
-    /// The content of the `tokenizer.json` by which texts are tokenised; none of other modalities and of other layouts.
-    pub fn tokenizer(&self) -> Option<&str> {
-        match &self.fitted {
-            Fitted::Text(text) if !matches!(text.config().tokenizer, TokenizerConfig::Tiktoken { .. }) => {
-                Some(text.tokenizer_text())
-            }
             _ => None,
         }
     }

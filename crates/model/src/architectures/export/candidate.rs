@@ -10,6 +10,7 @@ use crate::source::Source;
 use crate::tasks::TaskConfig;
 use crate::trunks::TrunkConfig;
 use sensorium_data::{InputColumn, Processor};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 const INPUTS: &str = "inputs.";
@@ -35,8 +36,8 @@ impl<'a> Candidate<'a> {
     pub fn choose(kept: &'a [(Kept, Checkpoint)], pipeline: &'a Pipeline, part: Option<&str>) -> Result<Self, String> {
         if kept.is_empty() {
             return Err(
-                "expected a run with what is known of a checkpoint in Hugging Face's layout, found none: import it or train it \
-                 from one, anew where an older version did"
+                "expected a run with what is known of a checkpoint in Hugging Face's layout, or with a language model in the way of \
+                 Llama, found none: import it or train it from one, anew where an older version did"
                     .into(),
             );
         }
@@ -170,7 +171,7 @@ impl<'a> Candidate<'a> {
         let (configuration, name) = configuration::written(&files[CONFIGURATION], extent, blocks)?;
         files.insert(CONFIGURATION.into(), configuration);
         if let Some(tokenizer) = self.tokenizer(pipeline) {
-            files.insert(TOKENIZER.into(), tokenizer.as_bytes().to_vec());
+            files.insert(TOKENIZER.into(), tokenizer.into_owned().into_bytes());
         }
         Ok((files, name))
     }
@@ -189,7 +190,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// The content of the file that texts are tokenised by, where it reads or writes any.
-    fn tokenizer(&self, pipeline: &'a Pipeline) -> Option<&'a str> {
+    fn tokenizer(&self, pipeline: &'a Pipeline) -> Option<Cow<'a, str>> {
         let outputs = pipeline
             .outputs()
             .iter()

@@ -1,10 +1,12 @@
-//! A model, or a part of one, in the layout of the checkpoint that it came from: import backwards.
+//! A model, or a part of one, in the layout of the checkpoint that it came from, or of the one that it could be: import
+//! backwards.
 
 mod candidate;
 mod configuration;
 #[cfg(test)]
 mod golden;
 mod kept;
+mod made;
 mod pictures;
 mod tensors;
 
@@ -16,6 +18,7 @@ use crate::float::Float;
 use crate::pipeline::Pipeline;
 use crate::run_directory::RunDirectory;
 use candidate::Candidate;
+use kept::CONFIGURATION;
 use safetensors::View;
 use safetensors::tensor::Dtype;
 use std::borrow::Cow;
@@ -24,7 +27,7 @@ use std::path::Path;
 
 const TENSORS: &str = "model.safetensors";
 
-/// What `transformers` loads: a part of a run that came from a checkpoint, as it is now.
+/// What `transformers` loads: a part of a run that came from a checkpoint, as it is now, or a language model that was made here.
 #[derive(Debug)]
 pub struct Export {
     /// All files but the tensors, by name.
@@ -34,14 +37,15 @@ pub struct Export {
 }
 
 impl Export {
-    /// The checkpoint that became `part`, which is `inputs.NAME` or `outputs.NAME`, with the weights of the run; of a run
-    /// with one such checkpoint that one where no part is named. `pipeline` is that of `run`.
+    /// The checkpoint that became `part`, which is `inputs.NAME` or `outputs.NAME`, with the weights of the run, or the language
+    /// model of the output; of a run with one such part that one where none is named. `pipeline` is that of `run`.
     ///
     /// # Errors
     /// For a part that has no counterpart in `transformers`, and for what its layout has no place for.
     pub fn new(run: &RunDirectory, pipeline: &Pipeline, part: Option<&str>) -> Result<Self> {
         let wrong = |message: String| ModelError::file(run.path(), message);
-        let kept = kept::Kept::load(run)?;
+        let mut kept = kept::Kept::load(run)?;
+        kept.extend(made::language_models(run, pipeline, &kept)?);
         let candidate = Candidate::choose(&kept, pipeline, part).map_err(wrong)?;
         let tensors = candidate.tensors(to_host(pipeline.model())).map_err(wrong)?;
         let (files, name) = candidate.files(pipeline).map_err(wrong)?;
@@ -74,7 +78,11 @@ impl Export {
         let format = HashMap::from([("format".to_string(), "pt".to_string())]);
         safetensors::serialize_to_file(views, Some(format), &path)
             .map_err(|error| ModelError::file(&path, error.to_string()))?;
-        kept::write(&self.files, folder)
+        kept::write(&self.files, folder)?;
+        // The library makes a file that its owner alone may read.
+        let others = std::fs::metadata(folder.join(CONFIGURATION)).map(|metadata| metadata.permissions());
+        let permitted = others.and_then(|others| std::fs::set_permissions(&path, others));
+        permitted.map_err(|error| ModelError::io(&error, &path))
     }
 }
 

@@ -1,12 +1,27 @@
 //! Llama (Touvron et al. 2023) and what is built like it: SmolLM2, Qwen2 and Qwen3.
 
-use super::rope::PublicRope;
+use super::rope::{self, PublicRope};
 use super::{Described, Ids, Place, PublicTokens, at_least_one, expect, in_block, share, times};
 use crate::architectures::Architecture;
-use crate::decoder::{DecoderConfig, LlamaDecoderConfig};
+use crate::decoder::{DecoderConfig, LlamaDecoderConfig, Vocabulary};
 use crate::layers::AttentionBias;
 use serde::Deserialize;
+use serde_json::json;
 
+/// What the layers of a block are called there and here.
+const BLOCK: [(&str, &str); 11] = [
+    ("input_layernorm", "attention_norm"),
+    ("self_attn.q_proj", "attention.query"),
+    ("self_attn.k_proj", "attention.key"),
+    ("self_attn.v_proj", "attention.value"),
+    ("self_attn.o_proj", "attention.output"),
+    ("self_attn.q_norm", "attention.query_norm"),
+    ("self_attn.k_norm", "attention.key_norm"),
+    ("post_attention_layernorm", "feed_forward_norm"),
+    ("mlp.gate_proj", "gate"),
+    ("mlp.up_proj", "expand"),
+    ("mlp.down_proj", "contract"),
+];
 /// The one kind of layer that is computed here.
 const FULL: &str = "full_attention";
 
@@ -217,18 +232,116 @@ pub(super) fn place(name: &str) -> Place {
 }
 
 fn of_block(layer: &str) -> Option<&'static str> {
-    Some(match layer {
-        "input_layernorm" => "attention_norm",
-        "self_attn.q_proj" => "attention.query",
-        "self_attn.k_proj" => "attention.key",
-        "self_attn.v_proj" => "attention.value",
-        "self_attn.o_proj" => "attention.output",
-        "self_attn.q_norm" => "attention.query_norm",
-        "self_attn.k_norm" => "attention.key_norm",
-        "post_attention_layernorm" => "feed_forward_norm",
-        "mlp.gate_proj" => "gate",
-        "mlp.up_proj" => "expand",
-        "mlp.down_proj" => "contract",
+    let mut known = BLOCK.iter();
+    known.find_map(|(theirs, ours)| (*theirs == layer).then_some(*ours))
+}
+
+/// The configuration of a decoder that was made here, of the type among these that has all of its settings; none where there is
+/// no such type.
+pub(in super::super) fn written(
+    decoder: &LlamaDecoderConfig,
+    vocabulary: &Vocabulary,
+    places: usize,
+) -> Option<serde_json::Value> {
+    let (biased, expanded) = (decoder.attention_bias, decoder.feed_forward_bias);
+    let (kind, name) = match (decoder.head_norms, biased, expanded) {
+        (false, AttentionBias::None | AttentionBias::All, _) => ("llama", "LlamaForCausalLM"),
+        (false, AttentionBias::Inputs, false) => ("qwen2", "Qwen2ForCausalLM"),
+        (true, AttentionBias::None | AttentionBias::All, false) => ("qwen3", "Qwen3ForCausalLM"),
         _ => return None,
-    })
+    };
+    Some(json!({
+        "architectures": [name],
+        "model_type": kind,
+        "dtype": "float32",
+        "vocab_size": vocabulary.size,
+        "bos_token_id": vocabulary.begin,
+        "eos_token_id": vocabulary.end,
+        "hidden_size": decoder.width,
+        "intermediate_size": decoder.hidden(),
+        "num_hidden_layers": decoder.layers,
+        "num_attention_heads": decoder.heads,
+        "num_key_value_heads": decoder.key_heads(),
+        "head_dim": decoder.head_width(),
+        "hidden_act": "silu",
+        "max_position_embeddings": places,
+        "rms_norm_eps": decoder.epsilon,
+        "rope_theta": decoder.base,
+        "rope_parameters": rope::written(decoder.base, decoder.stretch.as_ref()),
+        "tie_word_embeddings": decoder.tied,
+        "attention_bias": biased == AttentionBias::All,
+        "mlp_bias": expanded,
+    }))
+}
+
+/// The names that tensors may have of a model with so many `layers`.
+pub(in super::super) fn names(layers: usize) -> impl Iterator<Item = String> {
+    let blocks = (0..layers).flat_map(|index| {
+        BLOCK
+            .iter()
+            .map(move |(layer, _)| format!("model.layers.{index}.{layer}"))
+    });
+    let around = ["model.embed_tokens", "model.norm", "lm_head"].map(String::from);
+    let named = around.into_iter().chain(blocks);
+    named.flat_map(|layer| ["weight", "bias"].map(|parameter| format!("{layer}.{parameter}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::architectures::Head;
+    use crate::decoder::StretchConfig;
+
+    /// What is written is read as the same decoder.
+    #[test]
+    fn a_configuration_comes_back() {
+        let vocabulary = Vocabulary {
+            size: 300,
+            begin: 2,
+            end: 3,
+        };
+        let check = |kind: &str, decoder: LlamaDecoderConfig| {
+            let config = written(&decoder, &vocabulary, 64).unwrap();
+            assert_eq!(config["model_type"], kind);
+            let Head::Continuation(head) = read(kind, config).unwrap().head else {
+                panic!("a language model");
+            };
+            let whole = LlamaDecoderConfig {
+                key_heads: Some(decoder.key_heads()),
+                head_width: Some(decoder.head_width()),
+                hidden: Some(decoder.hidden()),
+                dropout: 0.0,
+                ..decoder
+            };
+            assert_eq!(
+                (head.task.decoder, head.task.context),
+                (DecoderConfig::Llama(whole), 64)
+            );
+            assert_eq!(head.vocabulary, vocabulary);
+        };
+        check("llama", LlamaDecoderConfig::default());
+        let odd = LlamaDecoderConfig {
+            width: 20,
+            heads: 6,
+            key_heads: Some(2),
+            head_width: Some(8),
+            hidden: Some(30),
+            base: 5e5,
+            stretch: Some(StretchConfig::Linear { factor: 2.0 }),
+            epsilon: 1e-5,
+            attention_bias: AttentionBias::All,
+            feed_forward_bias: true,
+            tied: false,
+            ..LlamaDecoderConfig::default()
+        };
+        check("llama", odd.clone());
+        let biased = |head_norms, attention_bias| LlamaDecoderConfig {
+            head_norms,
+            attention_bias,
+            ..LlamaDecoderConfig::default()
+        };
+        check("qwen2", biased(false, AttentionBias::Inputs));
+        check("qwen3", biased(true, AttentionBias::All));
+        assert_eq!(written(&biased(true, AttentionBias::Inputs), &vocabulary, 64), None);
+    }
 }

@@ -7,6 +7,7 @@ mod llama;
 mod opening;
 mod rope;
 
+pub(super) use llama::{names as names_of_llama, written as written_as_llama};
 pub(super) use opening::opened;
 
 use super::{Architecture, Head, Place};

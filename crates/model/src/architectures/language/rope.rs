@@ -2,6 +2,7 @@
 
 use crate::decoder::{Llama3Config, StretchConfig};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// The base of wavelengths where none is named.
 const BASE: f64 = 10_000.0;
@@ -57,6 +58,22 @@ impl PublicRope {
     }
 }
 
+/// What a configuration says of waves with this base and stretch.
+pub fn written(base: f64, stretch: Option<&StretchConfig>) -> Value {
+    match stretch {
+        None => json!({"rope_type": "default", "rope_theta": base}),
+        Some(StretchConfig::Linear { factor }) => json!({"rope_type": "linear", "rope_theta": base, "factor": factor}),
+        Some(StretchConfig::Llama3(config)) => json!({
+            "rope_type": "llama3",
+            "rope_theta": base,
+            "factor": config.factor,
+            "low_freq_factor": config.low_frequency,
+            "high_freq_factor": config.high_frequency,
+            "original_max_position_embeddings": config.places,
+        }),
+    }
+}
+
 impl Parameters {
     fn stretch(&self, places: usize) -> Result<Option<StretchConfig>, String> {
         let kind = self.rope_type.as_deref().or(self.kind.as_deref());
@@ -101,7 +118,6 @@ fn number(name: &str, found: Option<f64>, least: f64) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn read(config: Value) -> Result<(f64, Option<StretchConfig>), String> {
         let rope: PublicRope = serde_json::from_value(config).unwrap();
@@ -140,6 +156,22 @@ mod tests {
         let mut named = factors;
         named["original_max_position_embeddings"] = json!(64);
         check(json!({"rope_parameters": named}), 1e4, llama(64));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for stretch in [
+            None,
+            Some(StretchConfig::Linear { factor: 2.5 }),
+            Some(StretchConfig::Llama3(Llama3Config {
+                factor: 8.0,
+                low_frequency: 1.0,
+                high_frequency: 4.0,
+                places: 64,
+            })),
+        ] {
+            check(json!({"rope_parameters": written(5e5, stretch.as_ref())}), 5e5, stretch);
+        }
     }
 
     #[test]

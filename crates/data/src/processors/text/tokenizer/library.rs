@@ -5,8 +5,10 @@ use super::super::SPECIAL_TOKENS;
 use super::{LARGEST_VOCABULARY, SpecialTokens, damaged, limits, too_large};
 use crate::shield::shielded;
 use crate::{DataError, ErrorKind, Result};
+use tokenizers::normalizers::Sequence;
+use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::tokenizer::Encoding;
-use tokenizers::{PostProcessor, PostProcessorWrapper, Token, Tokenizer};
+use tokenizers::{NormalizerWrapper, PostProcessor, PostProcessorWrapper, Token, Tokenizer};
 
 /// What public vocabularies call their special tokens, the most telling name first.
 const PADDING: [&str; 6] = [
@@ -132,6 +134,19 @@ impl LibraryTokenizer {
 
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    /// The file of a tokenizer that was trained here with `steps` before it, and with a begin in front of each text.
+    pub fn standalone(&self, steps: Vec<NormalizerWrapper>) -> tokenizers::Result<String> {
+        let begin = SPECIAL_TOKENS[2];
+        let frame = TemplateProcessing::builder()
+            .try_single(format!("{begin} $A"))?
+            .special_tokens(vec![(begin, 2)])
+            .build()?;
+        let mut tokenizer = self.tokenizer.clone();
+        tokenizer.with_normalizer((!steps.is_empty()).then(|| Sequence::new(steps)))?;
+        tokenizer.with_post_processor(Some(frame));
+        tokenizer.to_string(true)
     }
 
     /// The token identifiers of a text, each below [`size`](Self::size).

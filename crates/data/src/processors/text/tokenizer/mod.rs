@@ -19,6 +19,7 @@ use crate::{DataError, ErrorKind, Result};
 use library::LibraryTokenizer;
 use ranks::RankTokenizer;
 use std::path::Path;
+use tokenizers::NormalizerWrapper;
 
 /// The longest token that is trained, in characters.
 const MAX_TOKEN_CHARACTERS: usize = 32;
@@ -110,6 +111,15 @@ impl Vocabulary {
         match self {
             Self::Library(tokenizer) => tokenizer.json(),
             Self::Ranks(tokenizer) => tokenizer.text(),
+        }
+    }
+
+    /// The content of a `tokenizer.json` that leads texts through `steps` first and sets the begin in front of them; none of
+    /// tiktoken's.
+    pub fn standalone(&self, steps: Vec<NormalizerWrapper>) -> tokenizers::Result<Option<String>> {
+        match self {
+            Self::Library(tokenizer) => tokenizer.standalone(steps).map(Some),
+            Self::Ranks(_) => Ok(None),
         }
     }
 
