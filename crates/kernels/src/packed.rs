@@ -5,18 +5,21 @@ use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use burn_flex::FlexTensor;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use std::sync::Arc;
 
 use crate::activation::{GELU, RELU};
 use crate::buffer::{contiguous, extents, floats, halves, tensor};
 use crate::columns::add_columns;
 use crate::gemm::multiply_and_finish;
 use crate::grouped::GroupedPanels;
+use crate::held::multiply_held;
 use crate::integers::{IntegerPanels, multiply_integers};
 use crate::linear::{Epilogue, follow, linear};
 use crate::microkernel::COLUMNS;
 use crate::panels::{Matrix, Panels};
+use crate::parallel::{self, with_scratch};
 use crate::quantized::QuantizedPanels;
-use crate::unpacked::{multiply_rows_unpacked, multiply_unpacked};
+use crate::unpacked::{Unpack, multiply_rows_unpacked, multiply_unpacked};
 
 /// Rows from which it is worth the time to turn panels of 16-bit floats into wider ones first.
 const MANY: usize = 64;
@@ -39,10 +42,12 @@ pub enum Precision {
     Int4,
 }
 
-/// A weight [output, input] that takes the place of the original in inference: nothing of it has a gradient.
+/// A weight [output, input] that takes the place of the original in inference, or in the training of other weights: it has no
+/// gradient itself.
 #[derive(Clone, Debug)]
 pub struct PackedWeight {
-    storage: Storage,
+    /// Clones share it.
+    storage: Arc<Storage>,
     output: usize,
     input: usize,
 }
@@ -84,8 +89,7 @@ impl PackedWeight {
         let [output, input] = weight.dims();
         let weight = weight.without_autodiff();
         if weight.device() != Device::flex() {
-            let storage = Storage::Plain(weight.cast(FloatDType::F32));
-            return Self { storage, output, input };
+            return Self::of(Storage::Plain(weight.cast(FloatDType::F32)), [output, input]);
         }
         let narrow = weight.dtype() == DType::F16;
         let weight = primitive(if narrow { weight } else { weight.cast(FloatDType::F32) });
@@ -95,18 +99,21 @@ impl PackedWeight {
         let matrix = Matrix::new(floats(&weight), output, input);
         let pack = |index: usize, panel: &mut [f32]| Panels::pack(matrix.transposed(), index * COLUMNS, panel);
         let fill = |row: usize, line: &mut [f32]| line.copy_from_slice(&matrix.values[row * input..][..input]);
-        let storage = Storage::new([output, input], precision, pack, fill);
+        Self::of(Storage::new([output, input], precision, pack, fill), [output, input])
+    }
+
+    fn of(storage: Storage, [output, input]: [usize; 2]) -> Self {
+        let storage = Arc::new(storage);
         Self { storage, output, input }
     }
 
     /// Packs the row-major weight [output, input].
     fn from_halves(weight: &[f16], [output, input]: [usize; 2], precision: Precision) -> Self {
         match precision {
-            Precision::Float32 => Self {
-                storage: Storage::Float16(Panels::from_columns(weight, input, output)),
-                output,
-                input,
-            },
+            Precision::Float32 => {
+                let panels = Panels::from_columns(weight, input, output);
+                Self::of(Storage::Float16(panels), [output, input])
+            }
             _ => Self::from_rows(output, input, precision, |row, line| {
                 weight[row * input..][..input].convert_to_f32_slice(line);
             }),
@@ -129,8 +136,7 @@ impl PackedWeight {
             }
             Panels::pack(Matrix::new(&values, rows, input).transposed(), 0, panel);
         };
-        let storage = Storage::new([output, input], precision, pack, &fill);
-        Self { storage, output, input }
+        Self::of(Storage::new([output, input], precision, pack, &fill), [output, input])
     }
 
     /// The number of outputs.
@@ -151,23 +157,84 @@ impl PackedWeight {
         if let Some(row) = rows.iter().find(|row| **row >= self.output) {
             panic!("row {row} of a packed weight with {} rows", self.output);
         }
-        let mut values = Vec::with_capacity(rows.len() * self.input);
-        for &row in rows {
-            let (panel, lane) = (row / COLUMNS, row % COLUMNS);
-            match &self.storage {
-                Storage::Float32(panels) => values.extend(panels.panel(panel, 0).iter().skip(lane).step_by(COLUMNS)),
-                Storage::Float16(panels) => {
-                    let column = panels.panel(panel, 0).iter().skip(lane).step_by(COLUMNS);
-                    values.extend(column.map(|value| value.to_f32_const()));
-                }
-                Storage::Int16(panels) => values.extend(panels.column(row)),
-                Storage::Int8(panels) => values.extend(panels.column(panel, lane)),
-                Storage::Int4(panels) => values.extend(panels.column(row)),
-                Storage::Plain(weight) => return plain_rows(weight, rows),
-            }
+        if let Storage::Plain(weight) = &*self.storage {
+            return plain_rows(weight, rows);
+        }
+        let mut values = vec![0.0; rows.len() * self.input];
+        for (&row, line) in rows.iter().zip(values.chunks_mut(self.input.max(1))) {
+            self.unpack_row(row, line);
         }
         Tensor::from_data(TensorData::new(values, [rows.len(), self.input]), &Device::flex())
     }
+
+    /// The numbers that the packed ones stand for, [output, input] in row-major order, on the CPU.
+    pub fn whole(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.output * self.input];
+        let rows = (COLUMNS * self.input).max(1);
+        parallel::for_each_part(&mut values, rows, |panel, part| match &*self.storage {
+            Storage::Int8(panels) => turn(panels, panel, part),
+            Storage::Int4(panels) => turn(panels, panel, part),
+            _ => {
+                for (lane, line) in part.chunks_mut(self.input).enumerate() {
+                    self.unpack_row(panel * COLUMNS + lane, line);
+                }
+            }
+        });
+        values
+    }
+
+    fn unpack_row(&self, row: usize, line: &mut [f32]) {
+        let (panel, lane) = (row / COLUMNS, row % COLUMNS);
+        let fill = |line: &mut [f32], values: &mut dyn Iterator<Item = f32>| {
+            line.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+        };
+        match &*self.storage {
+            Storage::Float32(panels) => fill(
+                line,
+                &mut panels.panel(panel, 0).iter().skip(lane).step_by(COLUMNS).copied(),
+            ),
+            Storage::Float16(panels) => {
+                let column = panels.panel(panel, 0).iter().skip(lane).step_by(COLUMNS);
+                fill(line, &mut column.map(|value| value.to_f32_const()));
+            }
+            Storage::Int16(panels) => fill(line, &mut panels.column(row)),
+            Storage::Int8(panels) => fill(line, &mut panels.column(panel, lane)),
+            Storage::Int4(panels) => line.copy_from_slice(&panels.column(row)),
+            Storage::Plain(_) => unreachable!("a weight elsewhere is not packed"),
+        }
+    }
+
+    /// x·Wᵀ + b of a contiguous `x` [rows, input], [rows, output]; `finish(place, part)` is called for every part of a row.
+    pub(crate) fn multiply(
+        &self,
+        x: &FlexTensor,
+        bias: Option<&[f32]>,
+        finish: impl Fn(usize, &mut [f32]) + Send + Sync,
+    ) -> Vec<f32> {
+        let [rows, columns] = extents(x);
+        let left = Matrix::new(floats(x), rows, columns);
+        match &*self.storage {
+            Storage::Float32(panels) => multiply_and_finish(left, panels, bias, finish),
+            Storage::Float16(panels) if rows < MANY => multiply_and_finish(left, panels, bias, finish),
+            Storage::Float16(panels) => multiply_rows_unpacked(left, panels, bias, finish),
+            Storage::Int16(panels) => multiply_integers(left, panels, bias, finish),
+            Storage::Int8(panels) => multiply_unpacked(left, panels, bias, finish),
+            Storage::Int4(panels) => multiply_unpacked(left, panels, bias, finish),
+            Storage::Plain(_) => unreachable!("a weight elsewhere is not packed"),
+        }
+    }
+}
+
+/// Writes the rows of a weight that lie in the panel number `index`.
+fn turn(panels: &impl Unpack, index: usize, rows: &mut [f32]) {
+    let depth = panels.depth();
+    with_scratch(depth * COLUMNS, |panel| {
+        panels.unpack(index, panel);
+        for (lane, row) in rows.chunks_mut(depth).enumerate() {
+            let column = panel.chunks_exact(COLUMNS).map(|line| line[lane]);
+            row.iter_mut().zip(column).for_each(|(to, value)| *to = value);
+        }
+    });
 }
 
 fn plain_rows(weight: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
@@ -181,8 +248,8 @@ fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     contiguous(&tensor.expect("the tensor was found to live on Flex"))
 }
 
-/// [`linear_with`](crate::linear_with) for a packed weight: `x` [.., input] → [.., output], with `bias` [output].
-/// Without a gradient.
+/// [`linear_with`](crate::linear_with) for a packed weight: `x` [.., input] → [.., output], with `bias` [output]. Of these `x`
+/// has a gradient, and what the epilogue adds.
 pub fn linear_packed<const D: usize>(
     x: Tensor<D>,
     weight: &PackedWeight,
@@ -190,7 +257,7 @@ pub fn linear_packed<const D: usize>(
     epilogue: Epilogue<D>,
 ) -> Tensor<D> {
     let mut shape = x.dims();
-    if let Storage::Plain(weight) = &weight.storage {
+    if let Storage::Plain(weight) = &*weight.storage {
         return follow(linear(x, weight.clone(), bias), epilogue);
     }
     assert!(
@@ -202,7 +269,11 @@ pub fn linear_packed<const D: usize>(
     );
     let rows = shape[..D - 1].iter().product::<usize>();
     shape[D - 1] = weight.output;
-    let (x, bias) = (primitive(x.reshape([rows, weight.input])), bias.map(primitive));
+    let (x, bias) = (x.reshape([rows, weight.input]), bias.map(primitive));
+    if x.is_autodiff() {
+        return follow(multiply_held(x, weight, bias).reshape(shape), epilogue);
+    }
+    let x = primitive(x);
     let other = match &epilogue {
         Epilogue::Add(other) => Some(primitive(other.clone())),
         _ => None,
@@ -216,17 +287,7 @@ pub fn linear_packed<const D: usize>(
             add_columns(&other[place..place + line.len()], line);
         }
     };
-    let [rows, columns] = extents(&x);
-    let (left, bias) = (Matrix::new(floats(&x), rows, columns), bias.as_ref().map(floats));
-    let y = match &weight.storage {
-        Storage::Float32(panels) => multiply_and_finish(left, panels, bias, finish),
-        Storage::Float16(panels) if rows < MANY => multiply_and_finish(left, panels, bias, finish),
-        Storage::Float16(panels) => multiply_rows_unpacked(left, panels, bias, finish),
-        Storage::Int16(panels) => multiply_integers(left, panels, bias, finish),
-        Storage::Int8(panels) => multiply_unpacked(left, panels, bias, finish),
-        Storage::Int4(panels) => multiply_unpacked(left, panels, bias, finish),
-        Storage::Plain(_) => unreachable!("answered above"),
-    };
+    let y = weight.multiply(&x, bias.as_ref().map(floats), finish);
     Tensor::<2>::from_primitive::<Flex>(tensor(y, [rows, weight.output])).reshape(shape)
 }
 
@@ -298,6 +359,8 @@ mod tests {
         let expected = [&exact[(output - 1) * input..], &exact[..input]].concat();
         let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
         close("rows", &found, &expected, tolerance);
+        let exact: Vec<f64> = exact.into_iter().map(f64::from).collect();
+        close("whole", &packed.whole(), &exact, tolerance);
     }
 
     #[test]
@@ -324,14 +387,14 @@ mod tests {
 
     #[test]
     fn numbers_lie_in_16_bits_where_that_changes_none() {
-        let storage = |last: f32| {
+        let packed = |last: f32| {
             let weight = [[0.5, -0.0, 65504.0], [2f32.powi(-24), 1.0, last]];
             let weight = Tensor::<2>::from_floats(weight, &Device::flex());
-            PackedWeight::new(weight, Precision::Float32).storage
+            PackedWeight::new(weight, Precision::Float32)
         };
-        assert!(matches!(storage(0.25), Storage::Float16(_)));
+        assert!(matches!(*packed(0.25).storage, Storage::Float16(_)));
         for wide in [0.1, 65505.0, f32::NAN, 1e-9] {
-            assert!(matches!(storage(wide), Storage::Float32(_)), "{wide}");
+            assert!(matches!(*packed(wide).storage, Storage::Float32(_)), "{wide}");
         }
     }
 

@@ -3,8 +3,10 @@
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::parameters::{map_parameters, parameters};
-use burn::module::{Lora, Module, ParamGroup, ParamId};
+use burn::module::{Lora, LoraAdapter, Module, ParamGroup, ParamId};
+use burn::tensor::Tensor;
 use schemars::JsonSchema;
+use sensorium_kernels::linear;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -65,6 +67,17 @@ impl LoraConfig {
     }
 }
 
+/// What an adapter adds to the product of `x` [.., input] and its weight [output, input], [.., output]: the weight itself is
+/// never made whole.
+pub(crate) fn product<const D: usize>(x: Tensor<D>, adapter: &LoraAdapter) -> Tensor<D> {
+    let (narrow, wide) = (adapter.b.val(), adapter.a.val());
+    let x = match narrow.is_autodiff() && !x.is_autodiff() {
+        true => x.autodiff(),
+        false => x,
+    };
+    linear(linear(x, narrow, None), wide, None) * adapter.scale
+}
+
 /// Whether a parameter is one of an adapter.
 pub(crate) fn is_adapter(path: &str) -> bool {
     path.contains(ADAPTER)
@@ -87,7 +100,8 @@ mod tests {
     use super::*;
     use crate::checkpoint::to_vec;
     use crate::layers::Linear;
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::Device;
+    use sensorium_kernels::{Epilogue, PackedWeight, Precision};
     use std::collections::BTreeMap;
 
     #[derive(Module, Debug)]
@@ -151,6 +165,50 @@ mod tests {
         let merged = adapted.clone().materialize();
         assert_eq!(parameters(&merged).len(), 4);
         assert_eq!(to_vec(merged.query.forward(x())), found);
+    }
+
+    /// Only adapters are parameters of a map that is packed; it answers as with the numbers that the few bits stand for, and its
+    /// adapter is learnt as beside these.
+    #[test]
+    fn an_adapter_is_trained_beside_a_packed_weight() {
+        let device = Device::flex().autodiff();
+        let init = Init::new(3, &device);
+        let ones = |path: &str, values: Tensor<1>| is_adapter(path).then(|| values.ones_like().autodiff());
+        let adapted = |map| map_parameters(config(&["query", "output"]).adapt(map, &init).unwrap(), ones);
+        let rounded = map_parameters(pair(&init), |path, values| {
+            let shape = match path {
+                "query.weight" => [3, 4],
+                "output.weight" => [2, 3],
+                _ => return None,
+            };
+            let whole = PackedWeight::new(values.clone().reshape(shape), Precision::Int8).whole();
+            Some(Tensor::<1>::from_floats(whole.as_slice(), &Device::flex()))
+        });
+        let (whole, mut packed) = (adapted(rounded), adapted(pair(&init)));
+        packed.query = packed.query.pack(Precision::Int8);
+        packed.output = packed.output.pack(Precision::Int8);
+        let answer = |pair: &Pair| {
+            let x = Tensor::<2>::from_floats([[0.5, -1.0, 2.0, 0.25], [1.0, 3.0, -0.5, 0.0]], &device);
+            let y = pair.output.forward(pair.query.forward_then(x, Epilogue::Gelu));
+            let mut found = y.clone().powi_scalar(2).sum().backward();
+            (to_vec(y), crate::parameters::gradients(pair, &mut found))
+        };
+        let ((expected, gradients), (found, others)) = (answer(&whole), answer(&packed));
+        let close = |a: &[f32], b: &[f32]| {
+            let mut pairs = a.iter().zip(b);
+            a.len() == b.len() && pairs.all(|(a, b)| (a - b).abs() < 1e-5 * (1.0 + a.abs()))
+        };
+        assert!(close(&expected, &found), "{expected:?} {found:?}");
+        assert_eq!(gradients.len(), 4);
+        for (path, gradient) in gradients {
+            let (expected, found) = (to_vec(gradient), to_vec(others[&path].clone()));
+            assert!(close(&expected, &found), "{path}: {expected:?} {found:?}");
+        }
+        let left: Vec<String> = parameters(&packed)
+            .into_keys()
+            .filter(|path| path.contains("query"))
+            .collect();
+        assert_eq!(left, ["query.bias", "query.weight.lora.a", "query.weight.lora.b"]);
     }
 
     #[test]

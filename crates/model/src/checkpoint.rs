@@ -9,6 +9,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use sensorium_data::files;
+use sensorium_kernels::{PackedWeight, Precision};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -68,6 +69,22 @@ impl HostTensor {
             }
         };
         (0..count).map(part).collect()
+    }
+
+    /// What is left of a weight [output, input] that is packed with this precision.
+    ///
+    /// # Panics
+    /// For a tensor of another rank.
+    pub fn rounded(self, precision: Precision) -> Self {
+        let [output, input] = self.shape[..] else {
+            panic!("a weight has two axes");
+        };
+        let fill = |row: usize, line: &mut [f32]| line.copy_from_slice(&self.values[row * input..][..input]);
+        let values = PackedWeight::from_rows(output, input, precision, fill).whole();
+        Self {
+            shape: self.shape,
+            values,
+        }
     }
 
     /// The rows that `order` names, one after the other.

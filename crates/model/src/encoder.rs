@@ -3,6 +3,7 @@
 use crate::adapters::LoraConfig;
 use crate::depth::{self, Depth, Freeze};
 use crate::error::{ModelError, Result};
+use crate::held::HeldIn;
 use crate::init::Init;
 use crate::media::{Media, row_index};
 use crate::parameters::{freeze_parameters, shapes};
@@ -48,6 +49,9 @@ pub struct PretrainedConfig {
     /// Adapters that are trained beside weights that stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// The bits in which the weights of its maps are held in training, where they stay as they are (Dettmers et al. 2023).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<HeldIn>,
 }
 
 #[derive(Module, Debug)]
@@ -184,7 +188,7 @@ impl Encoder {
         self.trunk.width()
     }
 
-    /// Prepared for inference.
+    /// Its maps are packed: those of a trunk whose weights are not trained, or of any in inference.
     pub fn pack(self, precision: Precision) -> Self {
         Self {
             trunk: self.trunk.pack(precision),

@@ -15,6 +15,7 @@ mod examples;
 pub mod explain;
 mod float;
 pub mod fusion;
+mod held;
 mod init;
 pub mod layers;
 mod media;

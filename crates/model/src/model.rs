@@ -126,6 +126,27 @@ impl Model {
         }
     }
 
+    /// Holds the weights of the maps that are not trained in the few bits that `config` asks for: they are no parameters any
+    /// more.
+    pub fn hold(self, config: &ModelConfig) -> Self {
+        let held = |path: String| config.held(&path);
+        Self {
+            inputs: self
+                .inputs
+                .convert_by_name(|name, encoder| match held(format!("inputs.{name}")) {
+                    Some(precision) => encoder.pack(precision),
+                    None => encoder,
+                }),
+            outputs: self
+                .outputs
+                .convert_by_name(|name, task| match held(format!("outputs.{name}")) {
+                    Some(precision) => task.hold(precision),
+                    None => task,
+                }),
+            ..self
+        }
+    }
+
     /// Encodes what is needed to answer every row by every output.
     pub fn encode<'a>(&self, batch: &'a Batch, pass: &Pass) -> Encoded<'a> {
         let all: Vec<usize> = (0..batch.rows.len()).collect();
@@ -386,30 +407,6 @@ impl OutputConfig {
 }
 
 impl ModelConfig {
-    /// Whether adapters are trained beside weights.
-    pub(crate) fn has_adapters(&self) -> bool {
-        let mut encoders = self.inputs.values().filter_map(|input| input.encoder.as_ref());
-        let adapted = |output: &OutputConfig| match &output.task {
-            TaskConfig::Generate(task) => task.lora.is_some(),
-            TaskConfig::LanguageModel(task) => task.lora.is_some(),
-            _ => false,
-        };
-        encoders.any(|encoder| encoder.lora.is_some()) || self.outputs.values().any(adapted)
-    }
-
-    /// What is built once adapters are merged into weights.
-    pub(crate) fn forget_adapters(&mut self) {
-        let encoders = self.inputs.values_mut().filter_map(|input| input.encoder.as_mut());
-        encoders.for_each(|encoder| encoder.lora = None);
-        for output in self.outputs.values_mut() {
-            match &mut output.task {
-                TaskConfig::Generate(task) => task.lora = None,
-                TaskConfig::LanguageModel(task) => task.lora = None,
-                _ => {}
-            }
-        }
-    }
-
     fn reads_fusion(&self) -> bool {
         self.outputs.values().any(|output| output.alone().is_empty())
     }

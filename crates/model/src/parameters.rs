@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Device, FloatDType, Gradients, Shape, Tensor, TensorData};
 use std::collections::BTreeMap;
 
-/// One parameter, flattened, without its gradient.
+/// One parameter, flattened, without its gradient. A weight that is packed has no numbers, and is none.
 pub struct Parameter {
     pub id: ParamId,
     pub shape: Vec<usize>,
@@ -127,6 +127,11 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.without_autodiff().reshape([count])
 }
 
+/// What is left of a packed weight.
+fn is_packed<const D: usize>(param: &Param<Tensor<D>>) -> bool {
+    param.val().dims().contains(&0)
+}
+
 struct Reader {
     path: Path,
     found: BTreeMap<String, Parameter>,
@@ -142,6 +147,9 @@ impl ModuleVisitor for Reader {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if is_packed(param) {
+            return;
+        }
         let tensor = param.val();
         let shape = tensor.dims().to_vec();
         let trainable = tensor.is_require_grad();
@@ -171,7 +179,9 @@ impl ModuleVisitor for ShapeReader {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.insert(self.path.name(), param.val().dims().to_vec());
+        if !is_packed(param) {
+            self.found.insert(self.path.name(), param.val().dims().to_vec());
+        }
     }
 }
 
@@ -212,6 +222,9 @@ impl<F: FnMut(&str, Tensor<1>) -> Option<Tensor<1>>> ModuleMapper for Writer<F> 
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if is_packed(&param) {
+            return param;
+        }
         let Some(new) = (self.change)(&self.path.name(), flat(param.val())) else {
             return param;
         };
@@ -300,7 +313,7 @@ impl<F: Fn(&str) -> bool> ModuleMapper for Taker<F> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.name();
-        if !(self.wanted)(&path) {
+        if !(self.wanted)(&path) || is_packed(&param) {
             return param;
         }
         let id = param.id;

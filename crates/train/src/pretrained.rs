@@ -1,9 +1,11 @@
 //! Encoders and decoders that were trained before: what their checkpoints settle in a recipe, and their weights in a fresh model.
 
+mod held;
 mod language;
 
 use crate::error::{Result, TrainError};
 use crate::recipe::{InputConfig, Recipe};
+pub(crate) use held::{blank, hold, whole};
 use language::Language;
 use sensorium_data::catalogue::{Progress, weights};
 use sensorium_data::processors::{AudioConfig, AudioFeatures, ImageConfig, Resize, TextConfig};
@@ -16,6 +18,10 @@ use sensorium_model::tasks::{GenerateConfig, TaskConfig};
 use sensorium_model::{Model, PretrainedConfig, RunDirectory, Source, freeze_parameters};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// What is held in few bits cannot be trained.
+const HELD: &str =
+    "expected it beside weights that stay as they are; add `lora`, or `freeze` where there is one, or leave it out";
 
 /// Fills in the stem, the trunk and the tokenizer of every input whose encoder is read from a checkpoint, and the decoder and
 /// the tokenizer of every output whose decoder is read from one or from a run; `folder` is the recipe's own. A checkpoint of the catalogue that is not on
@@ -73,11 +79,15 @@ fn check_trained(input: &str, encoder: &PretrainedConfig) -> Result<()> {
         (Freeze::Whole(true), None, Some(_)) => Some("layer_decay"),
         (_, None, _) => None,
     };
-    match other {
-        None => Ok(()),
-        Some(other) => Err(TrainError::Recipe(format!(
+    if let Some(other) = other {
+        return Err(TrainError::Recipe(format!(
             "inputs.{input}.encoder: expected either `freeze` or `{other}`, found both; leave one out"
-        ))),
+        )));
+    }
+    let kept = encoder.freeze == Freeze::Whole(true) || encoder.lora.is_some();
+    match encoder.precision.is_some() && !kept {
+        true => Err(TrainError::Recipe(format!("inputs.{input}.encoder.precision: {HELD}"))),
+        false => Ok(()),
     }
 }
 
@@ -136,6 +146,9 @@ fn check_said(output: &str, task: &TaskConfig) -> Result<()> {
                     "expected either `freeze` or `lora`, found both; leave one out",
                 );
             }
+            if task.precision.is_some() && !task.freeze && task.lora.is_none() {
+                return wrong("precision", HELD);
+            }
             let said = [
                 ("language", task.language.is_some()),
                 ("lora", task.lora.is_some()),
@@ -143,7 +156,12 @@ fn check_said(output: &str, task: &TaskConfig) -> Result<()> {
             ];
             (&task.pretrained, said.to_vec())
         }
-        TaskConfig::LanguageModel(task) => (&task.pretrained, vec![("lora", task.lora.is_some())]),
+        TaskConfig::LanguageModel(task) => {
+            if task.precision.is_some() && task.lora.is_none() {
+                return wrong("precision", HELD);
+            }
+            (&task.pretrained, vec![("lora", task.lora.is_some())])
+        }
         _ => return Ok(()),
     };
     match said.iter().find(|(_, said)| *said) {

@@ -20,7 +20,7 @@ use sensorium_data::random::Key;
 use sensorium_data::shards::Shuffle;
 use sensorium_data::{Batch, Draw, Loader, Prepared, Sampler};
 use sensorium_kernels::gradient_norm;
-use sensorium_model::checkpoint::{from_host, load, save, to_host};
+use sensorium_model::checkpoint::{from_host, load, save};
 use sensorium_model::tasks::TaskConfig;
 use sensorium_model::{Model, Part, RunDirectory, absorb_statistics, on_compute_threads};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,10 +65,11 @@ impl Trainer {
             .collect();
         let mut model = Model::new(&plan.description.model, &shapes, plan.recipe.seed, &device)?;
         let before = checkpoint::newest(&run)?;
-        if before.is_none() {
+        // What is held in few bits stands in no checkpoint.
+        if before.is_none() || plan.description.model.holds() {
             model = pretrained::fill(&plan.recipe, model)?;
         }
-        model = pretrained::freeze(&plan.recipe, model)?;
+        model = pretrained::freeze(&plan.recipe, pretrained::hold(&plan, model, &device))?;
         let training = &plan.recipe.training;
         let rates = optimizer::rates(&plan.recipe, &model);
         let mut optimizer = Optimizer::new(training.optimizer.clone(), &model).with_rates(rates);
@@ -163,7 +164,8 @@ impl Trainer {
             return Ok(());
         }
         let path = self.run.weights();
-        let model = from_host(self.answering(), load(&path)?, &path)?;
+        let device = self.model.devices().swap_remove(0).without_autodiff();
+        let model = from_host(pretrained::blank(&self.plan, &device)?, load(&path)?, &path)?;
         for choice in search::choose(&self.plan, &open, model, self.state.step) {
             let output = self.plan.description.model.outputs.get_mut(&choice.output);
             if let Some(TaskConfig::Transcribe(task)) = output.map(|output| &mut output.task) {
@@ -429,7 +431,7 @@ impl Trainer {
             .is_none_or(|best| stop.is_better(value, best.value));
         let better = better && value.is_finite();
         if better {
-            save(&to_host(&self.answering()), &self.run.weights())?;
+            save(&pretrained::whole(&self.plan, &self.answering())?, &self.run.weights())?;
             let (step, epoch) = (self.state.step, self.state.epoch);
             self.state.best = Some(Best { step, epoch, value });
             self.state.evaluations_since_best = 0;

@@ -344,6 +344,18 @@ impl Decoder {
 
     /// Prepared for inference; a recurrent one stays as it is.
     pub fn pack(self, precision: Precision) -> Self {
+        let projector = self.projector.clone().map(|projector| projector.pack(precision));
+        match self.body {
+            Body::Gru(_) => self,
+            _ => Self {
+                projector,
+                ..self.hold(precision)
+            },
+        }
+    }
+
+    /// With all weights in few bits but those of what brings a source to the width of tokens, which is trained.
+    pub fn hold(self, precision: Precision) -> Self {
         let body = match self.body {
             Body::Transformer(body) => Body::Transformer(body.pack(precision)),
             Body::Llama(body) => Body::Llama(body.pack(precision)),
@@ -352,7 +364,6 @@ impl Decoder {
         Self {
             embedding: self.embedding.pack(precision),
             output: self.output.map(|output| output.pack(precision)),
-            projector: self.projector.map(|projector| projector.pack(precision)),
             body,
             ..self
         }

@@ -5,15 +5,14 @@ use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed};
-use std::sync::Arc;
 
 #[derive(Module, Debug)]
 pub struct Embedding {
     /// [vocabulary, width]
     weight: Param<Tensor<2>>,
-    /// The table prepared for inference, in whose place [`Self::weight`] is left without columns.
+    /// The packed table, in whose place [`Self::weight`] is left without columns.
     #[module(skip)]
-    packed: Option<Arc<PackedWeight>>,
+    packed: Option<PackedWeight>,
 }
 
 impl Embedding {
@@ -46,7 +45,11 @@ impl Embedding {
         let [batch, length] = tokens.dims();
         let rows = tokens.into_data();
         let rows: Vec<usize> = rows.iter::<i64>().map(|row| row as usize).collect();
-        packed.rows(&rows).reshape([batch, length, packed.input()])
+        let vectors = packed.rows(&rows).reshape([batch, length, packed.input()]);
+        match self.weight.is_autodiff() {
+            true => vectors.autodiff(),
+            false => vectors,
+        }
     }
 
     /// The table read the other way: [batch, length, width] → [batch, length, vocabulary], with `bias` [vocabulary] where
@@ -62,9 +65,13 @@ impl Embedding {
         self.weight.device()
     }
 
-    /// Prepared for inference: the packed table takes the place of the original, which no longer trains or saves.
+    /// The packed table takes the place of the original, which is no longer trained and no parameter any more. One with an
+    /// adapter stays as it is.
     pub fn pack(self, precision: Precision) -> Self {
-        let (weight, packed) = linear::pack(&self.weight, precision);
+        if self.weight.adapter().is_some() {
+            return self;
+        }
+        let (weight, packed) = linear::pack(self.weight, precision);
         Self {
             weight,
             packed: Some(packed),

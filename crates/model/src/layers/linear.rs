@@ -1,10 +1,10 @@
 //! Affine map with PyTorch's layout and initialisation.
 
+use crate::adapters;
 use crate::init::Init;
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
-use sensorium_kernels::{Epilogue, PackedWeight, Precision, linear_packed, linear_with};
-use std::sync::Arc;
+use sensorium_kernels::{Epilogue, PackedWeight, Precision, follow, linear_packed, linear_with};
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -12,9 +12,9 @@ pub struct Linear {
     weight: Param<Tensor<2>>,
     /// [output]
     bias: Option<Param<Tensor<1>>>,
-    /// The weight prepared for inference, in whose place [`Self::weight`] is left without columns.
+    /// The packed weight, in whose place [`Self::weight`] is left without columns, and with its adapter where it has one.
     #[module(skip)]
-    packed: Option<Arc<PackedWeight>>,
+    packed: Option<PackedWeight>,
 }
 
 impl Linear {
@@ -42,9 +42,10 @@ impl Linear {
         }
     }
 
-    /// Prepared for inference: the packed weight takes the place of the original, which no longer trains or saves.
+    /// The packed weight takes the place of the original, which is no longer trained and no parameter any more; its adapter
+    /// stays one.
     pub fn pack(self, precision: Precision) -> Self {
-        let (weight, packed) = pack(&self.weight, precision);
+        let (weight, packed) = pack(self.weight, precision);
         Self {
             weight,
             packed: Some(packed),
@@ -60,9 +61,13 @@ impl Linear {
     /// [.., input] → [.., output], followed by `epilogue` in the same pass.
     pub fn forward_then<const D: usize>(&self, x: Tensor<D>, epilogue: Epilogue<D>) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
-        match &self.packed {
-            Some(packed) => linear_packed(x, packed, bias, epilogue),
-            None => linear_with(x, self.weight.val(), bias, epilogue),
+        match (&self.packed, self.weight.adapter()) {
+            (None, _) => linear_with(x, self.weight.val(), bias, epilogue),
+            (Some(packed), None) => linear_packed(x, packed, bias, epilogue),
+            (Some(packed), Some(adapter)) => {
+                let change = Epilogue::Add(adapters::product(x.clone(), adapter));
+                follow(linear_packed(x, packed, bias, change), epilogue)
+            }
         }
     }
 
@@ -76,10 +81,32 @@ impl Linear {
     }
 }
 
-/// What is left of a weight in its place, without columns, and the weight prepared for inference.
-pub(super) fn pack(weight: &Param<Tensor<2>>, precision: Precision) -> (Param<Tensor<2>>, Arc<PackedWeight>) {
-    let weight = weight.val().without_autodiff();
-    let ([output, _], device) = (weight.dims(), weight.device());
-    let empty = Param::from_tensor(Tensor::empty([output, 0], &device)).set_require_grad(false);
-    (empty, Arc::new(PackedWeight::new(weight, precision)))
+/// What is left of a weight in its place, without columns and with its adapter, and the packed weight.
+pub(super) fn pack(weight: Param<Tensor<2>>, precision: Precision) -> (Param<Tensor<2>>, PackedWeight) {
+    let packed = PackedWeight::new(weight.base(), precision);
+    (Module::map(weight, &mut Emptied::default()), packed)
+}
+
+/// Takes the columns off a weight, and leaves its adapter as it is.
+#[derive(Default)]
+struct Emptied {
+    /// Whether it is in the adapter.
+    within: bool,
+}
+
+impl ModuleMapper for Emptied {
+    fn enter_module(&mut self, _: &str, _: &str) {
+        self.within = true;
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.within {
+            return param;
+        }
+        param.map(|weight| {
+            let mut shape = weight.dims();
+            shape[D - 1] = 0;
+            Tensor::empty(shape, &weight.device()).set_require_grad(false)
+        })
+    }
 }

@@ -25,10 +25,15 @@ impl<M> FromIterator<(String, M)> for Named<M> {
 
 impl<M: Module> Named<M> {
     pub fn convert(self, mut change: impl FnMut(M) -> M) -> Self {
-        self.0
-            .into_iter()
-            .map(|(name, module)| (name, change(module)))
-            .collect()
+        self.convert_by_name(|_, module| change(module))
+    }
+
+    pub fn convert_by_name(self, mut change: impl FnMut(&str, M) -> M) -> Self {
+        let changed = self.0.into_iter().map(|(name, module)| {
+            let module = change(&name, module);
+            (name, module)
+        });
+        changed.collect()
     }
 }
 

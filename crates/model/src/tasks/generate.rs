@@ -10,6 +10,7 @@ use crate::decoder::{Decoder, DecoderConfig, ReadsConfig, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Rules};
 use crate::encoded::Reading;
 use crate::error::Result;
+use crate::held::HeldIn;
 use crate::init::Init;
 use crate::pass::Pass;
 use crate::tokens::Tokens;
@@ -52,6 +53,9 @@ pub struct GenerateConfig {
     /// Adapters that are trained beside the weights of that decoder, which stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// The bits in which the weights of that decoder are held in training, where they stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<HeldIn>,
     /// The code of the language that is spoken, for a decoder of speech that knows several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
@@ -81,6 +85,7 @@ impl Default for GenerateConfig {
             pretrained: None,
             freeze: false,
             lora: None,
+            precision: None,
             language: None,
             vocabulary: None,
             asking: None,
@@ -153,6 +158,14 @@ impl Generate {
 
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+
+    /// With the weights of the decoder, which are not trained, in few bits.
+    pub fn hold(self, precision: Precision) -> Self {
+        Self {
+            decoder: self.decoder.hold(precision),
+            ..self
+        }
     }
 
     /// Prepared for inference.

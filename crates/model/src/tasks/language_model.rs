@@ -8,6 +8,7 @@ use crate::decoder::{Decoder, DecoderConfig, Vocabulary};
 use crate::decoding::search::DecodingConfig;
 use crate::encoded::Reading;
 use crate::error::Result;
+use crate::held::HeldIn;
 use crate::init::Init;
 use crate::pass::Pass;
 use crate::writer::Writer;
@@ -38,6 +39,9 @@ pub struct LanguageModelConfig {
     /// Adapters that are trained beside the weights of that decoder, which stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// The bits in which the weights of that decoder are held in training, where they stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<HeldIn>,
     /// The tokens of a decoder that was trained elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
@@ -66,6 +70,7 @@ impl Default for LanguageModelConfig {
             decoding: DecodingConfig::default(),
             pretrained: None,
             lora: None,
+            precision: None,
             vocabulary: None,
             tokens: None,
         }
@@ -111,6 +116,14 @@ impl LanguageModel {
 
     pub fn vocabulary(&self) -> Vocabulary {
         self.vocabulary
+    }
+
+    /// With the weights of the decoder, which are not trained, in few bits.
+    pub fn hold(self, precision: Precision) -> Self {
+        Self {
+            decoder: self.decoder.hold(precision),
+            ..self
+        }
     }
 
     /// Prepared for inference.

@@ -226,6 +226,15 @@ impl Task {
         }
     }
 
+    /// With the weights of its decoder, which are not trained, in few bits.
+    pub fn hold(self, precision: Precision) -> Self {
+        match self {
+            Self::Generate(task) => Self::Generate(task.hold(precision)),
+            Self::LanguageModel(task) => Self::LanguageModel(task.hold(precision)),
+            other => other,
+        }
+    }
+
     /// Prepared for inference, as far as it has large maps.
     pub fn pack(self, precision: Precision) -> Self {
         match self {

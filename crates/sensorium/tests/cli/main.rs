@@ -8,6 +8,7 @@ mod checks;
 mod contract;
 mod export;
 mod fixture;
+mod held;
 mod import;
 mod import_captions;
 mod import_labels;

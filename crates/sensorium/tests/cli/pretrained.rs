@@ -32,14 +32,14 @@ from = "inputs.image"
 }
 
 /// The fixture with a language model that was trained here in `language`.
-fn trained() -> Fixture {
+pub fn trained() -> Fixture {
     let fixture = Fixture::new();
     fixture.write("language.toml", format!("{LANGUAGE}{DECODER}{SHORT}"));
     train(&fixture, "language.toml", "language");
     fixture
 }
 
-fn train(fixture: &Fixture, recipe: &str, run: &str) {
+pub fn train(fixture: &Fixture, recipe: &str, run: &str) {
     fixture.expect(&["train", recipe, "--run", run, "--quiet"], 0, &[]);
 }
 
