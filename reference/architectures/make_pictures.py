@@ -4,7 +4,7 @@ and what `transformers` makes of them.
 Needs torch, transformers and pillow. Run it in this folder: python make_pictures.py [NAME]…
 Each architecture has a folder in Hugging Face's layout, with picture.png of the size that it reads, large.png of another one, and
 an expected.json: of picture.png the last states of the patches and the pooled vector, and the probabilities of the labels where
-there are some; of large.png the pooled vector. Of two encoders: the embeddings of the pictures and of some texts, the last states of
+there are some; of large.png the pooled vector. Of ResNet: the pooled vectors of both, of length one, and the labels of the first. Of two encoders: the embeddings of the pictures and of some texts, the last states of
 the texts' tokens, and the similarities of picture.png with all texts, as they are scaled.
 """
 
@@ -73,6 +73,28 @@ def write_encoder(name, model, processor, side, special):
         if hasattr(model, "classifier"):
             names = model.config.id2label.values()
             content["labels"] = dict(zip(names, model(picture).logits[0].softmax(0).tolist()))
+    (folder / "expected.json").write_text(json.dumps(content) + "\n")
+
+
+def write_resnet(name, **settings):
+    """Every number anew, those of norms and their statistics too, so that most channels live and no label is certain."""
+    labels = dict(id2label={0: "zebra", 1: "apple", 2: "moon"}, label2id={"zebra": 0, "apple": 1, "moon": 2})
+    config = transformers.ResNetConfig(embedding_size=6, hidden_sizes=[8, 12], depths=[2, 1], **settings, **labels)
+    model = transformers.ResNetForImageClassification(config).eval()
+    torch.manual_seed(1)
+    for key, value in model.state_dict().items():
+        if value.dtype == torch.float32:
+            drawn = torch.rand_like(value) if key.endswith("running_var") else torch.randn_like(value) * 0.4
+            value.copy_(drawn + 0.5 * key.endswith(("running_var", "normalization.bias")))
+    model.classifier[1].weight.data *= 0.1
+    processor = transformers.ConvNextImageProcessorPil(size=dict(shortest_edge=28), crop_pct=0.875, resample=3)
+    folder = FOLDER / name
+    save(folder, model, processor)
+    picture, large = (processor(image, return_tensors="pt").pixel_values for image in write_pictures(folder, 32))
+    vector = lambda pixels: torch.nn.functional.normalize(model.resnet(pixels).pooler_output[0].flatten(), dim=0).tolist()
+    with torch.no_grad():
+        shares = model(picture).logits[0].softmax(0).tolist()
+        content = {"embedding": vector(picture), "large": vector(large), "labels": dict(zip(config.id2label.values(), shares))}
     (folder / "expected.json").write_text(json.dumps(content) + "\n")
 
 
@@ -194,6 +216,10 @@ if wanted("dinov2_with_registers"):
     config = transformers.Dinov2WithRegistersConfig(**SIZES, image_size=40, patch_size=8, num_register_tokens=2, qkv_bias=False)
     processor = crop(transformers.BitImageProcessorPil, 24, 24)
     write_encoder("dinov2_with_registers", randomise(transformers.Dinov2WithRegistersModel(config)), processor, 24, 3)
+if wanted("resnet"):
+    write_resnet("resnet", layer_type="bottleneck")
+if wanted("resnet-basic"):
+    write_resnet("resnet-basic", layer_type="basic", downsample_in_first_stage=True)
 if wanted("clip"):
     sizes = dict(SIZES, intermediate_size=40, image_size=24, patch_size=8)
     write_clip("clip", dict(intermediate_size=32), sizes, crop(transformers.CLIPImageProcessorPil, 24, 24), 24)

@@ -2,7 +2,7 @@
 
 use super::golden_captions::WRITERS;
 use super::golden_llava::ANSWERERS;
-use super::golden_pictures::{ENCODERS, SPACES};
+use super::golden_pictures::{ENCODERS, SPACES, assert_resized, encoded};
 use super::golden_smolvlm::TILERS;
 use super::{Checkpoint, KNOWN, Target};
 use crate::checkpoint::to_vec;
@@ -34,6 +34,8 @@ struct Case {
 #[derive(Deserialize)]
 struct Picture {
     embedding: Vec<f32>,
+    /// Of large.png, which is brought to the size that is read.
+    large: Option<Vec<f32>>,
     labels: BTreeMap<String, f64>,
 }
 
@@ -49,7 +51,12 @@ struct Sound {
 }
 
 const TEXTS: [&str; 2] = ["bert", "roberta"];
-const PICTURES: [&str; 1] = ["efficientnet-lite"];
+/// The architecture of each folder.
+const PICTURES: [(&str, &str); 3] = [
+    ("efficientnet-lite", "efficientnet-lite"),
+    ("resnet", "resnet"),
+    ("resnet", "resnet-basic"),
+];
 const SOUNDS: [&str; 1] = ["whisper"];
 /// The same checkpoints in CTranslate2's layout.
 const CONVERTED: [(&str, &str); 1] = [("whisper", "whisper-ctranslate2")];
@@ -59,7 +66,7 @@ fn every_architecture_is_compared() {
     let spaces = SPACES.map(|(architecture, _)| architecture);
     let mut compared = [
         &TEXTS[..],
-        &PICTURES,
+        &PICTURES.map(|(architecture, _)| architecture),
         &SOUNDS,
         &ENCODERS,
         &ANSWERERS,
@@ -124,10 +131,17 @@ fn imported_checkpoints_answer_as_their_originals() {
             assert_embedding(found, expected, &format!("{name}, {text:?}"));
         }
     }
-    for name in PICTURES {
+    for (_, name) in PICTURES {
         let case: Picture = case(&folder(name));
         let found = &answers(&folder(name), "image", &["picture.png".into()])[0];
         assert_embedding(found, &case.embedding, name);
+        if let Some(large) = case.large {
+            let tokens = encoded(&import(&folder(name)), "image", &["large.png"], &folder(name));
+            let found = to_vec(tokens.pooled());
+            let length = found.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let direction: Vec<f32> = found.iter().map(|value| value / length).collect();
+            assert_resized(&direction, &large, name);
+        }
         for label in &found["label"].top {
             let expected = case.labels[&label.value];
             assert!((label.probability - expected).abs() < 1e-4, "{name}, {}", label.value);

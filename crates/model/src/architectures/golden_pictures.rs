@@ -73,7 +73,7 @@ fn check_picture(name: &str, tokens: Tokens, states: &[f32], pooled: &[f32]) {
     assert_near(&to_vec(tokens.summary.expect("a summary")), pooled, name);
 }
 
-fn assert_resized(found: &[f32], expected: &[f32], name: &str) {
+pub(super) fn assert_resized(found: &[f32], expected: &[f32], name: &str) {
     assert_eq!(found.len(), expected.len(), "{name}");
     let far = found
         .iter()

@@ -26,6 +26,7 @@ mod labels;
 mod language;
 mod llava;
 mod preprocessor;
+mod resnet;
 pub(crate) mod safetensors;
 mod sentences;
 mod siglip;
@@ -42,6 +43,7 @@ pub use export::{Export, Kept};
 pub use import::Imported;
 pub use labels::LabelHead;
 pub use language::LanguageHead;
+pub use resnet::{ResNetConfig, ResNetTrunk};
 pub use towers::{
     BlocksConfig, ClipStem, ClipStemConfig, ClipTrunk, ClipTrunkConfig, Resampling, Summary, VitStem, VitStemConfig,
     VitTrunk, VitTrunkConfig,
@@ -58,7 +60,7 @@ use sensorium_data::ProcessorConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "bert",
     "blip",
     "clip",
@@ -71,6 +73,7 @@ const KNOWN: [&str; 17] = [
     "llava",
     "qwen2",
     "qwen3",
+    "resnet",
     "roberta",
     "siglip",
     "smolvlm",
@@ -171,6 +174,7 @@ impl Architecture {
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
             kind if language::KINDS.contains(&kind) => language::read(kind, config).map_err(wrong),
             "llava" => llava::read(config).map_err(wrong),
+            "resnet" => resnet::read(config).map_err(wrong),
             "siglip" => siglip::read(config).map_err(wrong),
             "idefics3" | "smolvlm" => smolvlm::read(config).map_err(wrong),
             "vit" => vit::read(config).map_err(wrong),

@@ -12,6 +12,8 @@ pub(super) const PICTURES: [(&str, Option<&str>); 2] =
 /// What pixels are scaled by.
 const RESCALED: f64 = 1.0 / 255.0;
 const LARGEST: u32 = 4096;
+/// From this side on ConvNeXt's processor sees whole pictures.
+const WHOLE: u32 = 384;
 
 /// What is read of it; a value may be missing or null.
 #[derive(Deserialize)]
@@ -26,6 +28,8 @@ struct Public {
     do_normalize: Option<bool>,
     image_mean: Option<[f32; 3]>,
     image_std: Option<[f32; 3]>,
+    /// Of ConvNeXt's processor: the share of what is scaled that is cut out of its middle.
+    crop_pct: Option<f64>,
     do_image_splitting: Option<bool>,
     max_image_size: Option<Sides>,
 }
@@ -83,6 +87,12 @@ pub(super) fn write(image: &ImageConfig, value: &mut Value) -> Result<(), String
             return Err(format!("{message} preprocessor_config.json has no words for"));
         }
     };
+    if value
+        .as_object_mut()
+        .is_some_and(|value| value.shift_remove("crop_pct").is_some())
+    {
+        value["image_processor_type"] = "BitImageProcessor".into();
+    }
     value["do_resize"] = true.into();
     value["size"] = shortest.map_or(both.clone(), |side| json!({"shortest_edge": side}));
     value["do_center_crop"] = shortest.is_some().into();
@@ -149,6 +159,9 @@ impl Public {
         if usual == Usual::Tiles {
             return self.tiles();
         }
+        if let (Some(share), Some(Sides::Shortest { shortest_edge: side })) = (self.crop_pct, self.size) {
+            return part(side, share);
+        }
         let crops = self.do_center_crop.unwrap_or(usual == Usual::Crop);
         let crop = crops.then(|| given(self.crop_size, "crop_size")).transpose()?;
         let crop = crop.map(|crop| rectangle(crop, "crop_size")).transpose()?;
@@ -197,6 +210,20 @@ impl Public {
             false => Resize::Longest(longest),
         };
         Ok((resize, Size::new(side, side)))
+    }
+}
+
+/// The way of ConvNeXt: a square that is this share of the shortest side.
+fn part(side: u32, share: f64) -> Result<(Resize, Size), String> {
+    if !(share > 0.0 && share <= 1.0) {
+        return Err(format!(
+            "crop_pct: expected a share above 0 and at most 1, found {share}"
+        ));
+    }
+    let size = rectangle(Sides::One(side), "size")?;
+    match side < WHOLE {
+        true => Ok((Resize::Shortest((f64::from(side) / share) as u32), size)),
+        false => Ok((Resize::Stretch, size)),
     }
 }
 
@@ -260,6 +287,25 @@ mod tests {
             image(json!({"do_normalize": false}), Usual::Stretch(Interpolation::Bilinear)).unwrap(),
             stretched
         );
+    }
+
+    #[test]
+    fn a_share_of_the_shortest_side_is_cut_out() {
+        let check = |side: u32, resize| {
+            let given = json!({"size": {"shortest_edge": side}, "crop_pct": 0.875, "crop_size": null});
+            let mut found = image(given.clone(), Usual::Crop).unwrap();
+            assert_eq!((found.resize, found.size), (resize, Size::new(side, side)));
+            // Another size is told as the processor does that has words for it.
+            (found.size, found.resize) = (Size::new(20, 20), Resize::Shortest(24));
+            let mut written = given;
+            write(&found, &mut written).unwrap();
+            assert_eq!(written["image_processor_type"], "BitImageProcessor");
+            assert_eq!(image(written, Usual::Crop).unwrap(), found);
+        };
+        check(224, Resize::Shortest(256));
+        check(384, Resize::Stretch);
+        let error = image(json!({"size": {"shortest_edge": 24}, "crop_pct": 0.0}), Usual::Crop).unwrap_err();
+        assert!(error.contains("crop_pct: expected a share"), "{error}");
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod space_time;
 mod transformer;
 
 use crate::architectures::{
-    BertTrunk, BertTrunkConfig, ClipTrunk, ClipTrunkConfig, EfficientNetConfig, EfficientNetTrunk, VitTrunk,
-    VitTrunkConfig,
+    BertTrunk, BertTrunkConfig, ClipTrunk, ClipTrunkConfig, EfficientNetConfig, EfficientNetTrunk, ResNetConfig,
+    ResNetTrunk, VitTrunk, VitTrunkConfig,
 };
 use crate::error::Result;
 use crate::init::Init;
@@ -48,6 +48,8 @@ pub enum TrunkConfig {
     Vit(VitTrunkConfig),
     /// EfficientNet-lite, behind the pixels of pictures.
     EfficientNet(EfficientNetConfig),
+    /// ResNet, behind the pixels of pictures.
+    ResNet(ResNetConfig),
 }
 
 /// What the tokens of an encoder lie on, at its largest.
@@ -93,6 +95,7 @@ pub enum Trunk {
     Clip(ClipTrunk),
     Vit(VitTrunk),
     EfficientNet(EfficientNetTrunk),
+    ResNet(ResNetTrunk),
 }
 
 impl TrunkConfig {
@@ -107,6 +110,7 @@ impl TrunkConfig {
             Self::Clip(config) => config.blocks.width,
             Self::Vit(config) => config.blocks.width,
             Self::EfficientNet(_) => EfficientNetConfig::COLORS,
+            Self::ResNet(_) => ResNetConfig::COLORS,
         }
     }
 }
@@ -128,6 +132,7 @@ impl Trunk {
             TrunkConfig::EfficientNet(config) => {
                 Ok(Self::EfficientNet(EfficientNetTrunk::new(config, input, space, init)?))
             }
+            TrunkConfig::ResNet(config) => Ok(Self::ResNet(ResNetTrunk::new(config, input, space, init)?)),
         }
     }
 
@@ -142,6 +147,7 @@ impl Trunk {
             Self::Clip(trunk) => trunk.width(),
             Self::Vit(trunk) => trunk.width(),
             Self::EfficientNet(trunk) => trunk.width(),
+            Self::ResNet(trunk) => trunk.width(),
         }
     }
 
@@ -166,6 +172,7 @@ impl Trunk {
             Self::Clip(trunk) => trunk.forward(tokens, pass),
             Self::Vit(trunk) => trunk.forward(tokens, pass),
             Self::EfficientNet(trunk) => trunk.forward(tokens, pass),
+            Self::ResNet(trunk) => trunk.forward(tokens, pass),
         }
     }
 }

@@ -51,7 +51,7 @@ fn trained(fixture: &Fixture, input: &str, settings: &str) -> HostTensors {
 
 #[test]
 fn the_first_blocks_stay_bit_for_bit() {
-    let cases: [(&str, &str, &[&str]); 3] = [
+    let cases: [(&str, &str, &[&str]); 4] = [
         ("bert", "question", &["stem.", "trunk.blocks.0."]),
         (
             "vit",
@@ -59,6 +59,7 @@ fn the_first_blocks_stay_bit_for_bit() {
             &["stem.", "trunk.class", "trunk.places", "trunk.blocks.0."],
         ),
         ("efficientnet-lite", "image", &["trunk.first.", "trunk.blocks.0."]),
+        ("resnet", "image", &["trunk.first.", "trunk.blocks.0."]),
     ];
     for (name, input, kept) in cases {
         let fixture = with(name);

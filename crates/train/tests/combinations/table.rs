@@ -72,7 +72,7 @@ pub const TRUNKS: [&str; 13] = [
 ];
 
 /// Stems of public architectures, each with the one trunk that goes behind it.
-pub const PUBLIC: [(Stem, &str); 5] = [
+pub const PUBLIC: [(Stem, &str); 6] = [
     (
         Stem {
             name: "text of BERT",
@@ -108,6 +108,15 @@ pub const PUBLIC: [(Stem, &str); 5] = [
             stem: r#"{ kind = "pixels" }"#,
         },
         r#"{ kind = "efficient_net", width = 0.1, depth = 0.1 }"#,
+    ),
+    (
+        Stem {
+            name: "image of ResNet",
+            modality: "image",
+            settings: "column = \"image\"\nsize = 8\nmean = [0.94, 0.94, 0.94]\ndeviation = [0.2, 0.2, 0.2]",
+            stem: r#"{ kind = "pixels" }"#,
+        },
+        r#"{ kind = "res_net", first = 8, stages = [16, 16], depths = [1, 1], narrow = false }"#,
     ),
     (
         Stem {

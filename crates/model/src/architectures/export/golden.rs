@@ -11,7 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The golden checkpoints in Hugging Face's layout.
-const FOLDERS: [&str; 23] = [
+const FOLDERS: [&str; 25] = [
     "bert",
     "bert-labels",
     "bert-tags",
@@ -29,6 +29,8 @@ const FOLDERS: [&str; 23] = [
     "llava",
     "qwen2",
     "qwen3",
+    "resnet",
+    "resnet-basic",
     "roberta",
     "roberta-labels",
     "siglip",

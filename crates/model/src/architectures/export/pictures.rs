@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Which architectures read pictures of any size, by their `model_type`.
-const ANY_SIZE: [&str; 2] = ["dinov2", "dinov2_with_registers"];
+const ANY_SIZE: [&str; 3] = ["dinov2", "dinov2_with_registers", "resnet"];
 /// And the one whose size stands in the configuration.
 const SIZED: &str = "efficientnet-lite";
 
