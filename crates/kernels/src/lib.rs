@@ -43,7 +43,7 @@ pub use attention::{AttentionDropout, AttentionKind, AttentionOptions, KeyValueC
 pub use average::moving_average;
 pub use convolution::{ConvOptions, conv1d, conv2d, conv3d};
 pub use embedding::embedding;
-pub use linear::{Epilogue, follow, linear, linear_with};
+pub use linear::{Epilogue, after, linear, linear_with};
 pub use loss::{CrossEntropyOptions, cross_entropy, ctc_loss};
 pub use memory::{keep_freed_memory, release_freed_memory};
 pub use norm::{BatchNormOutput, batch_norm, batch_norm_evaluation, group_norm, layer_norm, rms_norm};

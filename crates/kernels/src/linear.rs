@@ -6,7 +6,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, activation};
 use burn_flex::FlexTensor;
 
-use crate::activation::{Activation, GELU, Kept, RELU};
+use crate::activation::{Activation, GELU, Kept, RELU, gelu, relu};
 use crate::autograd::{Gradient, record};
 use crate::buffer::{contiguous, extents, floats, fused, tensor};
 use crate::columns::{add_columns, column_sums};
@@ -65,6 +65,15 @@ fn plain(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> 
     match bias {
         Some(bias) => y + bias.unsqueeze(),
         None => y,
+    }
+}
+
+/// `epilogue` as an operation of its own.
+pub fn after<const D: usize>(y: Tensor<D>, epilogue: Epilogue<D>) -> Tensor<D> {
+    match epilogue {
+        Epilogue::Gelu => gelu(y),
+        Epilogue::Relu => relu(y),
+        other => follow(y, other),
     }
 }
 

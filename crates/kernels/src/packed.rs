@@ -14,7 +14,7 @@ use crate::gemm::multiply_and_finish;
 use crate::grouped::GroupedPanels;
 use crate::held::multiply_held;
 use crate::integers::{IntegerPanels, multiply_integers};
-use crate::linear::{Epilogue, follow, linear};
+use crate::linear::{Epilogue, after, follow, linear};
 use crate::microkernel::COLUMNS;
 use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, with_scratch};
@@ -271,7 +271,7 @@ pub fn linear_packed<const D: usize>(
     shape[D - 1] = weight.output;
     let (x, bias) = (x.reshape([rows, weight.input]), bias.map(primitive));
     if x.is_autodiff() {
-        return follow(multiply_held(x, weight, bias).reshape(shape), epilogue);
+        return after(multiply_held(x, weight, bias).reshape(shape), epilogue);
     }
     let x = primitive(x);
     let other = match &epilogue {

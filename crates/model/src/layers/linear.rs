@@ -4,7 +4,7 @@ use crate::adapters;
 use crate::init::Init;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
-use sensorium_kernels::{Epilogue, PackedWeight, Precision, follow, linear_packed, linear_with};
+use sensorium_kernels::{Epilogue, PackedWeight, Precision, after, linear_packed, linear_with};
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -66,7 +66,7 @@ impl Linear {
             (Some(packed), None) => linear_packed(x, packed, bias, epilogue),
             (Some(packed), Some(adapter)) => {
                 let change = Epilogue::Add(adapters::product(x.clone(), adapter));
-                follow(linear_packed(x, packed, bias, change), epilogue)
+                after(linear_packed(x, packed, bias, change), epilogue)
             }
         }
     }
