@@ -10,13 +10,14 @@ use crate::rows::{Rows, split_config};
 use crate::sources::{Sources, column};
 use sensorium_data::catalogue::Progress;
 use sensorium_data::manifest::Mix;
+use sensorium_data::processors::FeatureShape;
 use sensorium_data::random::Key;
 use sensorium_data::split::Splits;
 use sensorium_data::{
     DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, Value, files,
 };
 use sensorium_model::{Description, Device, Model, ModelConfig, Pipeline, RunDirectory, TextDescription, Writers};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -109,6 +110,11 @@ impl Plan {
             true => "train.loss",
             false => &self.recipe.training.stop.metric,
         }
+    }
+
+    /// The shapes of the features that the inputs are read as.
+    pub(crate) fn shapes(&self) -> BTreeMap<String, FeatureShape> {
+        shapes(self.dataset.inputs())
     }
 
     /// Makes `run` ready for this plan: a fresh folder is filled, a folder to resume must belong to the same recipe.
@@ -283,9 +289,13 @@ fn check_columns(recipe: &Recipe, manifest: &Manifest) -> Result<()> {
 
 /// A model that cannot be built is a mistake in the recipe, to be told before a folder is filled.
 fn check_model(description: &Description, inputs: &[InputColumn]) -> Result<()> {
-    let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
-    Model::blank(&description.model, &shapes.collect(), &Device::flex())?;
+    Model::blank(&description.model, &shapes(inputs), &Device::flex())?;
     Ok(())
+}
+
+fn shapes(inputs: &[InputColumn]) -> BTreeMap<String, FeatureShape> {
+    let shapes = inputs.iter().map(|input| (input.name.clone(), input.processor.shape()));
+    shapes.collect()
 }
 
 /// The metric must be one that the outputs have.

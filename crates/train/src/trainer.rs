@@ -59,11 +59,7 @@ impl Trainer {
     /// Starts at the newest valid checkpoint of `run`, or at the beginning where there is none.
     pub fn new(plan: Plan, run: RunDirectory, device: &Device) -> Result<Self> {
         let device = device.clone().autodiff();
-        let inputs = plan.dataset.inputs().iter();
-        let shapes = inputs
-            .map(|input| (input.name.clone(), input.processor.shape()))
-            .collect();
-        let mut model = Model::new(&plan.description.model, &shapes, plan.recipe.seed, &device)?;
+        let mut model = Model::new(&plan.description.model, &plan.shapes(), plan.recipe.seed, &device)?;
         let before = checkpoint::newest(&run)?;
         // What is held in few bits stands in no checkpoint.
         if before.is_none() || plan.description.model.holds() {

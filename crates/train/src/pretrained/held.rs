@@ -34,7 +34,5 @@ pub(crate) fn whole(plan: &Plan, model: &Model) -> Result<HostTensors> {
 
 /// A model of the plan, whose parameters are put in afterwards.
 pub(crate) fn blank(plan: &Plan, device: &Device) -> Result<Model> {
-    let inputs = plan.dataset.inputs().iter();
-    let shapes = inputs.map(|input| (input.name.clone(), input.processor.shape()));
-    Ok(Model::blank(&plan.description.model, &shapes.collect(), device)?)
+    Ok(Model::blank(&plan.description.model, &plan.shapes(), device)?)
 }
