@@ -3,8 +3,9 @@
 Needs torch, transformers and pillow. Run it in this folder: python make_llava.py
 The folder is in Hugging Face's layout, with picture.png of the size that it reads and an expected.json: the projected patches of
 picture.png, and for some prompts the tokens in front of the picture and behind it, every eighth logit behind each of the latter,
-the tokens that greedy search answers with, and the answer. Models are drawn until their answers are of use: some end and some do
-not, and no choice is close.
+the tokens that greedy search answers with, and the answer. `chats` are prompts about several pictures and dialogues, as the chat
+template of llava-1.5 sets them, with all their tokens. Models are drawn until their answers are of use: some end and some do not,
+and no choice is close.
 """
 
 import json
@@ -20,9 +21,14 @@ from tokenizers import AddedToken
 FOLDER = Path(__file__).parent / "llava"
 PICTURE = "<image>"
 TEXTS = ["USER: <image>\nthe cat? ASSISTANT:", " in the rain", "The cat <image> sat on"]
+CHATS = [
+    {"images": ["picture.png", "other.png"], "text": "USER: Is <image> or <image>? ASSISTANT:"},
+    {"images": ["other.png", "picture.png"], "turns": [["the cat?"]]},
+    {"images": ["other.png"], "turns": [["the cat?", "no"], ["The rain?"]]},
+]
 SIDE = 24
-PLACES = 64
-WRITTEN = PLACES // 2
+PLACES = 128
+WRITTEN = 64
 
 
 def configuration(size):
@@ -59,9 +65,9 @@ def answer(model, tokenizer, pixels, text, count):
     place = len(tokenizer) - 1
     whole = text if PICTURE in text else PICTURE + text
     prompt = tokenizer(whole).input_ids
-    at = prompt.index(place)
+    at = len(prompt) - 1 - prompt[::-1].index(place)
     front, behind = prompt[:at], prompt[at + 1 :]
-    ids = front + [place] * count + behind
+    ids = [token for part in ([place] * count if token == place else [token] for token in prompt) for token in part]
     seen = lambda ids: model(input_ids=torch.tensor([ids]), pixel_values=pixels, use_cache=False).logits[0]
     logits = seen(ids)[-len(behind) :, ::8].flatten().tolist()
     written, margin, ended = [], float("inf"), False
@@ -77,21 +83,38 @@ def answer(model, tokenizer, pixels, text, count):
     return case, ended, margin
 
 
+def chatted(model, tokenizer, pictures, chat, count):
+    """The same for a chat."""
+    text = chat.get("text")
+    if text is None:
+        turns = [(f"USER: {question} ASSISTANT:", *answer) for question, *answer in chat["turns"]]
+        text = " ".join(part for turn in turns for part in turn)
+        text = text.replace("USER: ", "USER: " + f"{PICTURE}\n" * len(chat["images"]), 1)
+    pixels = torch.cat([pictures[name] for name in chat["images"]])
+    case, ended, margin = answer(model, tokenizer, pixels, text, count)
+    prompt = tokenizer(text).input_ids
+    return {**chat, "prompt": prompt, "written": case["written"], "answer": case["answer"]}, ended, margin
+
+
 def main():
     tokenizer = languages.sentence_pieces()
     tokenizer.add_special_tokens({"additional_special_tokens": [AddedToken(PICTURE, normalized=False, special=True)]})
     config = configuration(len(tokenizer))
     FOLDER.mkdir(exist_ok=True)
-    pixels = numpy.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), dtype=numpy.uint8)
-    Image.fromarray(pixels).save(FOLDER / "picture.png")
+    random = numpy.random.default_rng(1)
+    for name in ["picture.png", "other.png"]:
+        Image.fromarray(random.integers(0, 256, (SIDE, SIDE, 3), dtype=numpy.uint8)).save(FOLDER / name)
     crop = dict(height=SIDE, width=SIDE)
     processor = transformers.CLIPImageProcessorPil(size=dict(shortest_edge=SIDE), crop_size=crop)
-    pixels = processor(Image.open(FOLDER / "picture.png"), return_tensors="pt").pixel_values
+    read = lambda name: processor(Image.open(FOLDER / name), return_tensors="pt").pixel_values
+    pictures = {name: read(name) for name in ["picture.png", "other.png"]}
+    pixels = pictures["picture.png"]
     for seed in range(10_000):
         model = draw(config, tokenizer, seed)
         with torch.no_grad():
             patches = model.get_image_features(pixel_values=pixels).pooler_output[0]
             found = [answer(model, tokenizer, pixels, text, len(patches)) for text in TEXTS]
+            found += [chatted(model, tokenizer, pictures, chat, len(patches)) for chat in CHATS]
         ends = [ended for _, ended, _ in found]
         lengths = [len(case["written"]) for case, _, _ in found]
         kinds = [len(set(case["written"])) for case, _, _ in found]
@@ -101,7 +124,8 @@ def main():
     processor.save_pretrained(FOLDER)
     model.save_pretrained(FOLDER)
     (FOLDER / "model.safetensors").chmod(0o644)
-    content = {"patches": patches.flatten().tolist(), "texts": [case for case, _, _ in found]}
+    cases = [case for case, _, _ in found]
+    content = {"patches": patches.flatten().tolist(), "texts": cases[: len(TEXTS)], "chats": cases[len(TEXTS) :]}
     (FOLDER / "expected.json").write_text(json.dumps(content) + "\n")
 
 

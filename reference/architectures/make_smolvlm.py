@@ -37,14 +37,14 @@ SPECIAL += [f"<row_{row + 1}_col_{column + 1}>" for row in range(ROWS) for colum
 END = "<end_of_utterance>"
 
 
-def configuration(name, tokenizer):
+def configuration(name, tokenizer, places=PLACES):
     id = tokenizer.convert_tokens_to_ids
     vision = dict(
         hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, image_size=SIDE, patch_size=PATCH
     )
     text = transformers.LlamaConfig(
         hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=PLACES, vocab_size=len(tokenizer) + 3, bos_token_id=id(SPECIAL[0]), eos_token_id=id(SPECIAL[0]),
+        max_position_embeddings=places, vocab_size=len(tokenizer) + 3, bos_token_id=id(SPECIAL[0]), eos_token_id=id(SPECIAL[0]),
         rms_norm_eps=1e-5,
     )  # fmt: skip
     config = dict(text_config=text, vision_config=vision, image_token_id=id(PICTURE), scale_factor=FACTOR)
@@ -156,5 +156,6 @@ def write(name):
     (folder / "expected.json").write_text(json.dumps(content) + "\n")
 
 
-for name in ["idefics3", "smolvlm"]:
-    write(name)
+if __name__ == "__main__":
+    for name in ["idefics3", "smolvlm"]:
+        write(name)

@@ -1,7 +1,8 @@
 //! Rows with their fitted processors: any list of row indices becomes a padded batch.
 
-use crate::cache::FeatureCache;
+use crate::cache::{self, FeatureCache};
 use crate::mixing::{self, Mixed, Mixing};
+use crate::processors::Shown;
 use crate::random::Key;
 use crate::targets::{OutputColumn, RowTexts, TargetTexts, Targets};
 use crate::{Collated, DataError, Feature, Processor, Result, Sample, Value};
@@ -202,15 +203,28 @@ impl Dataset {
         }
     }
 
-    /// The decoded media of one row in the order of the inputs.
+    /// The decoded media of one row in the order of the inputs; texts that ask about the others are read behind them.
     fn features(&self, sample: &Sample, draw: Option<&Draw>) -> Result<Vec<Option<Medium>>> {
         let withheld = self.withheld(sample, draw);
-        let mut features = Vec::with_capacity(self.inputs.len());
-        for (input, withheld) in self.inputs.iter().zip(withheld) {
+        let read = |input: &InputColumn, withheld: bool, shown: Option<&Shown>| {
             let value = sample.get(&input.column);
             let absent = withheld || *value == Value::Absent;
-            let medium = (!absent).then(|| self.medium(input, value)).transpose();
-            features.push(medium.map_err(|error| error.at_row(sample.row).in_field(&input.name))?);
+            let medium = || match shown {
+                None => self.medium(input, value),
+                Some(shown) => self.question(input, value, shown),
+            };
+            let medium = (!absent).then(medium).transpose();
+            medium.map_err(|error| error.at_row(sample.row).in_field(&input.name))
+        };
+        let mut features: Vec<Option<Medium>> = (0..self.inputs.len()).map(|_| None).collect();
+        let places = || self.inputs.iter().zip(withheld.iter().copied()).enumerate();
+        for (place, (input, withheld)) in places().filter(|(_, (input, _))| !input.processor.asks()) {
+            features[place] = read(input, withheld, None)?;
+        }
+        for (place, (input, withheld)) in places().filter(|(_, (input, _))| input.processor.asks()) {
+            let others = features.iter().flatten().map(|medium| &*medium.feature);
+            let shown = Shown::of(others);
+            features[place] = read(input, withheld, Some(&shown))?;
         }
         Ok(features)
     }
@@ -248,6 +262,15 @@ impl Dataset {
         }
         Ok(Medium { identity, feature })
     }
+
+    /// A text that asks about what is `shown`.
+    fn question(&self, input: &InputColumn, value: &Value, shown: &Shown) -> Result<Medium> {
+        let feature = cache::prepare_about(input, value, &self.root, shown)?;
+        Ok(Medium {
+            identity: format!("{}\n{shown:?}", identity(value)).into(),
+            feature: Arc::new(feature),
+        })
+    }
 }
 
 /// A row that could be read.
@@ -271,6 +294,14 @@ pub fn identity(value: &Value) -> Arc<str> {
         Value::Text(text) => text.as_str().into(),
         Value::Bytes(bytes) => blake3::hash(bytes).to_hex().as_str().into(),
         Value::Stored(stored) => stored.place().into(),
+        Value::List(items)
+            if items
+                .iter()
+                .any(|item| matches!(item, Value::Bytes(_) | Value::Stored(_))) =>
+        {
+            let items: Vec<Arc<str>> = items.iter().map(identity).collect();
+            items.join("\n").into()
+        }
         other => format!("{other:?}").into(),
     }
 }

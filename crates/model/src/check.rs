@@ -1,7 +1,7 @@
 //! What a description of a model must fulfil before anything is built from it.
 
+use crate::config::{ModelConfig, OutputConfig};
 use crate::error::{ModelError, Result};
-use crate::model::{ModelConfig, OutputConfig};
 use crate::source::Source;
 use crate::tasks::TaskConfig;
 

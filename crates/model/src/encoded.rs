@@ -36,12 +36,12 @@ pub struct Reading<'a> {
     pub targets: Option<&'a Targets>,
 }
 
-/// The tiles of pictures.
-pub struct Grids {
-    /// How many each sequence of tokens has room for, the whole picture among them.
+/// The pictures of one input, of which a video's frames are some.
+pub struct Pictures {
+    /// How many each sequence of tokens has room for, tiles and wholes.
     pub most: usize,
-    /// Their rows and columns, one of one where a picture is read whole; none in rows without a picture.
-    pub of_rows: Vec<Option<[usize; 2]>>,
+    /// Of each row the rows and columns of tiles of each of its pictures, one of one where a picture is read whole.
+    pub of_rows: Vec<Vec<[usize; 2]>>,
 }
 
 impl Encoded<'_> {
@@ -94,13 +94,11 @@ impl Reading<'_> {
         self.encoded.tokens(self.source, self.rows)
     }
 
-    /// The same, of which those are padding that stand for an input that a row does not have.
-    pub fn present_tokens(&self) -> Tokens {
-        let tokens = self.tokens();
-        let Source::Input(name) = self.source else {
-            return tokens;
-        };
-        let present = self.encoded.input(name).at(self.rows).present();
+    /// The tokens of one input, of which those are padding that stand for what a row does not have.
+    pub fn present_tokens(&self, input: &str) -> Tokens {
+        let input = self.encoded.input(input).at(self.rows);
+        let present = input.present();
+        let tokens = input.tokens();
         let present = present.expand(tokens.mask.dims());
         Tokens {
             mask: tokens.mask.bool_and(present),
@@ -136,25 +134,22 @@ impl Reading<'_> {
         rows.map(|medium| medium.map(text).unwrap_or_default()).collect()
     }
 
-    /// What tiles the picture of each row is read in.
-    pub fn grids(&self) -> Grids {
-        let Source::Input(name) = self.source else {
-            return Grids {
-                most: 1,
-                of_rows: vec![Some([1; 2]); self.rows.len()],
-            };
+    /// The pictures of the input `input` in each row.
+    pub fn pictures(&self, input: &str) -> Pictures {
+        let InputBatch { media, medium_of_row } = &self.encoded.batch.inputs[input];
+        let (most, of_media): (_, Vec<Vec<[usize; 2]>>) = match media {
+            Some(Collated::Tiles { shape, grids, .. }) => (shape[1], grids.clone()),
+            Some(Collated::Video { lengths, .. }) => {
+                let most = lengths.iter().copied().max().unwrap_or(1);
+                (most, lengths.iter().map(|&length| vec![[1; 2]; length]).collect())
+            }
+            Some(Collated::Image { shape, .. }) => (1, vec![vec![[1; 2]]; shape[0]]),
+            _ => (1, Vec::new()),
         };
-        let InputBatch { media, medium_of_row } = &self.encoded.batch.inputs[name];
-        let media_of_rows = self.rows.iter().map(|&row| medium_of_row[row]);
-        match media {
-            Some(Collated::Tiles { shape, grids, .. }) => Grids {
-                most: shape[1],
-                of_rows: media_of_rows.map(|medium| medium.map(|medium| grids[medium])).collect(),
-            },
-            _ => Grids {
-                most: 1,
-                of_rows: media_of_rows.map(|medium| medium.map(|_| [1; 2])).collect(),
-            },
+        let of_row = |&row: &usize| medium_of_row[row].map_or(Vec::new(), |medium| of_media[medium].clone());
+        Pictures {
+            most,
+            of_rows: self.rows.iter().map(of_row).collect(),
         }
     }
 

@@ -30,6 +30,10 @@ pub struct EncoderConfig {
     /// A checkpoint that others trained, in the place of a stem and a trunk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<PretrainedConfig>,
+    /// The input by whose encoder this one is read, in the place of one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub shares: Option<String>,
 }
 
 /// Where the weights of an encoder come from, and whether they are trained further.

@@ -1,6 +1,6 @@
 //! Weights that stay as they are in training: what is learnt beside them, and the bits in which they are held.
 
-use crate::model::{ModelConfig, OutputConfig};
+use crate::config::{ModelConfig, OutputConfig};
 use crate::tasks::TaskConfig;
 use schemars::JsonSchema;
 use sensorium_kernels::Precision;

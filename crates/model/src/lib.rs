@@ -4,6 +4,7 @@ mod adapters;
 pub mod architectures;
 mod check;
 pub mod checkpoint;
+mod config;
 pub mod decoder;
 pub mod decoding;
 pub mod depth;
@@ -37,6 +38,7 @@ mod writer;
 
 pub use adapters::LoraConfig;
 pub use burn::tensor::Device;
+pub use config::{ModelConfig, OutputConfig};
 pub use device::DeviceKind;
 pub use encoded::{Encoded, Reading};
 pub use encoder::{EncoderConfig, PretrainedConfig};
@@ -44,7 +46,7 @@ pub use error::{Mismatch, ModelError, Result};
 pub use examples::Examples;
 pub use init::Init;
 pub use layers::absorb_statistics;
-pub use model::{Model, ModelConfig, OutputConfig};
+pub use model::Model;
 pub use parameters::{
     Parameter, exchange_parameters, freeze_parameters, gradients, map_parameters, parameters, shapes,
 };

@@ -26,7 +26,8 @@ impl Media {
                 Self::Pixels(Tensor::from_data(TensorData::new(pixels.clone(), *shape), device))
             }
             Collated::Tiles { shape, pixels, grids } => {
-                let lengths: Vec<usize> = grids.iter().map(tiles).collect();
+                let parts = |grids: &Vec<[usize; 2]>| grids.iter().map(tiles).sum();
+                let lengths: Vec<usize> = grids.iter().map(parts).collect();
                 Self::Frames {
                     pixels: Tensor::from_data(TensorData::new(pixels.clone(), *shape), device),
                     mask: mask(&lengths, shape[1], device),

@@ -1,16 +1,17 @@
 //! The whole model: encoders, fusion, tasks.
 
+use crate::config::ModelConfig;
 use crate::decoding::ctc::BeamConfig;
 use crate::encoded::{Encoded, Fused, Reading};
-use crate::encoder::{EncodedInput, Encoder, EncoderConfig};
+use crate::encoder::{EncodedInput, Encoder};
 use crate::error::{ModelError, Result};
-use crate::fusion::{Fusion, JoinConfig};
+use crate::fusion::Fusion;
 use crate::init::Init;
 use crate::layers::Named;
 use crate::parts::{Part, parts};
 use crate::pass::Pass;
 use crate::source::Source;
-use crate::tasks::{Decoded, Fitted, Losses, Task, TaskConfig};
+use crate::tasks::{Decoded, Losses, Task};
 use crate::tokens::Tokens;
 use crate::writer::Writers;
 use burn::module::Module;
@@ -18,26 +19,7 @@ use burn::tensor::Device;
 use sensorium_data::processors::FeatureShape;
 use sensorium_data::{Batch, InputBatch, Mixed, Targets};
 use sensorium_kernels::{Precision, on_compute_threads};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Everything that a model is built from, beside the shapes of its inputs' features.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelConfig {
-    pub inputs: BTreeMap<String, EncoderConfig>,
-    pub fusion: JoinConfig,
-    pub outputs: BTreeMap<String, OutputConfig>,
-}
-
-/// A task, where it reads, and what it learnt from the training targets.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OutputConfig {
-    #[serde(flatten)]
-    pub task: TaskConfig,
-    /// Not looked at where the task itself names the inputs that it reads.
-    pub from: Source,
-    pub fitted: Fitted,
-}
 
 /// Inputs and outputs are in the order of their names.
 #[derive(Module, Debug)]
@@ -46,6 +28,9 @@ pub struct Model {
     /// Absent where no output reads it.
     fusion: Option<Fusion>,
     outputs: Named<Task>,
+    /// The inputs that are read by the encoders of other ones.
+    #[module(skip)]
+    shared: BTreeMap<String, String>,
     #[module(skip)]
     sources: BTreeMap<String, Source>,
     /// Those inputs that each output reads by themselves; none where it reads the fusion.
@@ -75,15 +60,18 @@ impl Model {
     fn build(config: &ModelConfig, shapes: &BTreeMap<String, FeatureShape>, init: &Init) -> Result<Self> {
         config.check_sources()?;
         let mut inputs = Vec::new();
-        for (name, encoder) in config.inputs.iter().filter(|(name, _)| config.encodes(name)) {
+        let shared = config.shared()?;
+        let builds = |name: &String| config.encodes(name) && !shared.contains_key(name);
+        for (name, encoder) in config.inputs.iter().filter(|(name, _)| builds(name)) {
             let encoder = Encoder::new(encoder, shapes[name], &init.at("inputs").at(name))
                 .map_err(|error| inside(error, &format!("inputs.{name}")))?;
             inputs.push((name.clone(), encoder));
         }
-        let widths: BTreeMap<&str, usize> = inputs
-            .iter()
-            .map(|(name, encoder)| (name.as_str(), encoder.width()))
-            .collect();
+        let own = inputs.iter().map(|(name, encoder)| (name.as_str(), encoder.width()));
+        let mut widths: BTreeMap<&str, usize> = own.collect();
+        for (name, other) in &shared {
+            widths.insert(name, widths[other.as_str()]);
+        }
         let fusion = config
             .reads_fusion()
             .then(|| config.fusion(&widths, shapes, &init.at("fusion")));
@@ -111,6 +99,7 @@ impl Model {
                 .collect(),
             joined: config.joined().cloned().collect(),
             inputs: inputs.into_iter().collect(),
+            shared,
             fusion,
             outputs: outputs.into_iter().collect(),
         })
@@ -180,13 +169,14 @@ impl Model {
         let asked = rows.iter().filter(|(_, rows)| !rows.is_empty());
         let alone: BTreeSet<&String> = asked.flat_map(|(name, _)| &self.alone[name]).collect();
         let joined = |name: &str| !fused.is_empty() && self.joined.contains(name);
-        let needed = self
-            .inputs
-            .iter()
-            .filter(|(name, _)| joined(name) || alone.contains(&name.to_string()));
-        let inputs: BTreeMap<String, EncodedInput> = needed
-            .map(|(name, encoder)| (name.to_string(), encoder.forward(&batch.inputs[name], pass)))
-            .collect();
+        let needed = |name: &&str| joined(name) || alone.contains(&name.to_string());
+        let names = self.inputs.iter().map(|(name, _)| name);
+        let names = names.chain(self.shared.keys().map(String::as_str)).filter(needed);
+        let encode = |name: &str| {
+            let encoder = self.encoder(name).expect("an input that is encoded");
+            (name.to_string(), encoder.forward(&batch.inputs[name], pass))
+        };
+        let inputs: BTreeMap<String, EncodedInput> = names.map(encode).collect();
         let fusion = self.fusion.as_ref().filter(|_| !fused.is_empty());
         let fused = fusion.map(|fusion| {
             let joined = inputs.iter().filter(|(name, _)| self.joined.contains(*name));
@@ -353,20 +343,26 @@ impl Model {
     /// # Panics
     /// When the model encodes no input called `input`.
     pub(crate) fn encode_media(&self, input: &str, media: &InputBatch) -> Tokens {
-        let encoder = self.inputs.get(input).expect("an input that is encoded");
+        let encoder = self.encoder(input).expect("an input that is encoded");
         encoder.forward(media, &Pass::evaluation()).tokens()
     }
 
     /// Whether the input is encoded: one that is only read as it stands is not.
     pub fn encodes(&self, input: &str) -> bool {
-        self.inputs.get(input).is_some()
+        self.encoder(input).is_some()
+    }
+
+    /// What reads an input, its own or another one's.
+    fn encoder(&self, input: &str) -> Option<&Encoder> {
+        self.inputs.get(self.shared.get(input).map_or(input, String::as_str))
     }
 
     /// The outputs in parts that share no encoder, by their first outputs: each can be computed beside the others.
     pub fn parts(&self) -> Vec<Part> {
+        let owner = |input: &String| self.shared.get(input).unwrap_or(input).clone();
         let reads = |name: &str| match &self.alone[name][..] {
-            [] => self.joined.iter().cloned().collect(),
-            alone => alone.iter().cloned().collect(),
+            [] => self.joined.iter().map(owner).collect(),
+            alone => alone.iter().map(owner).collect(),
         };
         parts(self.outputs.iter().map(|(name, _)| (name.to_string(), reads(name))))
     }
@@ -392,69 +388,6 @@ impl Model {
     /// When no output is called `name`.
     pub fn task(&self, name: &str) -> &Task {
         self.outputs.get(name).expect("outputs are named by the model itself")
-    }
-}
-
-impl OutputConfig {
-    /// The inputs that this output reads by themselves; none where it reads the fusion.
-    pub(crate) fn alone(&self) -> &[String] {
-        match (self.task.inputs(), &self.from) {
-            (Some(inputs), _) => inputs,
-            (None, Source::Input(input)) => std::slice::from_ref(input),
-            (None, Source::Fusion) => &[],
-        }
-    }
-}
-
-impl ModelConfig {
-    fn reads_fusion(&self) -> bool {
-        self.outputs.values().any(|output| output.alone().is_empty())
-    }
-
-    /// The inputs that the fusion joins: none where no output reads it.
-    pub(crate) fn joined(&self) -> impl Iterator<Item = &String> {
-        let wanted = self.fusion.inputs.as_ref();
-        let reads = self.reads_fusion();
-        let joins = move |name: &&String| reads && wanted.is_none_or(|wanted| wanted.contains(name));
-        self.inputs.keys().filter(joins)
-    }
-
-    /// Whether an input is encoded: nothing is built that no output reads.
-    fn encodes(&self, input: &str) -> bool {
-        let mut outputs = self.outputs.values();
-        outputs.any(|output| self.encoded_for(output).any(|name| name == input))
-    }
-
-    /// The inputs that an output reads: encoded ones, and the one that prompts it. A language model goes on with its only one.
-    ///
-    /// # Panics
-    /// When no output is called `output`.
-    pub fn reads(&self, output: &str) -> impl Iterator<Item = &str> {
-        let output = &self.outputs[output];
-        let prompt = output.task.prompt().map(String::as_str);
-        let encoded = self.encoded_for(output);
-        encoded.chain(prompt.filter(|prompt| !self.encoded_for(output).any(|name| name == *prompt)))
-    }
-
-    /// The encoded inputs that an output reads, alone or joined by the fusion.
-    fn encoded_for<'a>(&'a self, output: &'a OutputConfig) -> impl Iterator<Item = &'a str> {
-        let alone = output.alone();
-        let alone = alone.iter().filter(|_| !output.task.reads_raw());
-        let joined = self.joined().filter(|_| output.alone().is_empty());
-        alone.chain(joined).map(String::as_str)
-    }
-
-    fn fusion(
-        &self,
-        widths: &BTreeMap<&str, usize>,
-        shapes: &BTreeMap<String, FeatureShape>,
-        init: &Init,
-    ) -> Result<Fusion> {
-        let joined = self.joined().map(|name| (name.as_str(), widths[name.as_str()]));
-        let joined: Vec<(&str, usize)> = joined.collect();
-        let text = |name: &&str| matches!(shapes[*name], FeatureShape::Text { .. });
-        let texts: Vec<&str> = joined.iter().map(|(name, _)| *name).filter(text).collect();
-        Fusion::new(&self.fusion.kind, &joined, &texts, init)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The layout of a run directory, and what is needed of it to load a model.
 
+use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
-use crate::model::ModelConfig;
 use sensorium_data::{Takes, files};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -109,6 +109,18 @@ impl Tokens {
         Self::new(embeddings, mask, Layout::Frames { time, height, width })
     }
 
+    /// The sequences of each row one behind the other; padding stays where it is.
+    ///
+    /// # Panics
+    /// Without any.
+    pub fn side_by_side(mut parts: Vec<Self>) -> Self {
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        let (embeddings, masks) = parts.into_iter().map(|part| (part.embeddings, part.mask)).unzip();
+        Self::new(Tensor::cat(embeddings, 1), Tensor::cat(masks, 1), Layout::Sequence)
+    }
+
     /// The mask of the frames, [batch, time], of tokens that are `places` to a frame.
     pub fn frame_mask(&self, places: usize) -> Tensor<2, Bool> {
         let [batch, length] = self.mask.dims();

@@ -186,9 +186,8 @@ fn for_each_seeded(check: impl Fn(&str, Inputs, &dyn Fn(u64) -> Model)) {
 
 fn model(inputs: Inputs, trunks: [TrunkConfig; 2], fusion: FusionConfig, seed: u64) -> Model {
     let encoder = |trunk| EncoderConfig {
-        stem: None,
         trunk: Some(trunk),
-        encoder: None,
+        ..EncoderConfig::default()
     };
     let task = TaskConfig::Classify(ClassifyConfig::default());
     let output = OutputConfig {

@@ -27,10 +27,10 @@ export function exampleAddress(model, index) {
   return `/v1/examples/${index}?model=${encodeURIComponent(model)}`;
 }
 
-/** Answers `inputs` (a Map of name → text, File or list of turns); `signal` withdraws the request. */
+/** Answers `inputs` (a Map of name → text, list of Files or list of turns); `signal` withdraws the request. */
 export async function predict(model, inputs, signal) {
   const body = new FormData();
-  for (const [name, value] of inputs) body.append(name, part(value));
+  for (const [name, value] of inputs) for (const one of parts(value)) body.append(name, one);
   const address = `/v1/predict?model=${encodeURIComponent(model)}`;
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -42,10 +42,11 @@ export async function predict(model, inputs, signal) {
   }
 }
 
-/** A form's part: what is no text and no file goes as JSON. */
-function part(value) {
-  if (!Array.isArray(value)) return value;
-  return new Blob([JSON.stringify(value)], { type: "application/json" });
+/** The parts of a form: each file is one, and turns go as JSON. */
+function parts(value) {
+  if (!Array.isArray(value)) return [value];
+  if (value[0] instanceof File) return value;
+  return [new Blob([JSON.stringify(value)], { type: "application/json" })];
 }
 
 async function request(address, options) {

@@ -41,12 +41,13 @@ const DEVICE_ICONS = {
 /** Pictures at most this wide show their pixels rather than a blur. */
 const SMALL = 160;
 
-/** A field for input `name`, of at most `bytes`; `onChange(byHand)` runs when its file changes. */
+/** A field for input `name`, of at most `bytes` and `list` files; `onChange(byHand)` runs when its files change. */
 export class MediaField {
-  constructor({ name, modality }, bytes, onChange) {
+  constructor({ name, modality, list = 1 }, bytes, onChange) {
     this.name = name;
     this.modality = modality;
-    this.file = null;
+    this.most = list;
+    this.files = [];
     this.bytes = bytes;
     this.live = null;
     this.opener = null;
@@ -56,12 +57,13 @@ export class MediaField {
       id: `input-${name}`,
       name,
       accept: ACCEPT[modality],
+      multiple: list > 1,
       class: "unseen",
       "aria-describedby": `caption-${name}`,
       onchange: () => this.picked(),
     });
-    this.preview = null;
-    this.prompt = prompt(modality);
+    this.previews = [];
+    this.prompt = prompt(modality, list > 1);
     this.zone = element("label", { class: `drop ${modality}` }, this.input, this.prompt);
     this.caption = element("span", { id: `caption-${name}` });
     this.remove = element(
@@ -91,7 +93,7 @@ export class MediaField {
     this.complain(null);
     const onFile = (file) => {
       this.captured = true;
-      this.set(file, true);
+      this.set([file], true);
     };
     const onClose = (problem) => this.closed(problem);
     this.live =
@@ -140,30 +142,35 @@ export class MediaField {
   }
 
   picked() {
-    const [file] = this.input.files;
+    const files = [...this.input.files];
     // An emptied field lets the same file be chosen again.
     this.input.value = "";
-    if (!file) return;
+    if (files.length === 0) return;
     this.captured = false;
-    this.set(file, true);
+    this.set(files, true);
   }
 
   removed() {
-    this.set(null, true);
+    this.set([], true);
     this.input.focus();
   }
 
-  /** Takes `file`, or none for null; `byHand` tells a person's own file from an example. */
-  set(file, byHand) {
+  /** Takes as many of `files` as it may have; `byHand` tells a person's own files from an example. */
+  set(files, byHand) {
     this.close();
-    this.file = file;
-    this.show(file ? this.shown(file) : null);
-    this.caption.textContent = file ? file.name : "";
+    this.files = files.slice(0, this.most);
+    const [file] = this.files;
+    this.show(this.files.map((one) => this.shown(one)));
+    this.caption.textContent = this.files.length > 1 ? this.counted() : (file?.name ?? "");
     this.remove.hidden = !file;
     this.root.classList.toggle("filled", Boolean(file));
     if (this.words) this.words.textContent = this.device()[file && this.captured ? "again" : "first"];
     this.mark(false);
     this.onChange(byHand);
+  }
+
+  counted() {
+    return `${this.files.length} ${NOUNS[this.modality]}s`;
   }
 
   device() {
@@ -187,26 +194,30 @@ export class MediaField {
     return element("img", { src, alt: `${file.name}. ${another}`, onload: describe, onerror: hide });
   }
 
-  /** Puts `preview` in the place of the one before it, or the prompt where it is null. */
-  show(preview) {
-    if (this.preview) URL.revokeObjectURL(this.preview.src);
-    this.preview?.remove();
-    this.preview = preview;
-    if (preview) this.zone.append(preview);
-    this.prompt.hidden = Boolean(preview);
+  /** Puts `previews` in the place of those before them, or the prompt where there are none. */
+  show(previews) {
+    for (const { src } of this.previews) URL.revokeObjectURL(src);
+    this.gallery?.remove();
+    this.previews = previews;
+    const [first, second] = previews;
+    this.gallery = second ? element("div", { class: "gallery" }, ...previews) : first;
+    if (first) this.zone.append(this.gallery);
+    this.prompt.hidden = Boolean(first);
   }
 
   describe() {
-    const { naturalWidth: width, naturalHeight: height } = this.preview;
-    this.preview.classList.toggle("small", width <= SMALL && height <= SMALL);
-    this.caption.textContent = `${this.file.name} · ${width} × ${height}`;
+    if (this.previews.length !== 1) return;
+    const [{ naturalWidth: width, naturalHeight: height, classList }] = this.previews;
+    classList.toggle("small", width <= SMALL && height <= SMALL);
+    this.caption.textContent = `${this.files[0].name} · ${width} × ${height}`;
   }
 
-  /** The browser cannot show the file; the server may still read it. */
+  /** The browser cannot show a file; the server may still read it. */
   hidePreview() {
-    if (!this.file) return;
-    this.show(null);
-    this.caption.textContent = `${this.file.name} · no preview`;
+    if (this.files.length === 0) return;
+    const names = this.files.length > 1 ? this.counted() : this.files[0].name;
+    this.show([]);
+    this.caption.textContent = `${names} · no preview`;
   }
 
   /** Shows or hides that this field is at fault. */
@@ -216,12 +227,13 @@ export class MediaField {
   }
 }
 
-function prompt(modality) {
+function prompt(modality, several) {
+  const noun = NOUNS[modality];
   return element(
     "span",
     { class: "prompt" },
     icon(ICONS[modality], 48),
-    element("strong", {}, `Drop a ${NOUNS[modality]} here`),
-    element("span", {}, "or ", element("u", {}, "choose a file"), ", or paste one"),
+    element("strong", {}, several ? `Drop ${noun}s here` : `Drop a ${noun} here`),
+    element("span", {}, "or ", element("u", {}, several ? "choose files" : "choose a file"), ", or paste one"),
   );
 }

@@ -148,7 +148,7 @@ async function chooseExample(field, index) {
     const picture = await examplePicture(state.model.name, index);
     // Another picture may have been chosen while this one was on its way.
     if (wantedExample !== wanted) return;
-    field.set(picture, false);
+    field.set([picture], false);
     markExample(index);
   } catch (error) {
     fail(error, () => chooseExample(field, index));
@@ -193,7 +193,7 @@ function reset() {
 /** What is filled in, name → text or file. */
 function filled() {
   const values = new Map();
-  for (const { name, file } of state.media) if (file) values.set(name, file);
+  for (const { name, files } of state.media) if (files.length) values.set(name, files);
   for (const { name, area } of state.texts) {
     if (area.value.trim()) values.set(name, area.value.trim());
   }
@@ -202,7 +202,7 @@ function filled() {
 
 async function submit() {
   const values = filled();
-  const size = [...values.values()].reduce((sum, value) => sum + (value.size ?? 0), 0);
+  const size = [...values.values()].flat().reduce((sum, value) => sum + (value.size ?? 0), 0);
   const input = state.texts.find(({ turns }) => turns);
   const question = input && values.get(input.name);
   if (values.size === 0) return notice({ title: "Nothing to answer yet", text: words()[1] });
@@ -310,14 +310,14 @@ function notice(content) {
   at("notice").replaceChildren(...parts);
 }
 
-/** Gives a dropped or pasted file to the field under `target`, else to the first of its kind, else to the first. */
+/** Gives dropped or pasted files to the field under `target`, else to the first of its kind, else to the first. */
 function receive(transfer, target) {
-  const [file] = transfer?.files ?? [];
-  if (!file || state.media.length === 0) return false;
-  const kind = ({ modality }) => file.type.startsWith(`${modality}/`);
+  const files = [...(transfer?.files ?? [])];
+  if (files.length === 0 || state.media.length === 0) return false;
+  const kind = ({ modality }) => files[0].type.startsWith(`${modality}/`);
   const under = state.media.find(({ root }) => root.contains(target));
   const field = under ?? state.media.find(kind) ?? state.media[0];
-  field.set(file, true);
+  field.set(files, true);
   return true;
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Given {
 pub(crate) enum Item {
     Null,
     Turn(Turn),
+    /// The one value of `{"base64": "…"}`.
+    Base64(String),
     Other,
 }
 
@@ -37,7 +39,8 @@ impl From<Given> for Item {
             Given::Null => return Self::Null,
             Given::Text(text) => return Self::Turn(Turn::Text(text)),
             Given::List(items) => items,
-            Given::Base64(_) | Given::Other => return Self::Other,
+            Given::Base64(base64) => return Self::Base64(base64),
+            Given::Other => return Self::Other,
         };
         let mut items = items.into_iter();
         match (items.next(), items.next(), items.next()) {

@@ -3,21 +3,13 @@
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};
 use axum::http::{HeaderValue, Request, StatusCode, header};
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
 use crate::error::ApiError;
 use crate::given::{Given, Item, Names};
+use crate::media::{data_url, decode, files, joined, not_media};
 use crate::turns;
 use crate::wire::{Description, InputDescription, InputValue, Inputs, Modality};
-
-/// Standard base64, with or without its padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The two forms of a request.
 enum Form {
@@ -102,6 +94,7 @@ impl Accepted<'_> {
             Given::Null => Ok(None),
             Given::Text(text) if is_text => self.text(input, text),
             Given::List(items) if is_text => self.turns(input, items),
+            Given::List(items) if input.list.is_some() => files(input, items),
             Given::Text(url) => Ok(Some(data_url(&url).ok_or_else(|| not_media(input))?)),
             Given::Base64(base64) if !is_text => Ok(Some(decode(&base64).ok_or_else(|| not_media(input))?)),
             _ if is_text => Err(not_text(input)),
@@ -127,10 +120,11 @@ impl Accepted<'_> {
             let Some(value) = value else {
                 continue;
             };
-            if inputs.insert(input.name.clone(), value).is_some() {
-                let message = format!("the input {} is there twice; send it once", input.name);
-                return Err(ApiError::bad_request("duplicate_input", message).with_field(&input.name));
-            }
+            let value = match inputs.remove(&input.name) {
+                Some(before) => joined(input, before, value)?,
+                None => value,
+            };
+            inputs.insert(input.name.clone(), value);
         }
         Ok(inputs)
     }
@@ -209,28 +203,9 @@ async fn multipart_of(content_type: Option<&HeaderValue>, body: Vec<u8>) -> Resu
     Multipart::from_request(request, &()).await.map_err(|_| bad_multipart())
 }
 
-/// The bytes of a `data:` URL in base64; any other URL is never opened.
-fn data_url(url: &str) -> Option<InputValue> {
-    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
-    decode(head.ends_with(";base64").then_some(data)?)
-}
-
-fn decode(base64: &str) -> Option<InputValue> {
-    BASE64.decode(base64).ok().map(InputValue::Bytes)
-}
-
 fn not_text(input: &InputDescription) -> ApiError {
     let message = format!("the input {} must be text in UTF-8", input.name);
     ApiError::bad_request("not_text", message).with_field(&input.name)
-}
-
-fn not_media(input: &InputDescription) -> ApiError {
-    let message = format!(
-        "the input {} must be {{\"base64\": \"…\"}} or a data: URL in base64, or a file part of a \
-         multipart form; paths and other URLs are not opened",
-        input.name
-    );
-    ApiError::bad_request("not_media", message).with_field(&input.name)
 }
 
 fn bad_multipart() -> ApiError {
@@ -251,11 +226,16 @@ mod tests {
             turns: true,
             ..InputDescription::new("talk", Modality::Text)
         };
+        let pages = InputDescription {
+            list: Some(2),
+            ..InputDescription::new("pages", Modality::Image)
+        };
         Description {
             inputs: vec![
                 InputDescription::new("image", Modality::Image),
                 InputDescription::new("question", Modality::Text),
                 talk,
+                pages,
             ],
             ..Description::default()
         }
@@ -278,6 +258,7 @@ mod tests {
                     InputValue::Text(text) => format!("{name}={text}"),
                     InputValue::Turns(turns) => format!("{name}={turns:?}"),
                     InputValue::Bytes(bytes) => format!("{name}={bytes:?}"),
+                    InputValue::Several(files) => format!("{name}={files:?}"),
                 };
                 inputs.into_iter().map(show).collect::<Vec<String>>().join(" ")
             }
@@ -324,6 +305,48 @@ mod tests {
             ("", "400 invalid_json"),
         ] {
             check("application/json; charset=utf-8", body.as_bytes(), expected).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_input_that_takes_a_list_takes_several_files() {
+        for (files, expected) in [
+            (r#"[{"base64": "AQ"}, "data:image/png;base64,Ag"]"#, "pages=[[1], [2]]"),
+            (r#"[{"base64": "AQ"}]"#, "pages=[1]"),
+            ("[]", "400 no_inputs"),
+            (r#"[{"base64": "AQ"}, "a.png"]"#, "400 not_media"),
+            (r#"[["a", "b"]]"#, "400 not_media"),
+            ("[null]", "400 not_media"),
+            (
+                r#"[{"base64": "AQ"}, {"base64": "AQ"}, {"base64": "AQ"}]"#,
+                "400 too_many_files",
+            ),
+        ] {
+            let document = format!(r#"{{"inputs": {{"pages": {files}}}}}"#);
+            check("application/json", document.as_bytes(), expected).await;
+        }
+        check(
+            "application/json",
+            br#"{"inputs": {"image": [{"base64": "AQ"}]}}"#,
+            "400 not_media",
+        )
+        .await;
+        let part = |name: &str| {
+            format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a\"\r\n\r\n\u{1}\r\n")
+        };
+        let form = |name: &str, count: usize| format!("{}--B--\r\n", part(name).repeat(count));
+        for (name, count, expected) in [
+            ("pages", 1, "pages=[1]"),
+            ("pages", 2, "pages=[[1], [1]]"),
+            ("pages", 3, "400 too_many_files"),
+            ("image", 2, "400 duplicate_input"),
+        ] {
+            check(
+                "multipart/form-data; boundary=B",
+                form(name, count).as_bytes(),
+                expected,
+            )
+            .await;
         }
     }
 

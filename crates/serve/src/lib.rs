@@ -8,6 +8,7 @@ mod error;
 mod given;
 mod guard;
 mod inputs;
+mod media;
 mod options;
 mod page;
 mod pipeline;

@@ -38,6 +38,9 @@ impl PipelineEngine {
             InputValue::Text(text) => Value::Text(text),
             InputValue::Turns(turns) => Value::List(turns.into_iter().map(turn).collect()),
             InputValue::Bytes(bytes) => Value::Bytes(bytes.into()),
+            InputValue::Several(files) => {
+                Value::List(files.into_iter().map(|file| Value::Bytes(file.into())).collect())
+            }
         };
         let values = inputs
             .into_iter()
@@ -88,6 +91,7 @@ fn describe(run: &RunDirectory, pipeline: &Pipeline, examples: &Examples) -> Des
             DataModality::Video => Modality::Video,
         },
         turns: pipeline.description.turns.contains(&column.name),
+        list: column.processor.list(),
     };
     let outputs = pipeline.model().tasks().iter().map(|(name, task)| OutputDescription {
         name: name.to_string(),

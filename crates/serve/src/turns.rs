@@ -22,7 +22,7 @@ pub(crate) fn parse(input: &InputDescription, items: Vec<Item>) -> Result<Vec<Tu
     }
     let turn = |item| match item {
         Item::Turn(turn) => Ok(turn),
-        Item::Null | Item::Other => Err(refused(input)),
+        Item::Null | Item::Base64(_) | Item::Other => Err(refused(input)),
     };
     items.into_iter().map(turn).collect()
 }

@@ -21,6 +21,8 @@ pub enum InputValue {
     Turns(Vec<Turn>),
     /// The undecoded bytes of a media file.
     Bytes(Vec<u8>),
+    /// Those of several, of an input that takes a list; more than one.
+    Several(Vec<Vec<u8>>),
 }
 
 /// One turn of a dialogue.
@@ -58,6 +60,9 @@ pub struct InputDescription {
     /// Whether it was trained on dialogues, so that a question may come with the turns before it.
     #[serde(skip_serializing_if = "is_false")]
     pub turns: bool,
+    /// How many files it takes as a list; none where it takes one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<usize>,
 }
 
 impl InputDescription {
@@ -67,6 +72,7 @@ impl InputDescription {
             name: name.into(),
             modality,
             turns: false,
+            list: None,
         }
     }
 }
@@ -217,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_says_that_it_takes_turns() {
+    fn an_input_says_that_it_takes_turns_or_a_list() {
         let plain = InputDescription::new("image", Modality::Image);
         check(&plain, serde_json::json!({"name": "image", "modality": "image"}));
         let asked = InputDescription {
@@ -227,6 +233,14 @@ mod tests {
         check(
             &asked,
             serde_json::json!({"name": "question", "modality": "text", "turns": true}),
+        );
+        let listed = InputDescription {
+            list: Some(64),
+            ..InputDescription::new("image", Modality::Image)
+        };
+        check(
+            &listed,
+            serde_json::json!({"name": "image", "modality": "image", "list": 64}),
         );
     }
 

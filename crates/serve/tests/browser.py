@@ -231,7 +231,8 @@ def ask(browser, options):
         if problem:
             return {"problem": problem}
     if options.file:
-        browser.type("input[type=file]", os.path.abspath(options.file))
+        files = [os.path.abspath(file) for file in options.file.split(",")]
+        browser.type("input[type=file]", "\n".join(files))
     if options.record or options.file:
         browser.wait(lambda: browser.run(READ)["mediumShown"], "the preview did not appear")
     questions = [options.question, *options.then] if options.question else [None]
@@ -264,7 +265,7 @@ def answered(browser, options, question, turn):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("address", help="the server's address, such as http://127.0.0.1:7860/")
-    parser.add_argument("file", help="the picture, recording or video to upload; empty for none")
+    parser.add_argument("file", help="the picture, recording or video to upload, several with commas between; empty for none")
     parser.add_argument("question", help="what to ask; empty where the model takes no text")
     parser.add_argument("--record", action="store_true", help="use the page's camera or microphone, not a file")
     parser.add_argument("--blocked", action="store_true", help="refuse the camera and the microphone")

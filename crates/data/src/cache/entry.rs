@@ -16,6 +16,7 @@ pub(super) fn write(feature: &Feature) -> Option<Vec<u8>> {
         Feature::Audio(AudioFeature::Waveform(waveform)) => writer.kind(1).waveform(waveform),
         Feature::Audio(AudioFeature::Spectrogram(spectrogram)) => writer.kind(2).spectrogram(spectrogram),
         Feature::Video(clip) => writer.kind(3).clip(clip),
+        Feature::Pictures(pictures) => writer.kind(4).pictures(pictures),
     }
     let mut bytes = writer.0;
     let checksum = *blake3::hash(&bytes[HEADER..]).as_bytes();
@@ -36,6 +37,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Feature> {
         1 => Feature::Audio(AudioFeature::Waveform(reader.waveform()?)),
         2 => Feature::Audio(AudioFeature::Spectrogram(reader.spectrogram()?)),
         3 => Feature::Video(reader.clip()?),
+        4 => Feature::Pictures(reader.pictures()?),
         _ => return None,
     };
     reader.0.is_empty().then_some(feature)
@@ -83,9 +85,13 @@ impl Writer {
         self.floats(&spectrogram.values);
     }
 
+    fn pictures(&mut self, pictures: &[Picture]) {
+        self.length(pictures.len());
+        pictures.iter().for_each(|picture| self.picture(picture));
+    }
+
     fn clip(&mut self, clip: &Clip) {
-        self.length(clip.frames.len());
-        clip.frames.iter().for_each(|frame| self.picture(frame));
+        self.pictures(&clip.frames);
         self.floats(&clip.timestamps);
         self.floats(&[clip.duration]);
     }
@@ -156,10 +162,14 @@ impl<'a> Reader<'a> {
         })
     }
 
+    fn pictures(&mut self) -> Option<Vec<Picture>> {
+        let count = self.length()?;
+        (0..count).map(|_| self.picture()).collect()
+    }
+
     fn clip(&mut self) -> Option<Clip> {
-        let frames = self.length()?;
         Some(Clip {
-            frames: (0..frames).map(|_| self.picture()).collect::<Option<_>>()?,
+            frames: self.pictures()?,
             timestamps: self.floats()?,
             duration: self.float()?,
         })
@@ -178,7 +188,7 @@ pub(super) mod tests {
         }
     }
 
-    fn features() -> [Feature; 4] {
+    fn features() -> [Feature; 5] {
         [
             Feature::Image(picture(3)),
             Feature::Audio(AudioFeature::Waveform(Waveform {
@@ -196,6 +206,7 @@ pub(super) mod tests {
                 timestamps: vec![0.0, 0.04],
                 duration: 0.08,
             }),
+            Feature::Pictures(vec![picture(4), picture(5)]),
         ]
     }
 
@@ -209,7 +220,7 @@ pub(super) mod tests {
 
     proptest::proptest! {
         #[test]
-        fn an_altered_file_is_no_feature(which in 0usize..4, cut in 0usize..400, place in 0usize..400, bit in 0u8..8) {
+        fn an_altered_file_is_no_feature(which in 0usize..5, cut in 0usize..400, place in 0usize..400, bit in 0u8..8) {
             let mut bytes = write(&features()[which]).unwrap();
             let cut_length = cut % bytes.len();
             assert_eq!(read(&bytes[..cut_length]), None);

@@ -6,6 +6,7 @@ mod entry;
 mod memory;
 
 use crate::dataset::InputColumn;
+use crate::processors::Shown;
 use crate::{DataError, ErrorKind, Feature, Modality, Result, Value, shield::shielded};
 use disk::DiskCache;
 use memory::Memory;
@@ -71,8 +72,13 @@ impl FeatureCache {
     }
 }
 
-/// A fault in a processor ends the work on this medium, not the thread that works for a whole run.
 fn prepare(input: &InputColumn, value: &Value, root: &Path) -> Result<Feature> {
+    prepare_about(input, value, root, &Shown::default())
+}
+
+/// The feature of a value that asks about what is `shown`. A fault in a processor ends the work on this medium, not the thread
+/// that works for a whole run.
+pub(crate) fn prepare_about(input: &InputColumn, value: &Value, root: &Path, shown: &Shown) -> Result<Feature> {
     let failed = || {
         let message = "expected a medium that can be processed; the processor failed on it: replace it and report this";
         let error = DataError::new(ErrorKind::Damaged, message);
@@ -84,7 +90,7 @@ fn prepare(input: &InputColumn, value: &Value, root: &Path) -> Result<Feature> {
             None => error,
         }
     };
-    shielded(|| input.processor.prepare(value, root)).unwrap_or_else(|| Err(failed()))
+    shielded(|| input.processor.prepare_about(value, root, shown)).unwrap_or_else(|| Err(failed()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use crate::Modality;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Feature {
     Image(Picture),
+    /// Several pictures that one row lists.
+    Pictures(Vec<Picture>),
     /// Token identifiers, never empty.
     Text(Vec<u32>),
     Audio(AudioFeature),
@@ -16,7 +18,7 @@ pub enum Feature {
 impl Feature {
     pub(super) fn modality(&self) -> Modality {
         match self {
-            Self::Image(_) => Modality::Image,
+            Self::Image(_) | Self::Pictures(_) => Modality::Image,
             Self::Text(_) => Modality::Text,
             Self::Audio(_) => Modality::Audio,
             Self::Video(_) => Modality::Video,
@@ -28,6 +30,7 @@ impl Feature {
         let pictures = |pictures: &[Picture]| pictures.iter().map(|picture| picture.pixels.len()).sum();
         match self {
             Self::Image(picture) => picture.pixels.len(),
+            Self::Pictures(several) => pictures(several),
             Self::Text(tokens) => tokens.len() * 4,
             Self::Audio(AudioFeature::Waveform(waveform)) => 4 * waveform.channels.len() * waveform.length(),
             Self::Audio(AudioFeature::Spectrogram(spectrogram)) => 4 * spectrogram.values.len(),
@@ -43,11 +46,11 @@ pub enum Collated {
     Image { shape: [usize; 4], pixels: Vec<f32> },
     /// Normalised pixels of pictures in tiles, of each those of its rows and columns and then the whole, or this alone where
     /// there is one row of one column; padded with zeros, shape [media, tiles, height, width, channels]. `grids` counts the
-    /// rows and columns of each medium.
+    /// rows and columns of each picture of each medium.
     Tiles {
         shape: [usize; 5],
         pixels: Vec<f32>,
-        grids: Vec<[usize; 2]>,
+        grids: Vec<Vec<[usize; 2]>>,
     },
     /// Token identifiers padded with the vocabulary's padding, shape [media, length]; `lengths` counts the real ones
     /// of each medium.
@@ -106,9 +109,10 @@ pub(super) fn clip(feature: &Feature) -> &Clip {
     }
 }
 
-pub(super) fn picture(feature: &Feature) -> &Picture {
+pub(super) fn pictures(feature: &Feature) -> &[Picture] {
     match feature {
-        Feature::Image(picture) => picture,
+        Feature::Image(picture) => std::slice::from_ref(picture),
+        Feature::Pictures(pictures) => pictures,
         other => panic!("an image processor was given a {} feature", other.modality()),
     }
 }

@@ -19,14 +19,14 @@ pub use audio::{
 pub use feature::{Collated, Feature, FeatureShape};
 pub use image::{Augment, Decode, ImageConfig, Interpolation, Picture, Resize, Size};
 pub use text::{
-    DialogueConfig, Normalization, SPECIAL_TOKENS, Segment, SpecialTokens, TemplateConfig, TextAugment, TextConfig,
-    TokenizerConfig, Truncate,
+    DialogueConfig, Normalization, SPECIAL_TOKENS, Segment, Shown, SpecialTokens, TemplateConfig, TextAugment,
+    TextConfig, TokenizerConfig, Truncate, VideoWords,
 };
-pub use video::{Clip, VideoConfig};
+pub use video::{Clip, Sampling, VideoConfig};
 
 use crate::random::Key;
 use crate::{DataError, ErrorKind, Modality, Result, Value};
-use feature::{clip, heard, picture, tokens};
+use feature::{clip, heard, pictures, tokens};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -161,17 +161,34 @@ impl Processor {
     /// A medium is [`Value::Text`], a path relative to `root` that is opened as it stands, so a
     /// server must refuse such values from its clients; or [`Value::Bytes`] or [`Value::Stored`],
     /// an encoded file. A video may also be a folder, or a list of pictures; the sound of a video is
-    /// a sound. A text may also be a list of texts or of turns, `[question, answer]`.
+    /// a sound. A text may also be a list of texts or of turns, `[question, answer]`, and a picture a list of pictures where
+    /// the settings allow it.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for an absent value or one of another type; for media also what
     /// reading and decoding can refuse, with the path.
     pub fn prepare(&self, value: &Value, root: &Path) -> Result<Feature> {
+        self.prepare_about(value, root, &Shown::default())
+    }
+
+    /// As [`prepare`](Self::prepare), for a text that asks about what is `shown`.
+    ///
+    /// # Errors
+    /// Also [`ErrorKind::Invalid`] for a text that names other media than are shown.
+    pub fn prepare_about(&self, value: &Value, root: &Path, shown: &Shown) -> Result<Feature> {
         match (&self.fitted, value) {
             (Fitted::Image(config), Value::Text(name)) => {
                 image::prepare_file(config, &root.join(name)).map(Feature::Image)
             }
             (Fitted::Image(config), Value::Bytes(bytes)) => image::prepare_bytes(config, bytes).map(Feature::Image),
+            (Fitted::Image(config), Value::List(items)) if config.list.is_some() => {
+                let most = config.list.unwrap_or(1) as usize;
+                let read = |item: &Value| match item {
+                    Value::List(_) => Err(wrong_type(Modality::Image, item)),
+                    item => self.prepare(item, root).map(|feature| pictures(&feature)[0].clone()),
+                };
+                image::prepare_list(items, most, read).map(Feature::Pictures)
+            }
             (Fitted::Audio(audio), Value::Text(name)) => {
                 let path = root.join(name);
                 let prepare = |bytes: &[u8]| audio.prepare_bytes(bytes);
@@ -197,8 +214,8 @@ impl Processor {
                 let prepared = self.prepare(&Value::Bytes(stored.read()?), root);
                 prepared.map_err(|error| error.at_path(stored.source.path()).at_offset(stored.offset))
             }
-            (Fitted::Text(text), Value::Text(value)) => text.encode(value).map(Feature::Text),
-            (Fitted::Text(text), Value::List(turns)) => text.encode_turns(turns).map(Feature::Text),
+            (Fitted::Text(text), Value::Text(value)) => text.encode(value, shown).map(Feature::Text),
+            (Fitted::Text(text), Value::List(turns)) => text.encode_turns(turns, shown).map(Feature::Text),
             (_, value) => Err(wrong_type(self.modality(), value)),
         }
     }
@@ -227,46 +244,13 @@ impl Processor {
         }
     }
 
-    /// The tokens of a text's vocabulary that are no part of a text; none for other modalities.
-    pub fn special_tokens(&self) -> Option<SpecialTokens> {
-        match &self.fitted {
-            Fitted::Text(text) => Some(text.special()),
-            _ => None,
-        }
-    }
-
-    /// The tokens that a text's vocabulary sets before and behind every text; none for other modalities.
-    pub fn frame(&self) -> Option<(&[u32], &[u32])> {
-        match &self.fitted {
-            Fitted::Text(text) => Some(text.frame()),
-            _ => None,
-        }
-    }
-
-    /// The tokens of a text without those that its vocabulary sets around every text, and cut to `max_length` unless
-    /// `whole`.
-    pub fn text_tokens(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
-        match &self.fitted {
-            Fitted::Text(processor) => processor.encode_alone(text, whole),
-            _ => Err(invalid("expected a processor of texts, found another")),
-        }
-    }
-
-    /// The text that tokens stand for, special ones left out; none for other modalities.
-    pub fn decode(&self, tokens: &[u32]) -> Option<String> {
-        match &self.fitted {
-            Fitted::Text(text) => Some(text.decode(tokens)),
-            _ => None,
-        }
-    }
-
     /// Joins features into one batch, in their order.
     ///
     /// # Panics
     /// When a feature was prepared by a processor of another modality or picture size.
     pub fn collate(&self, features: &[&Feature]) -> Collated {
         match &self.fitted {
-            Fitted::Image(config) => image::collate(config, features.iter().map(|it| picture(it))),
+            Fitted::Image(config) => image::collate(config, features.iter().map(|it| pictures(it))),
             Fitted::Text(text) => text::collate(features.iter().map(|it| tokens(it)), text.special().padding),
             Fitted::Audio(audio) => {
                 let batch = audio.collate(features.iter().map(|it| heard(it)));

@@ -9,11 +9,12 @@ const FRAMES: usize = 8;
 const WIDEST: usize = 1000;
 
 impl Feature {
-    /// A picture as it is, the frames of a video side by side, the spectra of a sound with time to the right and
+    /// A picture as it is, the first one of several, the frames of a video side by side, the spectra of a sound with time to the right and
     /// frequency upwards; nothing for texts and raw samples.
     pub fn preview(&self) -> Option<Picture> {
         match self {
             Self::Image(picture) => Some(picture.clone()),
+            Self::Pictures(pictures) => pictures.first().cloned(),
             Self::Video(clip) => Some(strip(&clip.frames)),
             Self::Audio(AudioFeature::Spectrogram(spectrogram)) => spectrum(spectrogram),
             Self::Audio(AudioFeature::Waveform(_)) | Self::Text(_) => None,

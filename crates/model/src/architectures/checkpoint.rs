@@ -346,21 +346,32 @@ fn alike(one: &[usize], other: &[usize]) -> bool {
 
 /// A configuration and what is said of pictures in a file of its own, where there is one.
 fn with_pictures(mut config: serde_json::Value, folder: &Path) -> Result<serde_json::Value> {
-    for (name, part) in preprocessor::PICTURES {
-        let path = folder.join(name);
-        if !path.exists() {
-            continue;
-        }
-        let mut found = parse(&files::read(&path)?, &path)?;
-        if let Some(part) = part {
-            found = found.get_mut(part).map(serde_json::Value::take).unwrap_or_default();
-        }
-        if let Some(config) = config.as_object_mut().filter(|_| found.is_object()) {
-            config.insert(preprocessor::KEY.into(), found);
-            break;
+    let wanted = [
+        (preprocessor::KEY, preprocessor::PICTURES),
+        (preprocessor::VIDEO_KEY, preprocessor::VIDEOS),
+    ];
+    for (key, files) in wanted {
+        for (name, part) in files {
+            let found = described_in(&folder.join(name), part)?;
+            if let (Some(config), Some(found)) = (config.as_object_mut(), found) {
+                config.insert(key.into(), found);
+                break;
+            }
         }
     }
     Ok(config)
+}
+
+/// What a file says, or a part of it; none where it is missing.
+fn described_in(path: &Path, part: Option<&str>) -> Result<Option<serde_json::Value>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut found = parse(&files::read(path)?, path)?;
+    if let Some(part) = part {
+        found = found.get_mut(part).map(serde_json::Value::take).unwrap_or_default();
+    }
+    Ok(Some(found).filter(serde_json::Value::is_object))
 }
 
 impl Sorted {

@@ -158,7 +158,7 @@ fn checkpoints_give_the_states_of_their_originals() {
         let config = EncoderConfig {
             stem: checkpoint.architecture().stem.clone(),
             trunk: checkpoint.architecture().trunk.clone(),
-            encoder: None,
+            ..EncoderConfig::default()
         };
         let length = case.tokens[0].len();
         let shape = FeatureShape::Text {

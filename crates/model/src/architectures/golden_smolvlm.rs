@@ -9,7 +9,7 @@ use crate::decoder::Piece;
 use crate::pass::Pass;
 use crate::pipeline::Pipeline;
 use crate::run_directory::RunDirectory;
-use crate::tasks::Answer;
+use crate::tasks::{Answer, Places};
 use crate::tokens::Tokens;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::processors::{Collated, Feature};
@@ -43,15 +43,22 @@ struct Asked {
     answer: String,
 }
 
-/// The mapped tokens of a picture, its rows and columns of tiles, and how many tiles there are with the whole.
-fn seen(pipeline: &Pipeline, picture: &str, folder: &Path) -> (Tokens, [usize; 2], usize) {
+/// The mapped tokens of a picture, and where it stands among them.
+fn seen(pipeline: &Pipeline, picture: &str, folder: &Path) -> (Tokens, Places) {
     let batch = batch(pipeline, "image", &[picture], folder);
-    let (grid, tiles) = match &batch.media {
-        Some(Collated::Tiles { shape, grids, .. }) => (grids[0], shape[1]),
-        _ => ([1; 2], 1),
+    let (grids, tiles) = match &batch.media {
+        Some(Collated::Tiles { shape, grids, .. }) => (grids[0].clone(), shape[1]),
+        _ => (vec![[1; 2]], 1),
     };
     let tokens = pipeline.model().encode_media("image", &batch);
-    (task(pipeline).decoder().prepare(tokens), grid, tiles)
+    let tokens = task(pipeline).decoder().prepare(tokens);
+    let [_, length] = tokens.mask.dims();
+    let places = Places {
+        first: 0,
+        size: length / tiles,
+        grids,
+    };
+    (tokens, places)
 }
 
 /// What is read of a question before its rest, and this.
@@ -61,11 +68,9 @@ fn pieces(pipeline: &Pipeline, asked: &Asked, folder: &Path) -> (Tokens, Vec<Pie
     let Feature::Text(prompt) = prompt.processor.prepare(&value, folder).unwrap() else {
         panic!("a prompt is a text")
     };
-    let asking = task(pipeline).asking().unwrap();
-    let (front, behind) = asking.around(&prompt, 0);
-    let (source, grid, tiles) = seen(pipeline, &asked.picture, folder);
-    let [_, length] = source.mask.dims();
-    (source, asking.pieces(front, Some(grid), [length, tiles]), behind)
+    let (source, places) = seen(pipeline, &asked.picture, folder);
+    let (pieces, behind) = task(pipeline).asking().unwrap().parted(&prompt, &[places], 0);
+    (source, pieces, behind)
 }
 
 #[test]
@@ -73,7 +78,7 @@ fn patches_and_logits_are_those_of_the_original() {
     for name in TILERS {
         let folder = folder(name);
         let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
-        let (patches, ..) = seen(&pipeline, "picture.png", &folder);
+        let (patches, _) = seen(&pipeline, "picture.png", &folder);
         assert_near(&to_vec(patches.embeddings), &case.patches, name);
         let task = task(&pipeline);
         for asked in &case.texts {

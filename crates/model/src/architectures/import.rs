@@ -1,21 +1,22 @@
 //! A checkpoint as a pipeline of its own.
 
 use super::language::opened;
-use super::llava::PROMPT;
-use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target, smolvlm};
+use super::llava::{MOST_PICTURES, PROMPT, VIDEO};
+use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target, TextHead, smolvlm};
+use crate::config::{ModelConfig, OutputConfig};
 use crate::encoder::EncoderConfig;
 use crate::error::{ModelError, Result};
 use crate::fusion::{FusionConfig, JoinConfig};
-use crate::model::{Model, ModelConfig, OutputConfig};
+use crate::model::Model;
 use crate::pipeline::Pipeline;
 use crate::run_directory::{Description, RunDirectory, TextDescription};
 use crate::source::Source;
 use crate::tasks::{AlignConfig, EmbedConfig, Fitted, TaskConfig};
 use crate::writer::Writer;
 use burn::tensor::Device;
-use sensorium_data::processors::{Feature, TextConfig};
-use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, Takes, TextColumn, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use sensorium_data::processors::{Feature, ImageConfig, TextConfig, VideoConfig};
+use sensorium_data::{Dataset, InputColumn, OutputColumn, Processor, ProcessorConfig, Takes, TextColumn, Value};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What an imported encoder answers.
@@ -78,11 +79,13 @@ impl Checkpoint {
         let inputs = encoders.iter().map(|encoder| encoder.input());
         let mut inputs = inputs.collect::<Result<Vec<InputColumn>>>()?;
         inputs.extend(self.prompt()?);
+        inputs.extend(self.video()?);
         let texts = match &self.architecture().head {
             Head::Text(head) => Some(self.texts(&head.generate.text)?),
             Head::Answer(head) => Some(self.texts(&TextConfig {
                 placeholder: None,
                 template: None,
+                video: None,
                 ..head.generate.text.clone()
             })?),
             Head::Continuation(_) => Some(inputs[0].processor.clone()),
@@ -130,9 +133,9 @@ impl Checkpoint {
             return Ok(None);
         };
         if !place.is_some_and(|place| tokens.contains(&place)) {
-            let name = match head.generate.text.template {
-                Some(_) => "image_token_id",
-                None => "image_token_index",
+            let name = match is_set(head) {
+                true => "image_token_id",
+                false => "image_token_index",
             };
             let message = format!("{name}: expected the token of the picture in tokenizer.json, found {place:?}");
             return Err(ModelError::file(self.folder(), message));
@@ -142,6 +145,21 @@ impl Checkpoint {
             column: PROMPT.into(),
             processor,
         }))
+    }
+
+    /// The video that it may ask about too.
+    fn video(&self) -> Result<Option<InputColumn>> {
+        let Head::Answer(head) = &self.architecture().head else {
+            return Ok(None);
+        };
+        let input = |video: &VideoConfig| {
+            Ok(InputColumn {
+                name: VIDEO.into(),
+                column: VIDEO.into(),
+                processor: Processor::fit(&ProcessorConfig::Video(video.clone()), &[])?,
+            })
+        };
+        head.video.as_ref().map(input).transpose()
     }
 
     /// The head of a language model, with what its tokenizer sets around texts; none of other models.
@@ -163,12 +181,13 @@ impl Checkpoint {
                 let head = opened(head, &inputs[0].processor, self.folder())?;
                 Ok(Head::Continuation(Box::new(head)))
             }
-            Head::Answer(head) if head.generate.text.template.is_some() => {
+            Head::Answer(head) if is_set(head) => {
                 let (picture, texts) = (&inputs[0].processor, &inputs[1].processor);
                 let marks = smolvlm::marks(&picture.config(), texts);
                 let mut head = head.clone();
                 if let Some(asking) = &mut head.generate.asking {
                     asking.marks = Some(marks.map_err(|message| ModelError::file(self.folder(), message))?);
+                    asking.frame = head.video.as_ref().and_then(|_| texts.frame_token());
                 }
                 Ok(Head::Answer(head))
             }
@@ -197,9 +216,15 @@ impl Checkpoint {
             stem: encoder.stem.clone(),
             trunk: encoder.trunk.clone(),
             encoder: None,
+            shares: None,
         });
-        // What asks is read as it stands.
-        let encoders = encoders.chain(std::iter::repeat_with(EncoderConfig::default));
+        // What asks is read as it stands, and a video by the encoder of pictures.
+        let mut encoders: Vec<EncoderConfig> = encoders.collect();
+        let more = inputs.iter().skip(encoders.len()).map(|input| EncoderConfig {
+            shares: (input.name == VIDEO).then(|| inputs[0].name.clone()),
+            ..EncoderConfig::default()
+        });
+        encoders.extend(more);
         let names = inputs.iter().map(|input| input.name.clone());
         let columns = inputs.iter().map(|input| (input.name.clone(), input.column.clone()));
         let processors = inputs.iter().map(|input| (input.name.clone(), input.processor.hash()));
@@ -222,9 +247,19 @@ impl Checkpoint {
             outputs: BTreeMap::new(),
             processors: processors.collect(),
             texts: texts.into_iter().collect(),
-            turns: BTreeSet::new(),
+            turns: inputs
+                .iter()
+                .filter(|input| input.processor.asks())
+                .map(|input| input.name.clone())
+                .collect(),
         }
     }
+}
+
+/// Whether the template of the original is set around a question that is a text.
+fn is_set(head: &TextHead) -> bool {
+    let template = head.generate.text.template.as_ref();
+    template.is_some_and(|template| !template.lists_only)
 }
 
 impl Architecture {
@@ -242,7 +277,15 @@ impl Architecture {
 
     /// What it reads.
     fn input(&self) -> Result<InputColumn> {
-        let processor = Processor::fit(&self.processor, &[])?;
+        let processor = match (&self.processor, &self.head) {
+            // A prompt says where each of them stands.
+            (ProcessorConfig::Image(image), Head::Answer(_)) => ProcessorConfig::Image(ImageConfig {
+                list: Some(MOST_PICTURES),
+                ..image.clone()
+            }),
+            (processor, _) => processor.clone(),
+        };
+        let processor = Processor::fit(&processor, &[])?;
         Ok(InputColumn {
             name: processor.modality().to_string(),
             column: processor.modality().to_string(),

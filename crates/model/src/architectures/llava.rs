@@ -9,14 +9,19 @@ use crate::stems::StemConfig;
 use crate::tasks::{Asking, GenerateConfig};
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
-use sensorium_data::processors::{TemplateConfig, TextConfig};
+use sensorium_data::processors::{TemplateConfig, TextConfig, VideoConfig, VideoWords};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The input that is asked.
 pub(super) const PROMPT: &str = "text";
-/// The name of the token in whose place a prompt has the picture.
+/// The inputs that it may ask about.
+pub(super) const IMAGE: &str = "image";
+pub(super) const VIDEO: &str = "video";
+/// The name of the token in whose place a prompt has a picture.
 pub(super) const PICTURE: &str = "<image>";
+/// The most pictures of a row.
+pub(super) const MOST_PICTURES: u32 = 64;
 /// The language models that are read behind the projector.
 const LANGUAGES: [&str; 3] = ["llama", "qwen2", "qwen3"];
 
@@ -55,6 +60,18 @@ fn default_bias() -> bool {
     true
 }
 
+/// The turns of a dialogue as the chat template of the original sets them, which a text holds itself.
+fn template() -> TemplateConfig {
+    TemplateConfig {
+        asks: "USER:".into(),
+        answers: " ASSISTANT:".into(),
+        before_picture: " ".into(),
+        behind_picture: "\n".into(),
+        lists_only: true,
+        ..TemplateConfig::default()
+    }
+}
+
 /// What the part of the language model leaves out is as `transformers` has it.
 fn usual_texts() -> Value {
     json!({
@@ -83,7 +100,8 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
             projector: ProjectorKind::Mlp,
             merge: 1,
         },
-        template: None,
+        template: template(),
+        video: None,
         place: public.image_token_index,
     };
     Ok(Architecture {
@@ -100,8 +118,10 @@ pub(super) struct Sight {
     pub stem: VitStemConfig,
     pub trunk: VitTrunkConfig,
     pub projector: PrefixConfig,
-    /// How the original sets a question.
-    pub template: Option<TemplateConfig>,
+    /// How the original sets questions.
+    pub template: TemplateConfig,
+    /// How it reads videos, and the words around them.
+    pub video: Option<(VideoConfig, VideoWords)>,
     /// The token in whose place a prompt has the picture.
     pub place: u32,
     /// The parameters of the tower of pictures.
@@ -119,11 +139,14 @@ impl Sight {
         let [tower, pictures] = self.parameters;
         let projector = self.projector_parameters(head.task.decoder.width());
         let parameters = [text.parameters, tower, pictures, projector];
+        let (video, words) = self.video.unzip();
+        let shows = video.iter().map(|_| VIDEO);
         let generate = GenerateConfig {
             text: TextConfig {
                 max_length: head.task.context,
                 placeholder: Some(PICTURE.into()),
-                template: self.template,
+                template: Some(self.template),
+                video: words,
                 ..TextConfig::default()
             },
             decoder: head.task.decoder,
@@ -133,6 +156,8 @@ impl Sight {
             decoding: head.task.decoding,
             asking: Some(Asking {
                 place: self.place,
+                frame: None,
+                shows: std::iter::once(IMAGE).chain(shows).map(String::from).collect(),
                 ends: head.task.tokens.unwrap_or_default().ends,
                 marks: None,
             }),
@@ -146,6 +171,7 @@ impl Sight {
                 question: None,
                 generate,
                 vocabulary: head.vocabulary,
+                video,
             })),
             parameters: parameters.into_iter().fold(0, u128::saturating_add),
             ..text

@@ -14,6 +14,8 @@ mod golden;
 #[cfg(test)]
 mod golden_captions;
 #[cfg(test)]
+mod golden_chats;
+#[cfg(test)]
 mod golden_labels;
 #[cfg(test)]
 mod golden_llava;
@@ -57,6 +59,7 @@ use crate::stems::StemConfig;
 use crate::tasks::{AlignLoss, GenerateConfig};
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
+use sensorium_data::processors::VideoConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
@@ -124,6 +127,8 @@ pub struct TextHead {
     pub vocabulary: Vocabulary,
     /// The encoder of another input, which is joined with this one before the decoder reads it.
     pub question: Option<Architecture>,
+    /// How videos are read, whose frames go through the encoder of pictures.
+    pub video: Option<VideoConfig>,
 }
 
 /// The encoder of another modality, and the space that what both encode is projected to.

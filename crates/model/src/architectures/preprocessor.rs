@@ -1,6 +1,6 @@
 //! How pictures are read, as the `preprocessor_config.json` of a checkpoint says.
 
-use sensorium_data::processors::{ImageConfig, Interpolation, Resize, Size};
+use sensorium_data::processors::{ImageConfig, Interpolation, Resize, Sampling, Size, VideoConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,6 +9,13 @@ pub(super) const KEY: &str = "image_processor";
 /// The files that say it, of their own or in a part.
 pub(super) const PICTURES: [(&str, Option<&str>); 2] =
     [("preprocessor_config.json", None), ("processor_config.json", Some(KEY))];
+/// Where it holds how videos are read, which some checkpoints say beside pictures.
+pub(super) const VIDEO_KEY: &str = "video_processor";
+/// The files that say this, of their own or in a part.
+pub(super) const VIDEOS: [(&str, Option<&str>); 2] = [
+    ("video_preprocessor_config.json", None),
+    ("processor_config.json", Some(VIDEO_KEY)),
+];
 /// What pixels are scaled by.
 const RESCALED: f64 = 1.0 / 255.0;
 const LARGEST: u32 = 4096;
@@ -32,6 +39,21 @@ struct Public {
     crop_pct: Option<f64>,
     do_image_splitting: Option<bool>,
     max_image_size: Option<Sides>,
+}
+
+/// What is read of videos.
+#[derive(Deserialize)]
+struct PublicVideo {
+    video_sampling: Option<VideoSampling>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
+}
+
+#[derive(Deserialize)]
+struct VideoSampling {
+    fps: f32,
+    max_frames: u32,
+    video_size: Sides,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -68,6 +90,39 @@ pub(super) fn read(config: &Value, usual: Usual) -> Result<ImageConfig, String> 
     let wrong = |message: String| format!("preprocessor_config.json: {message}");
     let public: Public = serde_json::from_value(value.clone()).map_err(|error| wrong(error.to_string()))?;
     public.image(usual).map_err(wrong)
+}
+
+/// What `config` says of videos whose frames are read as pictures are that `image` brings to their size, each whole; none where
+/// it does not say which of them are read.
+///
+/// # Errors
+/// For what would be computed otherwise here.
+pub(super) fn video(config: &Value, image: &ImageConfig) -> Result<Option<VideoConfig>, String> {
+    let wrong = |message: String| format!("video_sampling: {message}");
+    let Some(value) = [VIDEO_KEY, KEY].iter().find_map(|key| config.get(key)) else {
+        return Ok(None);
+    };
+    let public: PublicVideo = serde_json::from_value(value.clone()).map_err(|error| wrong(error.to_string()))?;
+    let Some(sampling) = public.video_sampling else {
+        return Ok(None);
+    };
+    let Sides::Longest { longest_edge: longest } = sampling.video_size else {
+        return Err(wrong(
+            "expected a longest side, `longest_edge`, in `video_size`, found others".into(),
+        ));
+    };
+    let video = VideoConfig {
+        frames: sampling.max_frames,
+        sampling: Sampling::Spread(sampling.fps),
+        size: image.size,
+        resize: Resize::Longest(longest),
+        interpolation: image.interpolation,
+        mean: public.image_mean.unwrap_or(image.mean),
+        deviation: public.image_std.unwrap_or(image.deviation),
+        ..VideoConfig::default()
+    };
+    video.validate().map_err(|error| wrong(error.to_string()))?;
+    Ok(Some(video))
 }
 
 /// Lets `value`, the content of the file, say how pictures are brought to their size.

@@ -7,13 +7,15 @@ use super::towers::{Pair, Pictures, Resampling, Summary, VitStemConfig, VitTrunk
 use super::{Architecture, Place, clip, language, siglip};
 use crate::decoder::{PrefixConfig, ProjectorKind};
 use crate::tasks::Marks;
-use sensorium_data::processors::TemplateConfig;
+use sensorium_data::processors::{TemplateConfig, VideoWords};
 use sensorium_data::{Processor, ProcessorConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The words of `model_type` that the tower of pictures may have.
 const TOWERS: [&str; 4] = ["idefics3_vision", "smolvlm_vision", "idefics3", "smolvlm"];
+/// The one of both whose original reads videos.
+const SMOLVLM: &str = "smolvlm";
 /// The largest side of a square of patches that are joined.
 const LARGEST_SQUARE: usize = 16;
 
@@ -44,19 +46,31 @@ fn usual() -> Value {
     usual
 }
 
-/// The question as the chat template of the original sets it, in a dialogue of one turn.
+/// Questions and answers as the chat template of the original sets them.
 fn template() -> TemplateConfig {
     TemplateConfig {
         begin: "<|im_start|>".into(),
         asks: "User:".into(),
         end: "<end_of_utterance>".into(),
         answers: "\nAssistant:".into(),
+        ..TemplateConfig::default()
+    }
+}
+
+/// What the original says around the frames of a video.
+fn words() -> VideoWords {
+    VideoWords {
+        name: "<video>".into(),
+        intro: "You are provided the following series of {count} frames from a {duration} [H:MM:SS] video.\n".into(),
+        frame: "\nFrame from {time}:".into(),
+        end: "\n\n".into(),
     }
 }
 
 /// The architecture that a configuration describes, or what is wrong with it.
 pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
     let processor = preprocessor::read(&config, Usual::Tiles)?;
+    let video = preprocessor::video(&config, &processor)?.filter(|_| config["model_type"] == SMOLVLM);
     let public: Public = serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
     // Whether a table is tied is said beside the language model alone.
     let tied = config["tie_word_embeddings"] == json!(true);
@@ -81,7 +95,8 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
             projector: ProjectorKind::Linear,
             merge,
         },
-        template: Some(template()),
+        template: template(),
+        video: video.map(|video| (video, words())),
         place: public.image_token_id,
     };
     Ok(Architecture {

@@ -1,17 +1,24 @@
 //! How a decoder that was trained elsewhere is asked about its source.
 
 use crate::decoder::Piece;
+use crate::media::tiles;
 use serde::{Deserialize, Serialize};
 
 /// The tokens around a source that a decoder was trained with elsewhere: its prompts say where the source stands, and answers
 /// follow them with nothing between.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asking {
-    /// The token of a prompt in whose place the source stands.
+    /// The token of a prompt in whose place a picture stands.
     pub place: u32,
+    /// The same of a video's frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u32>,
+    /// The inputs that hold pictures and, behind it, a video; the source where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shows: Vec<String>,
     /// What ends an answer beside the vocabulary's end.
     pub ends: Vec<u32>,
-    /// What stands around the parts of the source; nothing where there is none.
+    /// What stands around the parts of a picture; nothing where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<Marks>,
 }
@@ -31,42 +38,79 @@ pub struct Marks {
     pub last: Vec<u32>,
 }
 
-impl Asking {
-    /// What stands in a prompt in front of the source and behind it, `begin` where there is nothing.
-    pub fn around(&self, prompt: &[u32], begin: u32) -> (Vec<u32>, Vec<u32>) {
-        let (front, behind) = match prompt.iter().position(|&token| token == self.place) {
-            Some(at) => (&prompt[..at], &prompt[at + 1..]),
-            None => (&[][..], prompt),
-        };
-        let behind = if behind.is_empty() { &[begin][..] } else { behind };
-        (front.to_vec(), behind.to_vec())
-    }
+/// The pictures of a row among the tokens of its sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Where the first one begins.
+    pub first: usize,
+    /// The tokens of a tile, or of a picture that is read whole.
+    pub size: usize,
+    /// The rows and columns of tiles of each picture.
+    pub grids: Vec<[usize; 2]>,
+}
 
-    /// What is read before the rest of a prompt: `front`, and the source of `length` tokens, which has room for so many `tiles`
-    /// and those of this `grid`, rows and columns; none where the source is absent.
-    pub fn pieces(&self, front: Vec<u32>, grid: Option<[usize; 2]>, [length, tiles]: [usize; 2]) -> Vec<Piece> {
-        match (&self.marks, grid) {
-            (None, _) => vec![Piece::Tokens(front), Piece::Source(0..length)],
-            (Some(_), None) => vec![Piece::Tokens(front)],
-            (Some(marks), Some(grid)) => {
-                let mut pieces = vec![Piece::Tokens(front)];
-                pieces.extend(marks.around(grid, length / tiles));
-                pieces
+impl Asking {
+    /// What is read of a prompt up to the last picture, those that are `shown` in their places, and the tokens behind, `begin`
+    /// where there are none. Without a prompt all pictures are read.
+    pub fn parted(&self, prompt: &[u32], shown: &[Places], begin: u32) -> (Vec<Piece>, Vec<u32>) {
+        let input = |token: u32| match () {
+            () if token == self.place => Some(0),
+            () if Some(token) == self.frame => Some(1),
+            () => None,
+        };
+        let last = prompt.iter().rposition(|&token| input(token).is_some());
+        let (front, behind) = prompt.split_at(last.map_or(0, |last| last + 1));
+        let mut pictures: Vec<_> = shown.iter().map(|places| self.pictures(places).into_iter()).collect();
+        if prompt.is_empty() {
+            return (pictures.into_iter().flatten().flatten().collect(), vec![begin]);
+        }
+        let mut pieces = Vec::new();
+        for &token in front {
+            match (input(token), pieces.last_mut()) {
+                (Some(input), _) => pieces.extend(pictures.get_mut(input).and_then(Iterator::next).unwrap_or_default()),
+                (None, Some(Piece::Tokens(tokens))) => tokens.push(token),
+                (None, _) => pieces.push(Piece::Tokens(vec![token])),
             }
         }
+        let behind = if behind.is_empty() { &[begin][..] } else { behind };
+        (pieces, behind.to_vec())
+    }
+
+    /// The parts of each picture, with what stands around them.
+    fn pictures(&self, places: &Places) -> Vec<Vec<Piece>> {
+        let mut first = places.first;
+        let picture = |&grid: &[usize; 2]| {
+            let own = Places {
+                first,
+                size: places.size,
+                grids: vec![grid],
+            };
+            first += tiles(&grid) * places.size;
+            match &self.marks {
+                Some(marks) => marks.around(grid, &own),
+                None => vec![own.part(0)],
+            }
+        };
+        places.grids.iter().map(picture).collect()
+    }
+}
+
+impl Places {
+    fn part(&self, number: usize) -> Piece {
+        let first = self.first + number * self.size;
+        Piece::Source(first..first + self.size)
     }
 }
 
 impl Marks {
-    /// The tiles of a `grid`, each of so many tokens, and the whole picture behind them; this alone of one tile.
-    fn around(&self, [rows, columns]: [usize; 2], tokens: usize) -> Vec<Piece> {
-        let part = |number: usize| Piece::Source(number * tokens..(number + 1) * tokens);
+    /// The tiles of a picture's `grid` and the whole behind them; this alone of one tile.
+    fn around(&self, [rows, columns]: [usize; 2], picture: &Places) -> Vec<Piece> {
         let count = if rows * columns == 1 { 0 } else { rows * columns };
         let mut pieces = Vec::new();
         for number in 0..count {
             let (row, column) = (number / columns, number % columns);
             pieces.push(Piece::Tokens(vec![self.edge, self.tiles[row][column]]));
-            pieces.push(part(number));
+            pieces.push(picture.part(number));
             match (column + 1 == columns, row + 1 == rows) {
                 (true, true) => pieces.push(Piece::Tokens(self.last.clone())),
                 (true, false) => pieces.push(Piece::Tokens(self.between.clone())),
@@ -74,7 +118,7 @@ impl Marks {
             }
         }
         pieces.push(Piece::Tokens(vec![self.edge, self.whole]));
-        pieces.push(part(count));
+        pieces.push(picture.part(count));
         pieces.push(Piece::Tokens(vec![self.edge]));
         pieces
     }
@@ -84,10 +128,13 @@ impl Marks {
 mod tests {
     use super::*;
 
-    /// The tokens that are read, with 1000 and more for those of a source with two to a tile.
-    fn check(grid: Option<[usize; 2]>, expected: &[u32]) {
+    /// The tokens that are read of a prompt with pictures at 9 and frames at 50, with 1000 and more for those of sources with two
+    /// to a tile, and how many stand behind.
+    fn check(prompt: &[u32], grids: &[[usize; 2]], frames: usize, expected: (&[u32], &[u32])) {
         let asking = Asking {
             place: 9,
+            frame: Some(50),
+            shows: Vec::new(),
             ends: Vec::new(),
             marks: Some(Marks {
                 edge: 1,
@@ -97,27 +144,36 @@ mod tests {
                 last: vec![4, 4],
             }),
         };
-        let found = asking
-            .pieces(vec![7], grid, [10, 5])
-            .into_iter()
-            .flat_map(|piece| match piece {
-                Piece::Tokens(tokens) => tokens,
-                Piece::Source(range) => range.map(|place| 1000 + place as u32).collect(),
-            });
-        assert_eq!(found.collect::<Vec<u32>>(), expected, "{grid:?}");
+        let places = |first, grids: &[[usize; 2]]| Places {
+            first,
+            size: 2,
+            grids: grids.to_vec(),
+        };
+        let (pieces, behind) = asking.parted(prompt, &[places(0, grids), places(100, &vec![[1; 2]; frames])], 8);
+        let found = pieces.into_iter().flat_map(|piece| match piece {
+            Piece::Tokens(tokens) => tokens,
+            Piece::Source(range) => range.map(|place| 1000 + place as u32).collect(),
+        });
+        assert_eq!((&found.collect::<Vec<u32>>()[..], &behind[..]), expected, "{prompt:?}");
     }
 
     #[test]
     fn tiles_are_told_apart_by_the_tokens_around_them() {
-        check(None, &[7]);
-        check(Some([1, 1]), &[7, 1, 2, 1000, 1001, 1]);
-        check(
-            Some([1, 2]),
-            &[7, 1, 11, 1000, 1001, 1, 12, 1002, 1003, 4, 4, 1, 2, 1004, 1005, 1],
-        );
-        check(
-            Some([2, 1]),
-            &[7, 1, 11, 1000, 1001, 3, 1, 21, 1002, 1003, 4, 4, 1, 2, 1004, 1005, 1],
-        );
+        check(&[7, 6], &[], 0, (&[], &[7, 6]));
+        check(&[], &[[1, 1]], 0, (&[1, 2, 1000, 1001, 1], &[8]));
+        check(&[7, 9, 6], &[[1, 1]], 0, (&[7, 1, 2, 1000, 1001, 1], &[6]));
+        let row = [7, 1, 11, 1000, 1001, 1, 12, 1002, 1003, 4, 4, 1, 2, 1004, 1005, 1];
+        check(&[7, 9], &[[1, 2]], 0, (&row, &[8]));
+        let column = [1, 11, 1000, 1001, 3, 1, 21, 1002, 1003, 4, 4, 1, 2, 1004, 1005, 1];
+        check(&[9, 6], &[[2, 1]], 0, (&column, &[6]));
+    }
+
+    #[test]
+    fn each_picture_and_each_frame_has_its_place() {
+        let column = [1, 11, 1000, 1001, 3, 1, 21, 1002, 1003, 4, 4, 1, 2, 1004, 1005, 1];
+        let expected = [&column[..], &[6, 1, 2, 1006, 1007, 1]].concat();
+        check(&[9, 6, 9, 5], &[[2, 1], [1, 1]], 0, (&expected, &[5]));
+        let frames = [7, 1, 2, 1100, 1101, 1, 5, 1, 2, 1000, 1001, 1, 1, 2, 1102, 1103, 1];
+        check(&[7, 50, 5, 9, 50, 6], &[[1, 1]], 2, (&frames, &[6]));
     }
 }

@@ -91,6 +91,10 @@ impl TaskConfig {
         match self {
             Self::Align(config) => config.inputs.as_deref(),
             Self::Embed(config) => Some(&config.inputs),
+            Self::Generate(config) => {
+                let shows = config.asking.as_ref().map(|asking| &asking.shows[..]);
+                shows.filter(|shows| !shows.is_empty())
+            }
             _ => None,
         }
     }

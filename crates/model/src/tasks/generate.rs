@@ -1,18 +1,19 @@
 //! A text for each row, written token by token: captions, answers, translations, transcripts.
 
-use super::asking::Asking;
+use super::asking::{Asking, Places};
 use super::texts::Texts;
 use super::writing::Writing;
 use super::{Decoded, Losses};
 use crate::adapters::LoraConfig;
 use crate::checkpoint::to_vec;
-use crate::decoder::{Decoder, DecoderConfig, ReadsConfig, Vocabulary};
+use crate::decoder::{Decoder, DecoderConfig, Piece, ReadsConfig, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Rules};
 use crate::encoded::Reading;
 use crate::error::Result;
 use crate::held::HeldIn;
 use crate::init::Init;
 use crate::pass::Pass;
+use crate::source::Source;
 use crate::tokens::Tokens;
 use crate::transcription::window::LONGEST_REPEAT;
 use crate::transcription::{SpeechRules, SpeechTokens};
@@ -208,38 +209,52 @@ impl Generate {
 
     /// What is read before the text of each row.
     fn asked(&self, reading: &Reading) -> Asked {
-        let prompts = self.prompt.as_ref().map(|prompt| reading.text(prompt));
-        let source = self.decoder.prepare(match self.asking {
-            Some(_) => reading.present_tokens(),
-            None => reading.tokens(),
-        });
-        match (prompts, &self.asking) {
-            (None, _) => Asked {
-                source,
-                openings: self.opening().map(|opening| vec![opening; reading.rows.len()]),
-            },
-            (Some(prompts), None) => {
-                let behind = |prompt: Vec<u32>| [prompt, vec![self.vocabulary.begin]].concat();
-                Asked {
-                    source,
-                    openings: Some(prompts.into_iter().map(behind).collect()),
-                }
-            }
-            (Some(prompts), Some(asking)) => {
-                let [_, length] = source.mask.dims();
-                let grids = reading.grids();
-                let rows = prompts.iter().zip(&grids.of_rows);
-                let parts = rows.map(|(prompt, grid)| {
-                    let (front, behind) = asking.around(prompt, self.vocabulary.begin);
-                    (asking.pieces(front, *grid, [length, grids.most]), behind)
-                });
-                let (pieces, openings): (Vec<_>, Vec<_>) = parts.unzip();
-                Asked {
-                    source: self.decoder.arranged(source, &pieces),
-                    openings: Some(openings),
-                }
-            }
+        if self.asking.is_some() {
+            let (source, parts) = self.pieces(reading);
+            let (pieces, openings): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+            return Asked {
+                source: self.decoder.arranged(source, &pieces),
+                openings: Some(openings),
+            };
         }
+        let behind = |prompt: Vec<u32>| [prompt, vec![self.vocabulary.begin]].concat();
+        let prompts = self.prompt.as_ref().map(|prompt| reading.text(prompt));
+        Asked {
+            source: self.decoder.prepare(reading.tokens()),
+            openings: match prompts {
+                Some(prompts) => Some(prompts.into_iter().map(behind).collect()),
+                None => self.opening().map(|opening| vec![opening; reading.rows.len()]),
+            },
+        }
+    }
+
+    /// What is read of the prompt of each row with the pictures that it asks about, and the tokens behind them.
+    pub(crate) fn pieces(&self, reading: &Reading) -> (Tokens, Vec<(Vec<Piece>, Vec<u32>)>) {
+        let (Some(prompt), Some(asking)) = (&self.prompt, &self.asking) else {
+            panic!("a decoder that is asked about pictures");
+        };
+        let shows = match (&asking.shows[..], reading.source) {
+            ([], Source::Input(input)) => std::slice::from_ref(input),
+            (shows, _) => shows,
+        };
+        let prompts = reading.text(prompt);
+        let mut sources = Vec::with_capacity(shows.len());
+        let mut shown = vec![Vec::with_capacity(shows.len()); prompts.len()];
+        let mut first = 0;
+        for input in shows {
+            let source = self.decoder.prepare(reading.present_tokens(input));
+            let pictures = reading.pictures(input);
+            let [_, length] = source.mask.dims();
+            let size = length / pictures.most;
+            for (row, grids) in shown.iter_mut().zip(pictures.of_rows) {
+                row.push(Places { first, size, grids });
+            }
+            first += length;
+            sources.push(source);
+        }
+        let parts = prompts.iter().zip(&shown);
+        let parts = parts.map(|(prompt, shown)| asking.parted(prompt, shown, self.vocabulary.begin));
+        (Tokens::side_by_side(sources), parts.collect())
     }
 
     /// The losses of each next token after the right ones before it.

@@ -23,7 +23,7 @@ use crate::pass::Pass;
 use crate::tokens::plain;
 use crate::writer::Writer;
 pub use align::{Align, AlignConfig, AlignLoss};
-pub use asking::{Asking, Marks};
+pub use asking::{Asking, Marks, Places};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 pub use classify::{Classify, ClassifyConfig};

@@ -9,9 +9,9 @@ pub struct Inputs {
     /// The value of an input by its name: a text, or the path of a medium
     #[arg(long = "input", value_name = "NAME=VALUE")]
     inputs: Vec<String>,
-    /// A picture for the run's image input
+    /// A picture for the run's image input; several where it takes a list of them
     #[arg(long, value_name = "PATH")]
-    image: Option<String>,
+    image: Vec<String>,
     /// A sound for the run's audio input
     #[arg(long, value_name = "FILE")]
     audio: Option<String>,
@@ -31,27 +31,51 @@ impl Inputs {
         asked: Option<&InputColumn>,
     ) -> anyhow::Result<BTreeMap<String, Value>> {
         let mut values = BTreeMap::new();
+        let mut add = |flag: &str, input: &InputColumn, value: &str| -> anyhow::Result<()> {
+            let value = Value::Text(value.to_string());
+            let value = match values.remove(&input.column) {
+                Some(before) => joined(flag, input, before, value)?,
+                None => value,
+            };
+            values.insert(input.column.clone(), value);
+            Ok(())
+        };
         for given in &self.inputs {
             let Some((name, value)) = given.split_once('=') else {
                 return Err(Usage(format!("--input {given}: expected NAME=VALUE")).into());
             };
-            let column = named(inputs, &format!("--input {given}"), name)?.column.clone();
-            values.insert(column, Value::Text(value.to_string()));
+            add("--input", named(inputs, &format!("--input {given}"), name)?, value)?;
         }
         let by_modality = [
-            ("--image", Modality::Image, &self.image),
-            ("--audio", Modality::Audio, &self.audio),
-            ("--video", Modality::Video, &self.video),
-            ("--text", Modality::Text, &self.text),
+            ("--image", Modality::Image, self.image.as_slice()),
+            ("--audio", Modality::Audio, self.audio.as_slice()),
+            ("--video", Modality::Video, self.video.as_slice()),
+            ("--text", Modality::Text, self.text.as_slice()),
         ];
-        for (flag, modality, value) in by_modality {
-            if let Some(value) = value {
-                let input = only(inputs, flag, modality, asked)?;
-                values.insert(input.column.clone(), Value::Text(value.clone()));
+        for (flag, modality, given) in by_modality {
+            for value in given {
+                add(flag, only(inputs, flag, modality, asked)?, value)?;
             }
         }
         Ok(values)
     }
+}
+
+/// What an input has already and one medium more.
+fn joined(flag: &str, input: &InputColumn, before: Value, value: Value) -> anyhow::Result<Value> {
+    if input.processor.list().is_none() {
+        let message = format!(
+            "{flag}: the run's input `{}` takes one value, found several",
+            input.name
+        );
+        return Err(Usage(message).into());
+    }
+    let mut items = match before {
+        Value::List(items) => items,
+        item => vec![item],
+    };
+    items.push(value);
+    Ok(Value::List(items))
 }
 
 /// The input of this name; `flag` is what asks for it.

@@ -4,7 +4,7 @@ use crate::fixture::{Finished, Fixture, finished, json_lines};
 use std::io::Write;
 use std::process::Stdio;
 
-fn chat(fixture: &Fixture, arguments: &[&str], lines: &str) -> Finished {
+pub fn chat(fixture: &Fixture, arguments: &[&str], lines: &str) -> Finished {
     let mut command = fixture.command(&[&["chat", "run"], arguments].concat());
     let command = command
         .stdin(Stdio::piped())

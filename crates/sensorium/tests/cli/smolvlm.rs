@@ -33,8 +33,99 @@ fn a_question_about_a_picture_is_answered_as_by_the_original() {
             assert_eq!(answer["outputs"]["answer"]["value"], case["answer"], "{answer}");
         }
         let twice = ["predict", "run", "--image", "wide.png", "--text", "<image> or <image>"];
-        fixture.expect(&twice, 1, &["expected `<image>` once in a text, found it 2 times"]);
+        fixture.expect(&twice, 1, &["expected `<image>` as often as there are pictures (1)"]);
     }
+}
+
+#[test]
+fn several_pictures_videos_and_dialogues_are_asked_about() {
+    let fixture = with_checkpoint("smolvlm-chat");
+    let expected: Value = serde_json::from_slice(&fixture.read("smolvlm-chat/expected.json")).unwrap();
+    let chats = expected["chats"].as_array().unwrap();
+    let finished = fixture.expect(&["import", "smolvlm-chat", "--run", "run"], 0, &[]);
+    let told = finished
+        .stdout
+        .contains("answers `image` and `text` and `video` by answer");
+    assert!(told && !finished.stdout.contains("left out"), "{}", finished.stdout);
+    for name in ["picture.png", "wide.png", "clip.png", "large.png"] {
+        std::fs::copy(fixture.path("smolvlm-chat").join(name), fixture.path(name)).unwrap();
+    }
+    std::fs::remove_dir_all(fixture.path("smolvlm-chat")).unwrap();
+    let predict = |more: &[&str]| {
+        let finished = fixture.expect(&[&["predict", "run", "--json"], more].concat(), 0, &[]);
+        let answer: Value = serde_json::from_str(&finished.stdout).unwrap();
+        answer["outputs"]["answer"]["value"].clone()
+    };
+    let two = [
+        "--image",
+        "picture.png",
+        "--image",
+        "wide.png",
+        "--text",
+        "Is it <image> or <image>?",
+    ];
+    assert_eq!(predict(&two), chats[0]["answer"]);
+    let named = [
+        "--input",
+        "image=wide.png",
+        "--input",
+        "image=picture.png",
+        "--text",
+        "the cat in the rain?",
+    ];
+    assert_eq!(predict(&named), chats[1]["answer"]);
+    assert_eq!(
+        predict(&["--video", "clip.png", "--text", "What is it?"]),
+        chats[4]["answer"]
+    );
+    // A row of a file has them by the names of its columns.
+    let row = |chat: &Value| {
+        let mut row = json!({"text": chat["turns"]});
+        let given = [("image", &chat["images"]), ("video", &chat["video"])];
+        for (name, value) in given.into_iter().filter(|(_, value)| !value.is_null()) {
+            row[name] = value.clone();
+        }
+        row.to_string()
+    };
+    let bad = json!({"text": "<image>?", "image": ["picture.png", "wide.png"]}).to_string();
+    let rows: Vec<String> = chats.iter().map(row).chain([bad]).collect();
+    fixture.write("rows.jsonl", rows.join("\n"));
+    fixture.expect(&["export", "run", "--out", "out"], 0, &[]);
+    fixture.expect(&["import", "out", "--run", "again"], 0, &[]);
+    for run in ["run", "again"] {
+        let finished = fixture.expect(&["predict", run, "--data", "rows.jsonl", "--json"], 0, &[]);
+        let answers = crate::fixture::json_lines(&finished.stdout);
+        for (answer, chat) in answers.iter().zip(chats) {
+            assert_eq!(answer["outputs"]["answer"]["value"], chat["answer"], "{answer}");
+        }
+        let error = answers[chats.len()]["error"]["message"].as_str().unwrap();
+        assert!(
+            error.contains("as often as there are pictures (2), or not at all; found it 1 times"),
+            "{error}"
+        );
+    }
+    let video = [
+        "predict",
+        "run",
+        "--video",
+        "clip.png",
+        "--video",
+        "large.png",
+        "--text",
+        "?",
+    ];
+    fixture.expect(&video, 2, &["cannot be used multiple times"]);
+}
+
+#[test]
+fn a_chat_goes_on_with_what_was_said() {
+    let fixture = with_checkpoint("smolvlm-chat");
+    fixture.expect(&["import", "smolvlm-chat", "--run", "run"], 0, &[]);
+    let chat = |lines: &str| crate::chat::chat(&fixture, &["--image", "smolvlm-chat/picture.png"], lines);
+    let alone = chat("And now?\n").stdout;
+    let both = chat("Is it?\nAnd now?\n").stdout;
+    assert_eq!(both.lines().count(), 2, "{both}");
+    assert_ne!(both.lines().nth(1), alone.lines().next());
 }
 
 #[test]

@@ -70,6 +70,10 @@ impl MadeUp {
         for input in &self.inputs {
             seed += match sample.get(&input.name) {
                 Some(InputValue::Bytes(bytes)) => decode(input, bytes)?,
+                Some(InputValue::Several(files)) => {
+                    let read = |file: &Vec<u8>| decode(input, file);
+                    files.iter().map(read).sum::<Result<usize, _>>()?
+                }
                 Some(InputValue::Text(text)) => text.len(),
                 Some(InputValue::Turns(turns)) => 3 * turns.len(),
                 None => 0,
@@ -129,6 +133,7 @@ fn models(pictures: Vec<(Vec<u8>, &'static str)>) -> Vec<MadeUp> {
         &[("image", Image), ("question", Text)],
         &[("answer", "generate")],
     );
+    talked.inputs[0].list = Some(4);
     talked.inputs[1].turns = true;
     vec![
         model(

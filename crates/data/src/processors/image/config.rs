@@ -30,6 +30,10 @@ pub struct ImageConfig {
     #[serde(skip_serializing_if = "is_white")]
     #[schemars(inner(range(min = 0, max = 255)))]
     pub ground: [u8; CHANNELS],
+    /// How many pictures a row may list; where it is not set, a row has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub list: Option<u32>,
     /// Whether pictures lose their colours: red, green and blue all become the luma (ITU-R BT.601).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub grayscale: bool,
@@ -59,6 +63,7 @@ impl Default for ImageConfig {
             interpolation: Interpolation::default(),
             decode: Decode::default(),
             ground: WHITE,
+            list: None,
             grayscale: false,
             augment: Vec::new(),
             mean: [0.5; CHANNELS],
@@ -211,7 +216,7 @@ pub enum Interpolation {
 }
 
 /// Whether an interpolation is the usual one, which the settings that are stored with a model leave out.
-fn is_bicubic(interpolation: &Interpolation) -> bool {
+pub(in crate::processors) fn is_bicubic(interpolation: &Interpolation) -> bool {
     *interpolation == Interpolation::Bicubic
 }
 

@@ -72,22 +72,38 @@ pub fn prepare_bytes(config: &ImageConfig, bytes: &[u8]) -> Result<Picture> {
     })
 }
 
-/// Normalises pictures into one batch: (value / 255 − mean) / deviation, by channel; tiles by themselves.
+/// Normalises the pictures of each medium into one batch: (value / 255 − mean) / deviation, by channel; tiles by themselves.
 ///
 /// # Panics
 /// When a picture does not have the configured size.
-pub fn collate<'a>(config: &ImageConfig, pictures: impl ExactSizeIterator<Item = &'a Picture>) -> Collated {
-    if let Resize::Tiles(_) = config.resize {
-        return tiles::collate(config, pictures);
+pub fn collate<'a>(config: &ImageConfig, media: impl ExactSizeIterator<Item = &'a [Picture]> + Clone) -> Collated {
+    if config.tiles() > 0 || media.clone().any(|pictures| pictures.len() != 1) {
+        return tiles::collate(config, media);
     }
     let (height, width) = (config.size.height(), config.size.width());
-    let shape = [pictures.len(), height, width, CHANNELS];
+    let shape = [media.len(), height, width, CHANNELS];
     let mut pixels = Vec::with_capacity(shape.iter().product());
     let tables = tables(config);
-    for picture in pictures {
+    for picture in media.flatten() {
         normalize(config, &tables, picture, &mut pixels);
     }
     Collated::Image { shape, pixels }
+}
+
+/// Reads what a row lists, at most so many pictures, each by `read`.
+///
+/// # Errors
+/// For more pictures and for none, and what `read` refuses.
+pub fn prepare_list<T>(items: &[T], most: usize, read: impl Fn(&T) -> Result<Picture>) -> Result<Vec<Picture>> {
+    match items.len() {
+        0 => Err(super::invalid(
+            "expected a list of pictures, found an empty one; leave the value out",
+        )),
+        count if count > most => Err(super::invalid(format!(
+            "expected at most {most} pictures in a list, found {count}"
+        ))),
+        _ => items.iter().map(read).collect(),
+    }
 }
 
 /// Appends the normalised pixels of one picture.
@@ -201,7 +217,9 @@ mod tests {
             pixels: pixels.to_vec(),
         };
         let (first, second) = (picture([0, 0, 0, 255, 255, 255]), picture([51, 51, 51, 0, 0, 255]));
-        let Collated::Image { shape, pixels } = collate(&config, [&first, &second].into_iter()) else {
+        let Collated::Image { shape, pixels } =
+            collate(&config, [&first, &second].into_iter().map(std::slice::from_ref))
+        else {
             panic!("not an image batch");
         };
         assert_eq!(shape, [2, 1, 2, 3]);

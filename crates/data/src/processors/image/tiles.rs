@@ -3,6 +3,7 @@
 use super::super::{Fitted, Processor};
 use super::resize::stretched;
 use super::{CHANNELS, Collated, ImageConfig, Picture, Resize, normalize, tables};
+use std::borrow::Cow;
 
 impl ImageConfig {
     /// The most tiles along one side of a picture; zero where pictures are read whole.
@@ -16,10 +17,20 @@ impl ImageConfig {
 }
 
 impl Processor {
-    /// The most pictures that one medium is read as: its tiles and the whole; one without tiles, and of other modalities.
+    /// How many media one row may list; none where it has one alone.
+    pub fn list(&self) -> Option<usize> {
+        match &self.fitted {
+            Fitted::Image(config) => config.list.map(|most| most as usize),
+            _ => None,
+        }
+    }
+
+    /// The most pictures that one medium is read as: the tiles of a picture and the whole, and the frames of a video that are
+    /// read as such; one of others. Where several pictures may be listed, those of one of them.
     pub fn pictures(&self) -> usize {
         match &self.fitted {
             Fitted::Image(config) => config.tiles().pow(2) + 1,
+            Fitted::Video(config) if matches!(config.resize, Resize::Longest(_)) => config.frames as usize,
             _ => 1,
         }
     }
@@ -59,32 +70,44 @@ pub fn whole(picture: Picture, config: &ImageConfig) -> Picture {
     stretched(picture, (rows * side, columns * side), config.interpolation)
 }
 
-/// Normalises pictures of whole tiles into one batch, tile by tile.
+/// Normalises the pictures of each medium into one batch, tile by tile.
 ///
 /// # Panics
 /// When a picture is none of whole tiles.
-pub fn collate<'a>(config: &ImageConfig, pictures: impl ExactSizeIterator<Item = &'a Picture>) -> Collated {
-    let (side, tables) = (config.size.height(), tables(config));
-    let mut grids = Vec::with_capacity(pictures.len());
-    let mut media: Vec<Vec<f32>> = Vec::with_capacity(pictures.len());
-    for picture in pictures {
+pub fn collate<'a>(config: &ImageConfig, media: impl ExactSizeIterator<Item = &'a [Picture]>) -> Collated {
+    let (side, tables) = ([config.size.height(), config.size.width()], tables(config));
+    let mut grids = Vec::with_capacity(media.len());
+    let mut filled: Vec<Vec<f32>> = Vec::with_capacity(media.len());
+    for pictures in media {
         let mut pixels = Vec::new();
-        let tiles = cut(picture, side);
-        let small = stretched(picture.clone(), (side, side), config.interpolation);
-        for tile in tiles.iter().chain([&small]) {
-            normalize(config, &tables, tile, &mut pixels);
+        for picture in pictures {
+            for part in parts(config, picture) {
+                normalize(config, &tables, &part, &mut pixels);
+            }
         }
-        grids.push([picture.height / side, picture.width / side]);
-        media.push(pixels);
+        let grid = |picture: &Picture| [picture.height / side[0], picture.width / side[1]];
+        grids.push(pictures.iter().map(grid).collect());
+        filled.push(pixels);
     }
-    let size = side * side * CHANNELS;
-    let most = media.iter().map(Vec::len).max().unwrap_or(0);
-    media.iter_mut().for_each(|pixels| pixels.resize(most, 0.0));
+    let size = side[0] * side[1] * CHANNELS;
+    let most = filled.iter().map(Vec::len).max().unwrap_or(0);
+    filled.iter_mut().for_each(|pixels| pixels.resize(most, 0.0));
     Collated::Tiles {
-        shape: [media.len(), most / size, side, side, CHANNELS],
-        pixels: media.concat(),
+        shape: [filled.len(), most / size, side[0], side[1], CHANNELS],
+        pixels: filled.concat(),
         grids,
     }
+}
+
+/// The tiles of a picture and the whole; this alone where it is not read in tiles.
+fn parts<'a>(config: &ImageConfig, picture: &'a Picture) -> Vec<Cow<'a, Picture>> {
+    if config.tiles() == 0 {
+        return vec![Cow::Borrowed(picture)];
+    }
+    let side = config.size.height();
+    let whole = stretched(picture.clone(), (side, side), config.interpolation);
+    let parts = cut(picture, side).into_iter().chain([whole]);
+    parts.map(Cow::Owned).collect()
 }
 
 /// The tiles of a picture row by row; none of a picture that is one tile.
@@ -130,6 +153,10 @@ mod tests {
         }
     }
 
+    fn one(picture: &Picture) -> &[Picture] {
+        std::slice::from_ref(picture)
+    }
+
     /// What `reference/resize/tiles.py` made of a picture.
     #[derive(serde::Deserialize, Debug)]
     struct Case {
@@ -151,10 +178,10 @@ mod tests {
         }
         let bytes = encode(&pattern(case.height, case.width), image::ImageFormat::Png);
         let picture = prepare_bytes(&config, &bytes).unwrap();
-        match super::super::collate(&config, [&picture].into_iter()) {
+        match super::super::collate(&config, [one(&picture)].into_iter()) {
             Collated::Tiles { pixels, grids, .. } => {
                 let byte = |value: &f32| (value * 255.0).round() as u8;
-                (pixels.iter().map(byte).collect(), grids[0])
+                (pixels.iter().map(byte).collect(), grids[0][0])
             }
             _ => (picture.pixels, [1; 2]),
         }
@@ -180,12 +207,12 @@ mod tests {
         let config = config(longest, 8);
         let found = resize::resize(pattern(picture.0, picture.1).into(), &config);
         assert_eq!([found.height / 8, found.width / 8], expected, "{picture:?}");
-        let Collated::Tiles { shape, grids, .. } = collate(&config, [&found].into_iter()) else {
+        let Collated::Tiles { shape, grids, .. } = collate(&config, [one(&found)].into_iter()) else {
             panic!("not a batch of tiles")
         };
         let [rows, columns] = expected;
         let count = if rows * columns == 1 { 1 } else { rows * columns + 1 };
-        assert_eq!((shape, grids), ([1, count, 8, 8, CHANNELS], vec![expected]));
+        assert_eq!((shape, grids), ([1, count, 8, 8, CHANNELS], vec![vec![expected]]));
     }
 
     #[test]
@@ -220,7 +247,7 @@ mod tests {
     #[test]
     fn tiles_stand_row_by_row_in_front_of_the_whole() {
         let picture = pattern(16, 16);
-        let Collated::Tiles { pixels, .. } = collate(&config(16, 8), [&picture].into_iter()) else {
+        let Collated::Tiles { pixels, .. } = collate(&config(16, 8), [one(&picture)].into_iter()) else {
             panic!("not a batch of tiles")
         };
         let at = |row: usize, column: usize| f32::from(picture.pixels[(row * 16 + column) * CHANNELS]) / 255.0;
@@ -233,13 +260,44 @@ mod tests {
 
     #[test]
     fn shorter_media_are_filled_with_zeros() {
-        let (one, several) = (pattern(8, 8), pattern(8, 16));
-        let Collated::Tiles { shape, pixels, grids } = collate(&config(16, 8), [&one, &several].into_iter()) else {
+        let (single, several) = (pattern(8, 8), pattern(8, 16));
+        let Collated::Tiles { shape, pixels, grids } =
+            collate(&config(16, 8), [one(&single), one(&several)].into_iter())
+        else {
             panic!("not a batch of tiles")
         };
-        assert_eq!((shape, grids), ([2, 3, 8, 8, CHANNELS], vec![[1, 1], [1, 2]]));
+        assert_eq!(
+            (shape, grids),
+            ([2, 3, 8, 8, CHANNELS], vec![vec![[1, 1]], vec![[1, 2]]])
+        );
         let tile = 8 * 8 * CHANNELS;
         assert!(pixels[tile..3 * tile].iter().all(|&value| value == 0.0));
         assert!(pixels[..tile].iter().any(|&value| value > 0.0));
+    }
+
+    #[test]
+    fn several_pictures_of_a_medium_stand_one_after_the_other() {
+        let (first, second) = (pattern(8, 16), pattern(8, 8));
+        let media = [vec![first.clone(), second.clone()], vec![second]];
+        let batch = |config: &ImageConfig, media: &[Vec<Picture>]| {
+            super::super::collate(config, media.iter().map(Vec::as_slice))
+        };
+        let Collated::Tiles { shape, pixels, grids } = batch(&config(16, 8), &media) else {
+            panic!("not a batch of tiles")
+        };
+        assert_eq!((shape[1], grids), (4, vec![vec![[1, 2], [1, 1]], vec![[1, 1]]]));
+        let tile = 8 * 8 * CHANNELS;
+        assert_eq!(pixels[3 * tile..4 * tile], pixels[4 * tile..5 * tile]);
+        // Whole pictures are a batch of pictures while each medium is one, and of tiles where it is not.
+        let mut whole = config(16, 8);
+        whole.resize = Resize::Stretch;
+        whole.list = Some(2);
+        let one = pattern(8, 8);
+        let pairs = [vec![one.clone(), one.clone()], vec![one.clone()]];
+        let Collated::Tiles { shape, grids, .. } = batch(&whole, &pairs) else {
+            panic!("not a batch of tiles")
+        };
+        assert_eq!((shape[1], grids), (2, vec![vec![[1, 1]; 2], vec![[1, 1]]]));
+        assert!(matches!(batch(&whole, &pairs[1..]), Collated::Image { .. }));
     }
 }

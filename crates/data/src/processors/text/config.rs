@@ -3,6 +3,7 @@
 use super::super::{in_bounds, invalid};
 use super::augment::{self, TextAugment};
 use super::dialogue::DialogueConfig;
+use super::shown::VideoWords;
 use super::template::TemplateConfig;
 use super::tokenizer::TokenizerConfig;
 use crate::Result;
@@ -51,8 +52,8 @@ pub struct TextConfig {
     /// Where words are found in a language that is written without spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
-    /// The name of the one token that stands for another medium in a text, such as `<image>`: a special one of a public
-    /// vocabulary, which stands in front of a text that does not hold its name.
+    /// The name of the token that stands for a picture in a text, such as `<image>`: a special one of a public vocabulary,
+    /// which stands in front of a text that does not hold its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub placeholder: Option<String>,
@@ -60,6 +61,10 @@ pub struct TextConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub template: Option<TemplateConfig>,
+    /// What stands for a video in such a text, and the words around its frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub video: Option<VideoWords>,
     /// How a list of turns becomes one text.
     pub dialogue: DialogueConfig,
     /// Random changes made to training inputs only, each at most once, in this order; the tokens that a public vocabulary
@@ -85,6 +90,7 @@ impl Default for TextConfig {
             segment: None,
             placeholder: None,
             template: None,
+            video: None,
             dialogue: DialogueConfig::default(),
             augment: Vec::new(),
         }

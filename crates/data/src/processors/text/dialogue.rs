@@ -26,6 +26,35 @@ pub struct DialogueConfig {
     pub turns: Option<usize>,
 }
 
+/// One turn of a dialogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    pub question: String,
+    /// None where there is none yet.
+    pub answer: Option<String>,
+    /// Whether it is a text that stands for itself.
+    pub is_text: bool,
+}
+
+impl Turn {
+    pub fn text(text: String) -> Self {
+        Self {
+            question: text,
+            answer: None,
+            is_text: true,
+        }
+    }
+
+    /// The same with its texts changed.
+    pub fn map(self, change: impl Fn(String) -> String) -> Self {
+        Self {
+            question: change(self.question),
+            answer: self.answer.map(change),
+            is_text: self.is_text,
+        }
+    }
+}
+
 impl Default for DialogueConfig {
     fn default() -> Self {
         Self {
@@ -51,27 +80,25 @@ impl DialogueConfig {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for an item that is neither a text nor one or two of them.
     pub fn turns(&self, items: &[Value]) -> Result<Vec<String>> {
-        let first = items.len().saturating_sub(self.turns.unwrap_or(usize::MAX));
-        let turn = |(place, item): (usize, &Value)| {
-            self.turn(item)
-                .map_err(|error| error.in_field(&format!("turn {}", first + place)))
+        let [before, between, after] = self.parts()?;
+        let text = |turn: Turn| match (turn.is_text, turn.question, turn.answer) {
+            (true, text, _) => text,
+            (false, question, None) => format!("{before}{question}{between}"),
+            (false, question, Some(answer)) => format!("{before}{question}{between}{answer}{after}"),
         };
-        items[first..].iter().enumerate().map(turn).collect()
+        Ok(self.parted(items)?.into_iter().map(text).collect())
     }
 
-    fn turn(&self, item: &Value) -> Result<String> {
-        let [before, between, after] = self.parts()?;
-        let Value::List(texts) = item else {
-            return text(item);
+    /// Each kept turn, the oldest first.
+    ///
+    /// # Errors
+    /// As [`turns`](Self::turns).
+    pub fn parted(&self, items: &[Value]) -> Result<Vec<Turn>> {
+        let first = items.len().saturating_sub(self.turns.unwrap_or(usize::MAX));
+        let turn = |(place, item): (usize, &Value)| {
+            turn(item).map_err(|error| error.in_field(&format!("turn {}", first + place)))
         };
-        match texts.as_slice() {
-            [question] | [question, Value::Absent] => Ok(format!("{before}{}{between}", text(question)?)),
-            [question, answer] => Ok(format!("{before}{}{between}{}{after}", text(question)?, text(answer)?)),
-            other => Err(invalid(format!(
-                "expected a question and its answer, found a list of {}; write [question, answer]",
-                other.len()
-            ))),
-        }
+        items[first..].iter().enumerate().map(turn).collect()
     }
 
     /// What the template has before the question, between it and the answer, and behind that.
@@ -90,6 +117,27 @@ impl DialogueConfig {
         ))
         .in_field("dialogue.turn")
     }
+}
+
+fn turn(item: &Value) -> Result<Turn> {
+    let Value::List(texts) = item else {
+        return Ok(Turn::text(text(item)?));
+    };
+    let (question, answer) = match texts.as_slice() {
+        [question] | [question, Value::Absent] => (text(question)?, None),
+        [question, answer] => (text(question)?, Some(text(answer)?)),
+        other => {
+            return Err(invalid(format!(
+                "expected a question and its answer, found a list of {}; write [question, answer]",
+                other.len()
+            )));
+        }
+    };
+    Ok(Turn {
+        question,
+        answer,
+        is_text: false,
+    })
 }
 
 fn text(value: &Value) -> Result<String> {

@@ -5,24 +5,27 @@ mod clean;
 mod config;
 mod cut;
 mod dialogue;
-mod placeholder;
+mod fit;
+mod processor;
+mod prompt;
 mod public;
+mod shown;
 mod template;
 mod tokenizer;
 
 pub use augment::TextAugment;
 pub use config::{Normalization, Segment, TextConfig, Truncate};
 pub use dialogue::DialogueConfig;
+pub use shown::{Shown, VideoWords};
 pub use template::TemplateConfig;
 pub use tokenizer::{SpecialTokens, TokenizerConfig};
 
-use super::{Collated, Fitted, Processor, invalid};
+use super::{Collated, invalid};
 use crate::random::Key;
 use crate::{Result, Value};
-use placeholder::Placeholder;
+use dialogue::Turn;
+use prompt::Prompts;
 use std::borrow::Cow;
-use std::sync::Arc;
-use template::Template;
 use tokenizer::Vocabulary;
 
 /// The identifiers that every vocabulary trained here begins with, in this order from zero.
@@ -33,10 +36,8 @@ pub const SPECIAL_TOKENS: [&str; 4] = ["[PAD]", "[UNK]", "[BOS]", "[EOS]"];
 pub struct TextProcessor {
     config: TextConfig,
     vocabulary: Vocabulary,
-    /// What stands for another medium.
-    placeholder: Option<Placeholder>,
-    /// What is set around a text that asks.
-    template: Option<Template>,
+    /// How texts ask about other media.
+    prompts: Option<Prompts>,
     /// The tokens that a text may have beside those that are set around it.
     room: usize,
 }
@@ -86,23 +87,16 @@ impl TextProcessor {
 
     fn new(config: TextConfig, vocabulary: Vocabulary) -> Result<Self> {
         augment::check_vocabulary(&config.augment, vocabulary.special().unknown)?;
-        let placeholder = config.placeholder.as_ref();
-        let placeholder = placeholder
-            .map(|name| Placeholder::new(name, &vocabulary))
-            .transpose()?;
+        let prompts = Prompts::new(&config, &vocabulary)?;
         let (before, behind) = vocabulary.frame();
-        let template = config.template.as_ref();
-        let template = template
-            .map(|template| Template::new(template, &vocabulary, before.is_empty()))
-            .transpose()?;
-        let frame = before.len() + behind.len() + template.as_ref().map_or(0, Template::length);
+        let around = before.len() + behind.len();
+        let frame = around + prompts.as_ref().map_or(0, Prompts::length);
         match config.max_length.checked_sub(frame) {
-            Some(room) if room > 0 => Ok(Self {
+            Some(1..) => Ok(Self {
+                room: config.max_length - around,
                 config,
                 vocabulary,
-                placeholder,
-                template,
-                room,
+                prompts,
             }),
             _ => Err(invalid(format!(
                 "expected room for a text beside the {frame} tokens that the vocabulary sets around it, found {}; raise \
@@ -111,6 +105,16 @@ impl TextProcessor {
             ))
             .in_field("max_length")),
         }
+    }
+
+    /// The token in whose place a text has a frame of a video.
+    pub fn frame_token(&self) -> Option<u32> {
+        self.prompts.as_ref().map(|prompts| prompts.frame)
+    }
+
+    /// Whether texts ask about other media.
+    pub fn asks(&self) -> bool {
+        self.prompts.is_some()
     }
 
     pub fn config(&self) -> &TextConfig {
@@ -126,6 +130,11 @@ impl TextProcessor {
         self.vocabulary.special()
     }
 
+    /// The token of this name, special ones included.
+    pub fn token(&self, name: &str) -> Option<u32> {
+        self.vocabulary.token(name)
+    }
+
     /// The tokens that are set before and behind each text.
     pub fn frame(&self) -> (&[u32], &[u32]) {
         self.vocabulary.frame()
@@ -136,20 +145,34 @@ impl TextProcessor {
         self.vocabulary.text()
     }
 
-    /// The token identifiers of a text, at least one and at most `max_length`.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let text = clean::without_markup(text, &self.config);
-        let part = |part: &str, limit| self.tokens(part, limit);
-        let tokens = match (&self.placeholder, &self.template) {
-            (Some(placeholder), Some(template)) => template.tokens(placeholder, &text, self.room, part),
-            (Some(placeholder), None) => placeholder.tokens(&text, self.room, part),
-            (None, _) => self.tokens(&text, self.room),
+    /// The token identifiers of a text, at least one and at most `max_length`, which is about what is `shown`.
+    pub fn encode(&self, text: &str, shown: &Shown) -> Result<Vec<u32>> {
+        let Some(prompts) = &self.prompts else {
+            let text = clean::without_markup(text, &self.config);
+            return Ok(self.framed(self.tokens(&text, self.room)?));
         };
-        tokens.map(|tokens| self.framed(tokens))
+        self.prompt(prompts, vec![Turn::text(text.into())], false, shown)
+    }
+
+    /// The tokens of turns, or of a text, that ask about what is shown.
+    fn prompt(&self, prompts: &Prompts, turns: Vec<Turn>, is_list: bool, shown: &Shown) -> Result<Vec<u32>> {
+        let plain = |text: String| clean::without_markup(&text, &self.config).into_owned();
+        let turns: Vec<Turn> = turns.into_iter().map(|turn| turn.map(plain)).collect();
+        let within = (prompts.template(is_list), self.room);
+        let tokens = prompts.tokens(&turns, shown, within, |part, limit| self.tokens(part, limit))?;
+        Ok(self.framed(tokens))
     }
 
     /// The token identifiers of a dialogue: of its last turns as many as fit, and of the last one at least a part.
-    pub fn encode_turns(&self, turns: &[Value]) -> Result<Vec<u32>> {
+    pub fn encode_turns(&self, turns: &[Value], shown: &Shown) -> Result<Vec<u32>> {
+        if let Some(prompts) = &self.prompts {
+            let dialogue = &self.config.dialogue;
+            let turns = match prompts.template(true) {
+                Some(_) => dialogue.parted(turns)?,
+                None => dialogue.turns(turns)?.into_iter().map(Turn::text).collect(),
+            };
+            return self.prompt(prompts, turns, true, shown);
+        }
         let (turns, separator) = (self.config.dialogue.turns(turns)?, &self.config.dialogue.separator);
         // Markup that one turn leaves open must not take the next one with it.
         let plain = |turn: String| clean::without_markup(&turn, &self.config).into_owned();
@@ -222,49 +245,6 @@ impl TextProcessor {
     /// tokens stand for nothing.
     pub fn decode(&self, tokens: &[u32]) -> String {
         self.vocabulary.decode(tokens)
-    }
-}
-
-impl Processor {
-    /// The token of this name in a text's vocabulary, special ones included; none for other modalities, and of tiktoken's.
-    pub fn token(&self, name: &str) -> Option<u32> {
-        match &self.fitted {
-            Fitted::Text(text) => text.vocabulary.token(name),
-            _ => None,
-        }
-    }
-
-    /// A processor of texts by the list of tokens of a public vocabulary, written in the letters that GPT-2 has for bytes
-    /// and in the order of their merges; those between `<|` and `|>` are special. The tokenizer of `config` is not looked at.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) for a list that lacks a byte or has a token twice, and what [`fit`](Self::fit) refuses.
-    pub fn byte_level(config: &TextConfig, tokens: &[String]) -> Result<Self> {
-        let text = TextProcessor::byte_level(config, tokens)?;
-        Ok(Self {
-            fitted: Fitted::Text(Arc::new(text)),
-        })
-    }
-}
-
-impl Processor {
-    /// The same processor of texts for at most `max_length` tokens.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for another processor, and for a length with no room for a text.
-    pub fn of_length(&self, max_length: usize) -> Result<Self> {
-        let Fitted::Text(text) = &self.fitted else {
-            return Err(invalid("expected a processor of texts, found another"));
-        };
-        let config = TextConfig {
-            max_length,
-            ..text.config().clone()
-        };
-        config.validate()?;
-        let text = TextProcessor::from_text(config, text.tokenizer_text().to_string())?;
-        Ok(Self {
-            fitted: Fitted::Text(Arc::new(text)),
-        })
     }
 }
 

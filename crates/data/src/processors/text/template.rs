@@ -1,30 +1,43 @@
-//! What is set around a question, as a chat template does it for a dialogue of one turn.
+//! What is set around questions and answers, as a chat template does it.
 
 use super::super::invalid;
-use super::placeholder::Placeholder;
 use super::tokenizer::Vocabulary;
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
-/// Special tokens, by their names, and words around one question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Special tokens, by their names, and words around questions and answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateConfig {
-    /// The special token in front of all; only where the vocabulary sets nothing in front of texts by itself.
+    /// The special token in front of all, where there is one; only where the vocabulary sets nothing in front of texts by itself.
     pub begin: String,
-    /// Who asks. A space stands behind it where words follow, and none where the other medium does.
+    /// Who asks. A space stands behind it, but for pictures.
     pub asks: String,
-    /// The special token behind the question.
+    /// The special token behind a question and behind an answer, where there is one.
     pub end: String,
-    /// Who answers, with what stands in front of it.
+    /// Who answers, with what stands in front of it, which the white space in front of the next question is too.
     pub answers: String,
+    /// What stands between the one who asks and a picture that the question begins with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub before_picture: String,
+    /// What stands behind each picture in front of a question.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub behind_picture: String,
+    /// Whether it is set around lists of turns alone, since a text is all that is read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lists_only: bool,
 }
 
 /// The same with its tokens found.
 #[derive(Debug)]
 pub struct Template {
-    front: Vec<u32>,
-    asks: String,
-    behind: Vec<u32>,
+    pub begin: Vec<u32>,
+    pub asks: String,
+    pub end: Option<u32>,
+    pub answers: String,
+    pub before_picture: String,
+    pub behind_picture: String,
+    pub lists_only: bool,
+    length: usize,
 }
 
 impl Template {
@@ -33,48 +46,35 @@ impl Template {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for special tokens that the vocabulary does not have.
     pub fn new(config: &TemplateConfig, vocabulary: &Vocabulary, alone: bool) -> Result<Self> {
-        let special = |name: &str| {
+        let special = |name: &String| {
             let message = format!("expected a vocabulary with the token `{name}`, found one without");
             let found = vocabulary.token(name);
             found.ok_or_else(|| invalid(message).in_field("template"))
         };
-        let front = alone.then(|| special(&config.begin)).transpose()?;
-        let end = special(&config.end)?;
+        let named = |name: &String| (!name.is_empty()).then(|| special(name)).transpose();
+        let begin = if alone { named(&config.begin)? } else { None };
+        let end = named(&config.end)?;
+        let around = usize::from(begin.is_some()) + usize::from(end.is_some());
         Ok(Self {
-            front: front.into_iter().collect(),
+            length: around + vocabulary.encode(&config.answers)?.len(),
+            begin: begin.into_iter().collect(),
             asks: config.asks.clone(),
-            behind: [vec![end], vocabulary.encode(&config.answers)?].concat(),
+            end,
+            answers: config.answers.clone(),
+            before_picture: config.before_picture.clone(),
+            behind_picture: config.behind_picture.clone(),
+            lists_only: config.lists_only,
         })
     }
 
     /// The tokens that are set around every text, but for those of the one who asks.
     pub fn length(&self) -> usize {
-        self.front.len() + self.behind.len()
+        self.length
     }
 
-    /// The tokens of a question, at most `limit` beside those of [`length`](Self::length), with the token of `placeholder` in
-    /// the place of its name, or in front where the text does not hold it; `tokens` gives those of a part, at most so many.
-    ///
-    /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a text that holds the name twice.
-    pub fn tokens(
-        &self,
-        placeholder: &Placeholder,
-        text: &str,
-        limit: usize,
-        tokens: impl Fn(&str, usize) -> Result<Vec<u32>>,
-    ) -> Result<Vec<u32>> {
-        let asks = &self.asks;
-        let (before, behind) = match placeholder.around(text)? {
-            ("", behind) => (asks.clone(), behind),
-            (before, behind) => (format!("{asks} {before}"), behind),
-        };
-        let before = tokens(&before, limit.saturating_sub(1))?;
-        let behind = match (limit.saturating_sub(before.len() + 1), behind) {
-            (0, _) | (_, "") => Vec::new(),
-            (limit, behind) => tokens(behind, limit)?,
-        };
-        Ok([&self.front[..], &before, &[placeholder.token()], &behind, &self.behind].concat())
+    /// The white space in front of the next question.
+    pub fn gap(&self) -> &str {
+        &self.answers[..self.answers.len() - self.answers.trim_start().len()]
     }
 }
 
@@ -103,6 +103,7 @@ mod tests {
                 asks: "You:".into(),
                 end: "<e>".into(),
                 answers: "\nMe:".into(),
+                ..TemplateConfig::default()
             }),
             ..TextConfig::default()
         };
@@ -110,7 +111,7 @@ mod tests {
     }
 
     fn check(text: &str, max_length: usize, expected: &[u32]) {
-        let found = processor("<b>", max_length).unwrap().encode(text).unwrap();
+        let found = processor("<b>", max_length).unwrap().plain(text).unwrap();
         assert_eq!(found, expected, "{text:?}");
     }
 
@@ -132,11 +133,5 @@ mod tests {
     fn what_cannot_be_asked_is_refused() {
         let error = processor("<s>", 20).unwrap_err().to_string();
         assert!(error.contains("the token `<s>`, found one without"), "{error}");
-        let error = processor("<b>", 20)
-            .unwrap()
-            .encode("<i> or <i>")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("once in a text, found it 2 times"), "{error}");
     }
 }

@@ -3,6 +3,17 @@
 use super::*;
 use proptest::prelude::*;
 
+impl TextProcessor {
+    /// The tokens of a text of which it is not known what it asks about.
+    pub(super) fn plain(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode(text, &Shown::default())
+    }
+
+    fn plain_turns(&self, turns: &[Value]) -> Result<Vec<u32>> {
+        self.encode_turns(turns, &Shown::default())
+    }
+}
+
 const END: u32 = 3;
 const TEXTS: [&str; 3] = ["What colour is the circle?", "is the circle red", "the the the"];
 
@@ -92,7 +103,7 @@ fn words_are_numbered_by_count_then_alphabet() {
         ("red?", vec![9, 7]),
         ("blue the", vec![1, 4]),
     ] {
-        assert_eq!(processor.encode(text).unwrap(), expected, "{text}");
+        assert_eq!(processor.plain(text).unwrap(), expected, "{text}");
     }
     assert_eq!(processor.vocabulary(), 11);
 }
@@ -102,7 +113,7 @@ fn a_text_without_content_is_the_end_token() {
     for tokenizer in trained() {
         let processor = processor(tokenizer, 4);
         for text in ["", " \n\t ", "\u{0}\u{7}", "\u{feff}"] {
-            assert_eq!(processor.encode(text).unwrap(), [END], "{text:?}");
+            assert_eq!(processor.plain(text).unwrap(), [END], "{text:?}");
         }
     }
 }
@@ -111,13 +122,13 @@ fn a_text_without_content_is_the_end_token() {
 fn no_text_is_unknown_to_byte_level_tokens() {
     for processor in [processor(bpe(), 256), processor(TokenizerConfig::Byte, 256)] {
         for text in ["naïve café", "日本語のテキスト", "🙂🏳️‍🌈", "\u{10ffff}", "ß"] {
-            let tokens = processor.encode(text).unwrap();
+            let tokens = processor.plain(text).unwrap();
             assert!(tokens.iter().all(|&token| token > END), "{text}: {tokens:?}");
             assert_eq!(processor.decode(&tokens), text);
         }
     }
     assert_eq!(
-        processor(TokenizerConfig::Byte, 9).encode("aé\u{10ffff}").unwrap(),
+        processor(TokenizerConfig::Byte, 9).plain("aé\u{10ffff}").unwrap(),
         [101, 199, 173, 248, 147, 195, 195]
     );
 }
@@ -132,7 +143,7 @@ fn the_names_of_special_tokens_are_text_like_any_other() {
         };
         let processor = TextProcessor::fit(&config, &["a [PAD] b", "[PAD] [EOS]"]).unwrap();
         for name in SPECIAL_TOKENS {
-            let tokens = processor.encode(&format!("a {name} b")).unwrap();
+            let tokens = processor.plain(&format!("a {name} b")).unwrap();
             assert!(
                 tokens.iter().all(|&token| token != 0 && token != END),
                 "{name}: {tokens:?}"
@@ -152,7 +163,7 @@ fn a_long_text_is_cut() {
         {
             processor.config.truncate = truncate;
             let text = unit.repeat(200_000 / unit.len() + 1);
-            let tokens = processor.encode(&text).unwrap();
+            let tokens = processor.plain(&text).unwrap();
             assert!((1..=32).contains(&tokens.len()), "{unit:?}");
         }
     }
@@ -162,11 +173,11 @@ fn a_long_text_is_cut() {
 fn a_cut_before_tokenising_changes_no_token_that_is_kept() {
     let text = "the circle is the colour red? what ".repeat(200);
     for tokenizer in trained() {
-        let all = processor(tokenizer.clone(), 65_536).encode(&text).unwrap();
+        let all = processor(tokenizer.clone(), 65_536).plain(&text).unwrap();
         let mut short = processor(tokenizer, 17);
         let mut cut = |truncate| {
             short.config.truncate = truncate;
-            short.encode(&text).unwrap()
+            short.plain(&text).unwrap()
         };
         let end = all.len();
         assert_eq!(cut(Truncate::End), all[..17]);
@@ -205,7 +216,7 @@ fn decoded_tokens_spell_the_cleaned_text() {
         "what colour? the red circle",
     ]) {
         let processor = processor(tokenizer, 256);
-        let tokens = processor.encode(" What COLOUR?\nthe red circle").unwrap();
+        let tokens = processor.plain(" What COLOUR?\nthe red circle").unwrap();
         assert_eq!(
             processor.decode(&tokens),
             expected,
@@ -247,30 +258,30 @@ fn a_dialogue_keeps_its_last_turns() {
         turn("is the circle red", "the"),
         turn("is the", "red"),
     ];
-    let tokens = |text: &str| processor.encode(text).unwrap();
+    let tokens = |text: &str| processor.plain(text).unwrap();
     assert_eq!(
-        processor.encode_turns(&turns).unwrap(),
+        processor.plain_turns(&turns).unwrap(),
         tokens("is the circle red the is the red")
     );
     assert_eq!(
-        processor.encode_turns(&turns[..1]).unwrap(),
+        processor.plain_turns(&turns[..1]).unwrap(),
         tokens("what is the colour? red")
     );
-    assert_eq!(processor.encode_turns(&[]).unwrap(), [END]);
+    assert_eq!(processor.plain_turns(&[]).unwrap(), [END]);
     let long = [turn("red", "red"), turn(&"the circle ".repeat(5000), "is red")];
-    assert_eq!(processor.encode_turns(&long).unwrap(), tokens(&"the circle ".repeat(4)));
+    assert_eq!(processor.plain_turns(&long).unwrap(), tokens(&"the circle ".repeat(4)));
     let many = vec![turn("the", "circle"); 50_000];
-    assert_eq!(processor.encode_turns(&many).unwrap(), tokens(&"the circle ".repeat(4)));
+    assert_eq!(processor.plain_turns(&many).unwrap(), tokens(&"the circle ".repeat(4)));
     processor.config.html = true;
     let open = [turn("the", "circle <!--"), turn("is", "<b>red")];
     assert_eq!(
-        processor.encode_turns(&open).unwrap(),
-        processor.encode("the circle is red").unwrap()
+        processor.plain_turns(&open).unwrap(),
+        processor.plain("the circle is red").unwrap()
     );
     processor.config.dialogue.turns = Some(1);
     assert_eq!(
-        processor.encode_turns(&turns).unwrap(),
-        processor.encode("is the red").unwrap()
+        processor.plain_turns(&turns).unwrap(),
+        processor.plain("is the red").unwrap()
     );
 }
 
@@ -291,13 +302,10 @@ fn a_public_vocabulary_sets_its_own_tokens_around_a_text() {
             end,
         } = processor.special();
         assert_eq!((padding, unknown, begin, end), special);
-        let tokens = processor.encode("").unwrap();
+        let tokens = processor.plain("").unwrap();
         assert!(!tokens.is_empty());
         assert!(
-            processor
-                .encode(&"word ".repeat(999))
-                .unwrap()
-                .starts_with(&tokens[..1])
+            processor.plain(&"word ".repeat(999)).unwrap().starts_with(&tokens[..1])
                 || processor.vocabulary.frame().0.is_empty()
         );
     }
@@ -315,7 +323,7 @@ fn a_frame_needs_room() {
     let error = TextProcessor::from_text(config(2), golden("bert.json")).unwrap_err();
     assert_eq!(error.field.as_deref(), Some("max_length"), "{error}");
     let processor = TextProcessor::from_text(config(3), golden("bert.json")).unwrap();
-    assert_eq!(processor.encode("one two three").unwrap().len(), 3);
+    assert_eq!(processor.plain("one two three").unwrap().len(), 3);
 }
 
 /// Settings of every kind, drawn.
@@ -374,7 +382,7 @@ proptest! {
         let tokenizer = processor.config.tokenizer.clone();
         processor.room = settings.max_length;
         processor.config = TextConfig { tokenizer, ..settings.clone() };
-        let tokens = processor.encode(&text).unwrap();
+        let tokens = processor.plain(&text).unwrap();
         assert!((1..=settings.max_length + frame).contains(&tokens.len()));
         assert!(tokens.iter().all(|&token| (token as usize) < processor.vocabulary()));
         processor.decode(&tokens);
@@ -392,6 +400,6 @@ proptest! {
         ];
         let config = TextConfig { tokenizer: kinds[kind].clone(), ..TextConfig::default() };
         let processor = TextProcessor::fit(&config, &texts).unwrap();
-        assert_eq!(processor.decode(&processor.encode(&text).unwrap()), text);
+        assert_eq!(processor.decode(&processor.plain(&text).unwrap()), text);
     }
 }

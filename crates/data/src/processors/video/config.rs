@@ -1,7 +1,7 @@
 //! The settings of a video input, as a recipe writes them.
 
-use super::super::image::config::is_white;
-use super::super::image::{Augment, CHANNELS, ImageConfig, Resize, Size};
+use super::super::image::config::{is_bicubic, is_white};
+use super::super::image::{Augment, CHANNELS, ImageConfig, Interpolation, Resize, Size};
 use super::super::{in_bounds, invalid};
 use crate::Result;
 use schemars::JsonSchema;
@@ -28,6 +28,9 @@ pub struct VideoConfig {
     pub size: Size,
     /// How a frame whose sides have another ratio is brought to the size.
     pub resize: Resize,
+    /// How pixels are weighed where a frame is resampled.
+    #[serde(skip_serializing_if = "is_bicubic")]
+    pub interpolation: Interpolation,
     /// The colour that shows through transparent parts of animations: red, green and blue from 0 to 255.
     #[serde(skip_serializing_if = "is_white")]
     #[schemars(inner(range(min = 0, max = 255)))]
@@ -53,6 +56,7 @@ impl Default for VideoConfig {
             frame_rate: 25.0,
             size: image.size,
             resize: image.resize,
+            interpolation: image.interpolation,
             ground: image.ground,
             augment: image.augment,
             mean: image.mean,
@@ -71,6 +75,7 @@ impl VideoConfig {
             Sampling::Uniform | Sampling::RandomSegment => {}
             Sampling::Every(step) => in_bounds("sampling.every", step, 1..=100_000)?,
             Sampling::Rate(rate) => in_bounds("sampling.rate", rate, 0.001..=1000.0)?,
+            Sampling::Spread(rate) => in_bounds("sampling.spread", rate, 0.001..=1000.0)?,
         }
         match self.resize {
             Resize::Tiles(_) => Err(invalid("expected frames that are read whole, found tiles").in_field("resize")),
@@ -83,6 +88,7 @@ impl VideoConfig {
         ImageConfig {
             size: self.size,
             resize: self.resize,
+            interpolation: self.interpolation,
             ground: self.ground,
             augment: self.augment.clone(),
             mean: self.mean,
@@ -107,6 +113,10 @@ pub enum Sampling {
     /// The frames that are shown at this many evenly spaced moments per second from the start,
     /// `frames` of them at most, each once.
     Rate(#[schemars(range(min = 0.001, max = 1000.0))] f32),
+    /// As many frames as this many per second are, `frames` of them at most, spread evenly from the first frame to the last
+    /// one; of a clip with more than `frames` of them in all but two seconds, without its first and its last second (SmolVLM,
+    /// Marafioti et al. 2025).
+    Spread(#[schemars(range(min = 0.001, max = 1000.0))] f32),
 }
 
 #[cfg(test)]
@@ -137,14 +147,16 @@ mod tests {
         check(json!({"sampling": "random_segment"}), sampling(Sampling::RandomSegment));
         check(json!({"sampling": {"every": 4}}), sampling(Sampling::Every(4)));
         check(json!({"sampling": {"rate": 2.0}}), sampling(Sampling::Rate(2.0)));
+        check(json!({"sampling": {"spread": 2.0}}), sampling(Sampling::Spread(2.0)));
         let expected = VideoConfig {
             frames: 16,
             size: Size::new(48, 32),
+            interpolation: Interpolation::Lanczos,
             augment: vec![Augment::Flip, Augment::Crop(0.5)],
             ..Default::default()
         };
         check(
-            json!({"frames": 16, "size": [48, 32], "augment": ["flip", {"crop": 0.5}]}),
+            json!({"frames": 16, "size": [48, 32], "interpolation": "lanczos", "augment": ["flip", {"crop": 0.5}]}),
             expected,
         );
     }
@@ -158,6 +170,7 @@ mod tests {
             (json!({"frame_rate": 0}), "frame_rate"),
             (json!({"sampling": {"every": 0}}), "sampling.every"),
             (json!({"sampling": {"rate": 0}}), "sampling.rate"),
+            (json!({"sampling": {"spread": 0}}), "sampling.spread"),
             (json!({"deviation": [1, 0, 1]}), "deviation"),
             (json!({"augment": [{"rotate": 400}]}), "augment.rotate"),
         ] {
@@ -174,7 +187,7 @@ mod tests {
             assert!(value["description"].is_string(), "{field}");
         }
         let samplings = schema["$defs"]["Sampling"]["oneOf"].as_array().unwrap();
-        assert_eq!(samplings.len(), 4);
+        assert_eq!(samplings.len(), 5);
         assert!(samplings.iter().all(|sampling| sampling["description"].is_string()));
     }
 }

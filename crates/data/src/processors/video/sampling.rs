@@ -17,7 +17,31 @@ pub fn candidates(config: &VideoConfig, times: &[f64], end: f64) -> Vec<usize> {
         Sampling::RandomSegment => centres(times.len(), CANDIDATES * frames),
         Sampling::Every(step) => (0..times.len()).step_by(step as usize).take(frames).collect(),
         Sampling::Rate(rate) => at_rate(times, end, f64::from(rate), frames),
+        Sampling::Spread(rate) => spread(times.len(), end, f64::from(rate), frames),
     }
+}
+
+/// As many frames as `rate` gives in `seconds`, `frames` at most, from the first one to the last one; without a second at each
+/// end of a long clip, whose frames are taken to be equally far apart.
+fn spread(length: usize, seconds: f64, rate: f64, frames: usize) -> Vec<usize> {
+    let Some(last) = length.checked_sub(1) else {
+        return Vec::new();
+    };
+    let wanted = ((rate * seconds).round_ties_even() as usize).clamp(1, frames);
+    let second = length as f64 / seconds;
+    let (from, to) = match seconds - 2.0 > frames as f64 * rate {
+        true => (second as usize, ((length as f64 - second) as usize).min(last)),
+        false => (0, last),
+    };
+    let (from, to) = if from < to { (from, to) } else { (0, last) };
+    let step = (to - from) as f64 / (wanted.max(2) - 1) as f64;
+    let place = |number: usize| match number + 1 == wanted && wanted > 1 {
+        true => to,
+        false => (number as f64 * step + from as f64) as usize,
+    };
+    let mut chosen: Vec<usize> = (0..wanted).map(place).collect();
+    chosen.dedup();
+    chosen
 }
 
 /// The centres of `segments` equal segments of `length` frames; all frames when there are fewer.
@@ -97,6 +121,12 @@ mod tests {
         check(Sampling::Rate(100.0), 3, 5, &[0, 1, 2]);
         check(Sampling::Rate(3.0), 4, 100, &[0, 3, 6, 10]);
         check(Sampling::Uniform, 4, 0, &[]);
+        check(Sampling::Spread(1.0), 4, 12, &[0]);
+        check(Sampling::Spread(1.0), 4, 35, &[0, 11, 22, 34]);
+        check(Sampling::Spread(1.0), 4, 60, &[0, 19, 39, 59]);
+        check(Sampling::Spread(1.0), 4, 61, &[10, 23, 37, 51]);
+        check(Sampling::Spread(30.0), 4, 3, &[0, 1, 2]);
+        check(Sampling::Spread(1.0), 4, 0, &[]);
     }
 
     #[test]
@@ -137,13 +167,14 @@ mod tests {
     proptest! {
         #[test]
         fn frames_rise_and_stay_within_the_bounds(
-            frames in 1u32..40, length in 0usize..300, which in 0usize..4, step in 1u32..9, seed in 0u64..9,
+            frames in 1u32..40, length in 0usize..300, which in 0usize..5, step in 1u32..9, seed in 0u64..9,
         ) {
             let samplings = [
                 Sampling::Uniform,
                 Sampling::RandomSegment,
                 Sampling::Every(step),
                 Sampling::Rate(step as f32 * 0.7),
+                Sampling::Spread(step as f32 * 0.7),
             ];
             let times: Vec<f64> = (0..length).map(|index| (index * index) as f64 / 100.0).collect();
             let read = candidates(&config(samplings[which], frames), &times, (length * length) as f64 / 100.0);

@@ -177,6 +177,7 @@ fn head(pair: &Pair, texts: &Value) -> Result<TextHead, String> {
         generate,
         vocabulary,
         question: None,
+        video: None,
     })
 }
 

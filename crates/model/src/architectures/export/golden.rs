@@ -11,7 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The golden checkpoints in Hugging Face's layout.
-const FOLDERS: [&str; 25] = [
+const FOLDERS: [&str; 26] = [
     "bert",
     "bert-labels",
     "bert-tags",
@@ -35,6 +35,7 @@ const FOLDERS: [&str; 25] = [
     "roberta-labels",
     "siglip",
     "smolvlm",
+    "smolvlm-chat",
     "vit",
     "whisper",
 ];

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 /// The file that an architecture is read from.
 pub const CONFIGURATION: &str = "config.json";
 /// The files that are kept as they are, where a checkpoint has them.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     CONFIGURATION,
     "generation_config.json",
     "preprocessor_config.json",
     "processor_config.json",
+    "video_preprocessor_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

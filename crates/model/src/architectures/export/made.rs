@@ -3,9 +3,9 @@
 use super::super::language::{names_of_llama, written_as_llama};
 use super::super::{Checkpoint, Place};
 use super::kept::{CONFIGURATION, Kept, Tensors};
+use crate::config::OutputConfig;
 use crate::decoder::{DecoderConfig, LlamaDecoderConfig};
 use crate::error::Result;
-use crate::model::OutputConfig;
 use crate::parameters::shapes;
 use crate::pipeline::Pipeline;
 use crate::run_directory::RunDirectory;

@@ -69,10 +69,14 @@ impl VitStem {
         Tokens::full(embeddings, Layout::Grid { height, width })
     }
 
-    /// The same of pictures in tiles, [batch, tiles, height, width, channels], of which those are real that `mask` [batch,
-    /// tiles] has.
+    /// The same of pictures in tiles and of the frames of videos, [batch, tiles, height, width, channels], of which those are real
+    /// that `mask` [batch, tiles] has: as many as there are in the longest row.
     pub fn each(&self, pixels: Tensor<5>, mask: &Tensor<2, Bool>) -> Tokens {
-        let [batch, tiles, height, width, channels] = pixels.dims();
+        let [batch, room, height, width, channels] = pixels.dims();
+        let real: Vec<bool> = mask.clone().into_data().iter::<bool>().collect();
+        let counts = real.chunks(room).map(|row| row.iter().filter(|&&real| real).count());
+        let tiles = counts.max().unwrap_or(1);
+        let (pixels, mask) = (pixels.narrow(1, 0, tiles), &mask.clone().narrow(1, 0, tiles));
         let tokens = self.forward(pixels.reshape([batch * tiles, height, width, channels]));
         let [_, places, channels] = tokens.embeddings.dims();
         let embeddings = tokens.embeddings.reshape([batch, tiles * places, channels]);

@@ -267,6 +267,7 @@ impl Public {
             generate,
             vocabulary: Vocabulary { size, begin, end },
             question: None,
+            video: None,
         })
     }
 }

@@ -35,7 +35,7 @@ fn check(processor: &TextProcessor, expected: &Json) {
             let special = processor.special();
             expected.push(special.end.unwrap_or(special.padding));
         }
-        assert_eq!(processor.encode(text).unwrap(), expected, "{text:?}");
+        assert_eq!(processor.plain(text).unwrap(), expected, "{text:?}");
     }
 }
 
@@ -153,7 +153,7 @@ fn check_bytes(config: &Json, bytes: Vec<u8>) {
         Err(error) => assert!(error.message.contains("expected"), "{error}"),
         Ok(processor) => {
             for text in ["The fox, naïve 日本 🙂", "", "a\n b"] {
-                if let Ok(tokens) = processor.encode(text) {
+                if let Ok(tokens) = processor.plain(text) {
                     assert!(tokens.iter().all(|&token| (token as usize) < processor.vocabulary()));
                     processor.decode(&tokens);
                 }

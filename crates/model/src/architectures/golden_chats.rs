@@ -1,0 +1,200 @@
+//! Models that are asked about several pictures, about a video, and in a dialogue, against what `transformers` makes of the same
+//! checkpoints (`reference/architectures/make_chats.py` and `make_llava.py`).
+
+use super::golden::{case, folder, import};
+use super::golden_llava::{assert_near, task};
+use crate::checkpoint::to_vec;
+use crate::decoder::Piece;
+use crate::encoded::Reading;
+use crate::pass::Pass;
+use crate::pipeline::Pipeline;
+use crate::run_directory::RunDirectory;
+use crate::source::Source;
+use crate::tasks::Answer;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use sensorium_data::{Collated, Dataset, Sample, Value};
+use sensorium_kernels::Precision;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const NAME: &str = "smolvlm-chat";
+/// Tokens at the end of a prompt whose logits are kept.
+const BEHIND: usize = 8;
+
+#[derive(Deserialize)]
+struct Case {
+    chats: Vec<Chat>,
+    /// Every seventh byte of the frames that are read of a video.
+    #[serde(default)]
+    frames: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct Chat {
+    #[serde(default)]
+    images: Vec<String>,
+    video: Option<String>,
+    /// None where the text is the whole prompt.
+    #[serde(default)]
+    turns: Vec<Vec<String>>,
+    text: Option<String>,
+    /// All tokens, of which those of pictures have the place of one token each.
+    prompt: Vec<u32>,
+    /// Behind each of the last tokens, of every eighth token.
+    #[serde(default)]
+    logits: Vec<f32>,
+    written: Vec<u32>,
+    answer: String,
+}
+
+impl Chat {
+    fn sample(&self) -> Sample {
+        let text = |text: &String| Value::Text(text.clone());
+        let turn = |turn: &Vec<String>| Value::List(turn.iter().map(text).collect());
+        let asked = match &self.text {
+            Some(whole) => text(whole),
+            None => Value::List(self.turns.iter().map(turn).collect()),
+        };
+        let mut values = BTreeMap::from([("text".into(), asked)]);
+        if !self.images.is_empty() {
+            values.insert("image".into(), Value::List(self.images.iter().map(text).collect()));
+        }
+        values.extend(self.video.iter().map(|video| ("video".into(), text(video))));
+        Sample { row: 0, values }
+    }
+}
+
+fn dataset(pipeline: &Pipeline, samples: Vec<Sample>, folder: &Path) -> Dataset {
+    Dataset::new(samples, folder.into(), pipeline.inputs().to_vec(), Vec::new())
+}
+
+#[test]
+fn prompts_and_logits_are_those_of_the_original() {
+    let folder = folder(NAME);
+    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+    let (task, place) = (task(&pipeline), task(&pipeline).asking().unwrap().place);
+    for chat in &case.chats {
+        let (batch, failed) = dataset(&pipeline, vec![chat.sample()], &folder).batch(&[0], None);
+        assert!(failed.is_empty(), "{failed:?}");
+        let encoded = pipeline.model().encode(&batch, &Pass::evaluation());
+        let source = Source::Input("image".into());
+        let reading = Reading {
+            encoded: &encoded,
+            source: &source,
+            rows: &[0],
+            targets: None,
+        };
+        let (sources, parts) = task.pieces(&reading);
+        let (pieces, behind) = parts.into_iter().next().unwrap();
+        let tokens = pieces.iter().flat_map(|piece| match piece {
+            Piece::Tokens(tokens) => tokens.clone(),
+            Piece::Source(range) => vec![place; range.len()],
+        });
+        let found: Vec<u32> = tokens.chain(behind.iter().copied()).collect();
+        assert_eq!(found, chat.prompt, "{:?}", chat.turns);
+        let memory = task.decoder().arranged(sources, &[pieces]);
+        let tokens: Vec<i64> = behind.into_iter().map(i64::from).collect();
+        let tokens = TensorData::new(tokens.clone(), [1, tokens.len()]);
+        let tokens = Tensor::<2, Int>::from_data(tokens, &Device::flex());
+        let logits = to_vec(task.decoder().forward(tokens, Some(&memory), &Pass::evaluation()));
+        let rows: Vec<&[f32]> = logits.chunks(task.vocabulary().size).collect();
+        let last = rows[rows.len() - BEHIND..].iter();
+        let found: Vec<f32> = last.flat_map(|row| row.iter().copied().step_by(8)).collect();
+        assert_near(&found, &chat.logits, &format!("{:?}", chat.turns));
+    }
+}
+
+fn answers(pipeline: &Pipeline, samples: Vec<Sample>, folder: &Path) -> Vec<(Answer, usize)> {
+    let answers = pipeline.predict(samples, folder).into_iter();
+    let answers = answers.map(|answers| answers.unwrap().remove("answer").unwrap());
+    answers.map(|answer| (answer.value, answer.tokens.len())).collect()
+}
+
+/// Chats about different media are answered together as each by itself, by a run that was saved and packed too.
+#[test]
+fn answers_are_those_of_the_original() {
+    let folder = folder(NAME);
+    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+    let samples = || case.chats.iter().map(Chat::sample).collect::<Vec<_>>();
+    let expected = case.chats.iter();
+    let expected: Vec<_> = expected
+        .map(|chat| (Answer::Text(chat.answer.clone()), chat.written.len()))
+        .collect();
+    assert_eq!(answers(&pipeline, samples(), &folder), expected);
+    for (sample, expected) in samples().into_iter().zip(&expected) {
+        assert_eq!(answers(&pipeline, vec![sample], &folder), [expected.clone()]);
+    }
+    let (batch, _) = dataset(&pipeline, samples(), &folder).batch(&(0..expected.len()).collect::<Vec<_>>(), None);
+    let found = pipeline.answer(&batch).into_iter();
+    let found: Vec<Answer> = found.map(|mut row| row.remove("answer").unwrap().value).collect();
+    let texts: Vec<Answer> = expected.iter().map(|(text, _)| text.clone()).collect();
+    assert_eq!(found, texts);
+    let run = tempfile::tempdir().unwrap();
+    let run = RunDirectory::new(run.path().join("run"));
+    pipeline.save(&run).unwrap();
+    let packed = Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap();
+    assert_eq!(answers(&packed, samples(), &folder), expected);
+}
+
+/// The prompts of LLaVA with one token for each picture.
+#[test]
+fn dialogues_of_llava_are_those_of_its_template() {
+    let folder = folder("llava");
+    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+    for chat in &case.chats {
+        let (batch, _) = dataset(&pipeline, vec![chat.sample()], &folder).batch(&[0], None);
+        let Some(Collated::Text { tokens, .. }) = &batch.inputs["text"].media else {
+            panic!("a prompt is a text")
+        };
+        let found: Vec<u32> = tokens.iter().map(|&token| token as u32).collect();
+        assert_eq!(found, chat.prompt, "{:?} {:?}", chat.text, chat.turns);
+    }
+    let samples = case.chats.iter().map(Chat::sample).collect();
+    let expected = case.chats.iter();
+    let expected: Vec<_> = expected
+        .map(|chat| (Answer::Text(chat.answer.clone()), chat.written.len()))
+        .collect();
+    assert_eq!(answers(&pipeline, samples, &folder), expected);
+}
+
+/// Frames are scaled as the original scales them, whose arithmetic rounds a few bytes otherwise.
+#[test]
+fn frames_have_the_bytes_of_the_original() {
+    let folder = folder(NAME);
+    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+    let video = pipeline.inputs().iter().find(|input| input.name == "video").unwrap();
+    let feature = video
+        .processor
+        .prepare(&Value::Text("large.png".into()), &folder)
+        .unwrap();
+    let Collated::Video { pixels, lengths, .. } = video.processor.collate(&[&feature]) else {
+        panic!("not a video")
+    };
+    assert_eq!(lengths, [4]);
+    let found: Vec<f32> = pixels
+        .iter()
+        .step_by(7)
+        .map(|value| (value * 0.5 + 0.5) * 255.0)
+        .collect();
+    let apart = found
+        .iter()
+        .zip(&case.frames)
+        .map(|(found, expected)| (found - expected).abs());
+    let most = apart.fold(0.0, f32::max);
+    assert!(found.len() == case.frames.len() && most < 1.5, "{most}");
+}
+
+#[test]
+fn pictures_that_a_text_does_not_name_are_refused_with_their_row() {
+    let folder = folder(NAME);
+    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+    let mut sample = case.chats[0].sample();
+    sample.values.insert("image".into(), Value::Text("picture.png".into()));
+    let error = pipeline
+        .predict(vec![case.chats[6].sample(), sample], &folder)
+        .remove(1)
+        .unwrap_err();
+    assert_eq!((error.row, error.field.as_deref()), (Some(1), Some("text")));
+    assert!(error.message.contains("as often as there are pictures (1)"), "{error}");
+}
