@@ -79,7 +79,8 @@ function words() {
     const title = isTalk() ? "Talk with the model" : "Ask the model";
     return [title, "Type a text and press Enter. Shift and Enter begin a new line."];
   }
-  const medium = nouns.map((noun) => `a ${noun}`).join(" or ");
+  const listed = state.media.filter(({ most }) => most > 1).map(({ modality }) => NOUNS[modality]);
+  const medium = nouns.map((noun) => (listed.includes(noun) ? `${noun}s` : `a ${noun}`)).join(" or ");
   if (isTalk()) {
     return [`Talk about ${medium}`, `Choose ${medium} and ask: each question may lean on the ones before it.`];
   }
