@@ -1,5 +1,6 @@
 //! The common representation: every modality becomes a batch of embedding sequences with a validity mask.
 
+use crate::checkpoint::to_vec;
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 /// How the positions of a token sequence lie in the medium.
@@ -170,6 +171,12 @@ impl Tokens {
                 .map(|summary| Tensor::cat(vec![summary, token.reshape([1, width])], 0)),
         }
     }
+}
+
+/// The real tokens of each sequence, from its mask [batch, length].
+pub(crate) fn lengths(mask: &Tensor<2, Bool>) -> Vec<usize> {
+    let counts = to_vec(mask.clone().float().sum_dim(1));
+    counts.into_iter().map(|count| count as usize).collect()
 }
 
 /// The mask of what a convolution of this stride leaves: an output is real where the centre of its kernel is.

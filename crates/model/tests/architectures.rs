@@ -66,6 +66,12 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
         "kind": "clip", "width": 8, "layers": 2, "heads": 2, "hidden": 12, "epsilon": 1e-5, "causal": true,
         "activation": "quick_gelu"
     });
+    let wav2vec2 = |norm_first: bool| {
+        json!({
+            "kind": "wav2vec2", "width": 8, "layers": 2, "heads": 2, "hidden": 12, "epsilon": 1e-5, "kernel": 4, "groups": 2,
+            "norm_first": norm_first, "dropout": 0.1
+        })
+    };
     // Places of another grid than that of the pictures, which have two rows and columns.
     let vit = json!({
         "kind": "vit", "width": 8, "layers": 2, "heads": 2, "hidden": 12, "epsilon": 1e-5, "grid": [3, 4], "registers": 2,
@@ -80,6 +86,8 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
             ("conformer", conformer),
             ("strided cnn", dropping),
             ("batch cnn", normed("batch")),
+            ("wav2vec2", wav2vec2(false)),
+            ("wav2vec2 large", wav2vec2(true)),
         ]),
         "video" => named([
             ("factorised", factorised),

@@ -352,6 +352,7 @@ fn settle_sounds(audio: &mut AudioConfig, own: &AudioConfig) -> Result<(), Wrong
         );
         return Err(("max_seconds", message));
     }
+    audio.min_seconds = audio.min_seconds.max(own.min_seconds);
     audio.features = own.features.clone();
     if let (AudioFeatures::LogMel(features), true) = (&mut audio.features, audio.max_seconds < own.max_seconds) {
         features.pad_to_seconds = None;

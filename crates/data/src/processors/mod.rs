@@ -19,7 +19,7 @@ pub use audio::{
 pub use feature::{Collated, Feature, FeatureShape};
 pub use image::{Augment, Decode, ImageConfig, Interpolation, Picture, Resize, Size};
 pub use text::{
-    DialogueConfig, Normalization, SPECIAL_TOKENS, Segment, Shown, SpecialTokens, TemplateConfig, TextAugment,
+    DialogueConfig, Letters, Normalization, SPECIAL_TOKENS, Segment, Shown, SpecialTokens, TemplateConfig, TextAugment,
     TextConfig, TokenizerConfig, Truncate, VideoWords,
 };
 pub use video::{Clip, Sampling, VideoConfig};

@@ -94,7 +94,7 @@ impl Checkpoint {
         let own = parse(&bytes, &path)?;
         let config = match ctranslate2::describes(folder, &own) {
             true => ctranslate2::configuration(folder, &own)?,
-            false => with_pictures(with_generation(own, &folder.join(GENERATION))?, folder)?,
+            false => with_processors(with_generation(own, &folder.join(GENERATION))?, folder)?,
         };
         let mut checkpoint = Self {
             folder: folder.to_path_buf(),
@@ -200,7 +200,7 @@ impl Checkpoint {
     }
 
     /// The same module with the checkpoint's weights at the `target`, and the names of the tensors that are left out. The
-    /// labels of a head are sorted.
+    /// classes of a head have their order here: labels are sorted.
     ///
     /// # Errors
     /// For files that are cut or forged, and for tensors that are missing, misshapen or not known.
@@ -242,10 +242,10 @@ impl Checkpoint {
             let path = self.folder.clone();
             return Err(ModelError::Tensors { path, mismatch });
         }
-        if let (Head::Labels(labels), Some(head)) = (&self.architecture.head, target.head) {
+        if let (Some(order), Some(head)) = (self.architecture.head.order(), target.head) {
             let last = format!("{head}{OUTPUT}");
             let last = tensors.iter_mut().filter(|(path, _)| path.starts_with(&last));
-            last.for_each(|(_, tensor)| *tensor = tensor.with_rows(&labels.order()));
+            last.for_each(|(_, tensor)| *tensor = tensor.with_rows(&order));
         }
         Ok((insert(module, tensors), unused))
     }
@@ -344,14 +344,14 @@ fn alike(one: &[usize], other: &[usize]) -> bool {
     long(one) == long(other)
 }
 
-/// A configuration and what is said of pictures in a file of its own, where there is one.
-fn with_pictures(mut config: serde_json::Value, folder: &Path) -> Result<serde_json::Value> {
+/// A configuration and what is said of pictures, sounds or videos in a file of its own, where there is one.
+fn with_processors(mut config: serde_json::Value, folder: &Path) -> Result<serde_json::Value> {
     let wanted = [
-        (preprocessor::KEY, preprocessor::PICTURES),
-        (preprocessor::VIDEO_KEY, preprocessor::VIDEOS),
+        (preprocessor::KEY, &preprocessor::FILES[..]),
+        (preprocessor::VIDEO_KEY, &preprocessor::VIDEOS[..]),
     ];
     for (key, files) in wanted {
-        for (name, part) in files {
+        for &(name, part) in files {
             let found = described_in(&folder.join(name), part)?;
             if let (Some(config), Some(found)) = (config.as_object_mut(), found) {
                 config.insert(key.into(), found);

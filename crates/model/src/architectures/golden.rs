@@ -4,6 +4,7 @@ use super::golden_captions::WRITERS;
 use super::golden_llava::ANSWERERS;
 use super::golden_pictures::{ENCODERS, SPACES, assert_resized, encoded};
 use super::golden_smolvlm::TILERS;
+use super::golden_wav2vec2::SPEAKERS;
 use super::{Checkpoint, KNOWN, Target};
 use crate::checkpoint::to_vec;
 use crate::encoder::{Encoder, EncoderConfig};
@@ -73,6 +74,7 @@ fn every_architecture_is_compared() {
         &TILERS,
         &spaces,
         &WRITERS.map(|(architecture, _)| architecture),
+        &SPEAKERS.map(|(architecture, _)| architecture),
         &super::language::KINDS,
     ]
     .concat();

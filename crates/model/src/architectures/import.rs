@@ -4,6 +4,7 @@ use super::language::opened;
 use super::llava::{MOST_PICTURES, PROMPT, VIDEO};
 use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target, TextHead, smolvlm};
 use crate::config::{ModelConfig, OutputConfig};
+use crate::decoder::Vocabulary;
 use crate::encoder::EncoderConfig;
 use crate::error::{ModelError, Result};
 use crate::fusion::{FusionConfig, JoinConfig};
@@ -69,7 +70,7 @@ impl Imported {
 impl Checkpoint {
     /// The encoders with the checkpoint's weights and processors. One answers a medium with its embedding, and with a label
     /// where the head is known; or with a text, where a decoder reads it, about which a prompt may ask; two with how alike their
-    /// media are, or with a text about both. A language model answers a text with what it goes on with. `name` is the run's.
+    /// media are, or with a text about both. A head of letters answers a sound with a text. A language model answers a text with what it goes on with. `name` is the run's.
     /// Inputs are called by their modality, as are their columns.
     ///
     /// # Errors
@@ -89,6 +90,7 @@ impl Checkpoint {
                 ..head.generate.text.clone()
             })?),
             Head::Continuation(_) => Some(inputs[0].processor.clone()),
+            Head::Transcript(head) => Some(Processor::letters(&head.task.text, &head.letters(self.folder())?)?),
             Head::Nothing | Head::Labels(_) | Head::Aligned(_) | Head::Joined(_) => None,
         };
         let texts = texts.map(|processor| TextColumn {
@@ -300,7 +302,7 @@ impl Head {
         match self {
             Self::Nothing => None,
             Self::Labels(_) => Some(LABELS),
-            Self::Text(_) => Some(DECODER),
+            Self::Text(_) | Self::Transcript(_) => Some(DECODER),
             Self::Joined(_) => Some(FUSION),
             Self::Answer(_) => Some(ANSWERER),
             Self::Aligned(_) => Some(SPACE),
@@ -372,6 +374,16 @@ impl Head {
             Self::Text(head) | Self::Answer(head) => {
                 let task = TaskConfig::Generate(head.generate.clone());
                 BTreeMap::from([output(self.written(), task, Fitted::Vocabulary(head.vocabulary))])
+            }
+            Self::Transcript(head) => {
+                // The vocabulary has no tokens of its own around a text: nothing is written token by token.
+                let vocabulary = Vocabulary {
+                    size: head.classes - 1,
+                    begin: 0,
+                    end: 0,
+                };
+                let task = TaskConfig::Transcribe(head.task.clone());
+                BTreeMap::from([output(TEXT, task, Fitted::Vocabulary(vocabulary))])
             }
             Self::Continuation(head) => {
                 let task = TaskConfig::LanguageModel(head.task.clone());

@@ -23,6 +23,8 @@ mod golden_llava;
 mod golden_pictures;
 #[cfg(test)]
 mod golden_smolvlm;
+#[cfg(test)]
+mod golden_wav2vec2;
 mod import;
 mod labels;
 mod language;
@@ -36,6 +38,7 @@ mod smolvlm;
 mod torch;
 mod towers;
 mod vit;
+mod wav2vec2;
 mod whisper;
 
 pub use bert::{BertStem, BertStemConfig, BertTrunk, BertTrunkConfig, Pool};
@@ -50,6 +53,7 @@ pub use towers::{
     BlocksConfig, ClipStem, ClipStemConfig, ClipTrunk, ClipTrunkConfig, Resampling, Summary, VitStem, VitStemConfig,
     VitTrunk, VitTrunkConfig,
 };
+pub use wav2vec2::{TranscriptHead, Wav2Vec2Stem, Wav2Vec2StemConfig, Wav2Vec2Trunk, Wav2Vec2TrunkConfig};
 pub use whisper::{WhisperStem, WhisperStemConfig};
 
 use crate::decoder::Vocabulary;
@@ -63,7 +67,7 @@ use sensorium_data::processors::VideoConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 20] = [
     "bert",
     "blip",
     "clip",
@@ -71,6 +75,7 @@ const KNOWN: [&str; 18] = [
     "dinov2_with_registers",
     "efficientnet-lite",
     "gpt2",
+    "hubert",
     "idefics3",
     "llama",
     "llava",
@@ -81,6 +86,7 @@ const KNOWN: [&str; 18] = [
     "siglip",
     "smolvlm",
     "vit",
+    "wav2vec2",
     "whisper",
 ];
 
@@ -118,6 +124,8 @@ pub enum Head {
     Continuation(Box<LanguageHead>),
     /// A second encoder, and a space in which both are compared.
     Aligned(Box<AlignedHead>),
+    /// One that tells the letters of a text frame by frame.
+    Transcript(Box<TranscriptHead>),
 }
 
 /// A decoder of texts, and the tokens that it begins and ends with.
@@ -139,6 +147,22 @@ pub struct AlignedHead {
     pub width: usize,
     /// What it was learnt by.
     pub loss: AlignLoss,
+}
+
+impl Head {
+    /// The classes of the checkpoint in the order in which its last layer has them here; none where it is the same.
+    fn order(&self) -> Option<Vec<usize>> {
+        match self {
+            Self::Labels(head) => Some(head.order()),
+            Self::Transcript(head) => Some(head.order()),
+            Self::Nothing
+            | Self::Text(_)
+            | Self::Joined(_)
+            | Self::Answer(_)
+            | Self::Continuation(_)
+            | Self::Aligned(_) => None,
+        }
+    }
 }
 
 /// Where a tensor of a checkpoint goes.
@@ -183,6 +207,7 @@ impl Architecture {
             "siglip" => siglip::read(config).map_err(wrong),
             "idefics3" | "smolvlm" => smolvlm::read(config).map_err(wrong),
             "vit" => vit::read(config).map_err(wrong),
+            kind if wav2vec2::KINDS.contains(&kind) => wav2vec2::read(config).map_err(wrong),
             "whisper" => whisper::read(config).map_err(wrong),
             _ => Err(wrong(format!(
                 "the architecture `{kind}` is not known; those that are: {}",
@@ -198,7 +223,12 @@ impl Architecture {
         match &self.head {
             Head::Aligned(head) => vec![self, &head.other],
             Head::Text(head) => std::iter::once(self).chain(&head.question).collect(),
-            Head::Nothing | Head::Labels(_) | Head::Joined(_) | Head::Answer(_) | Head::Continuation(_) => vec![self],
+            Head::Nothing
+            | Head::Labels(_)
+            | Head::Joined(_)
+            | Head::Answer(_)
+            | Head::Continuation(_)
+            | Head::Transcript(_) => vec![self],
         }
     }
 

@@ -4,11 +4,14 @@ use sensorium_data::processors::{ImageConfig, Interpolation, Resize, Sampling, S
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Where a configuration holds it once both are read.
+/// Where a configuration holds it once both are read, and what is said of sounds.
 pub(super) const KEY: &str = "image_processor";
-/// The files that say it, of their own or in a part.
-pub(super) const PICTURES: [(&str, Option<&str>); 2] =
-    [("preprocessor_config.json", None), ("processor_config.json", Some(KEY))];
+/// The files that say it, of their own or in a part, which has another name of sounds.
+pub(super) const FILES: [(&str, Option<&str>); 3] = [
+    ("preprocessor_config.json", None),
+    ("processor_config.json", Some(KEY)),
+    ("processor_config.json", Some("feature_extractor")),
+];
 /// Where it holds how videos are read, which some checkpoints say beside pictures.
 pub(super) const VIDEO_KEY: &str = "video_processor";
 /// The files that say this, of their own or in a part.

@@ -8,7 +8,8 @@ mod pixels;
 mod tubelet;
 
 use crate::architectures::{
-    BertStem, BertStemConfig, ClipStem, ClipStemConfig, VitStem, VitStemConfig, WhisperStem, WhisperStemConfig,
+    BertStem, BertStemConfig, ClipStem, ClipStemConfig, VitStem, VitStemConfig, Wav2Vec2Stem, Wav2Vec2StemConfig,
+    WhisperStem, WhisperStemConfig,
 };
 use crate::error::{ModelError, Result};
 use crate::init::Init;
@@ -46,6 +47,9 @@ pub enum StemConfig {
     Convolution(ConvolutionConfig),
     /// Audio: Whisper's convolutions over a spectrogram.
     Whisper(WhisperStemConfig),
+    /// Audio: wav2vec 2.0's convolutions over raw samples.
+    #[serde(rename = "wav2vec2")]
+    Wav2Vec2(Wav2Vec2StemConfig),
     /// Video: every pixel of every frame is a token of its channels, for convolutional trunks.
     Frames,
     /// Video: blocks of pixels through a few frames, each projected to one token.
@@ -62,6 +66,7 @@ pub enum Stem {
     Clip(ClipStem),
     Convolution(ConvolutionStem),
     Whisper(WhisperStem),
+    Wav2Vec2(Wav2Vec2Stem),
     Frames(FramesStem),
     Tubelet(TubeletStem),
 }
@@ -105,6 +110,9 @@ impl Stem {
             (StemConfig::Whisper(whisper), FeatureShape::Audio { bins, max_frames }) => {
                 Ok(Self::Whisper(WhisperStem::new(whisper, [bins, max_frames], init)?))
             }
+            (StemConfig::Wav2Vec2(wav2vec2), FeatureShape::Audio { bins, .. }) => {
+                Ok(Self::Wav2Vec2(Wav2Vec2Stem::new(wav2vec2, bins, init)?))
+            }
             (StemConfig::Frames, FeatureShape::Video { channels, .. }) => Ok(Self::Frames(FramesStem::new(channels))),
             (
                 StemConfig::Tubelet(tubelet),
@@ -133,6 +141,7 @@ impl Stem {
             Self::Clip(stem) => stem.width(),
             Self::Convolution(stem) => stem.width(),
             Self::Whisper(stem) => stem.width(),
+            Self::Wav2Vec2(stem) => stem.width(),
             Self::Frames(stem) => stem.width(),
             Self::Tubelet(stem) => stem.width(),
         }
@@ -158,6 +167,9 @@ impl Stem {
                 length: stem.tokens(max_frames),
             },
             (Self::Whisper(stem), FeatureShape::Audio { .. }) => Space::Line { length: stem.places() },
+            (Self::Wav2Vec2(stem), FeatureShape::Audio { max_frames, .. }) => Space::Line {
+                length: stem.tokens(max_frames),
+            },
             (
                 Self::Frames(_),
                 FeatureShape::Video {
@@ -192,6 +204,7 @@ impl Stem {
             (Self::Clip(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Convolution(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Whisper(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
+            (Self::Wav2Vec2(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Frames(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, &mask),
             (Self::Tubelet(stem), Media::Frames { pixels, mask }) => stem.forward(pixels, mask),
             _ => unreachable!("a stem is built for the modality of its input"),
@@ -204,7 +217,7 @@ fn accepted(shape: FeatureShape) -> &'static str {
     match shape {
         FeatureShape::Image { .. } => "an image takes the stem `pixels`, `patch` or `vit`",
         FeatureShape::Text { .. } => "a text takes the stem `embedding`, `bert` or `clip`",
-        FeatureShape::Audio { .. } => "a sound takes the stem `convolution` or `whisper`",
+        FeatureShape::Audio { .. } => "a sound takes the stem `convolution`, `whisper` or `wav2vec2`",
         FeatureShape::Video { .. } => "a video takes the stem `frames` or `tubelet`",
     }
 }

@@ -8,11 +8,11 @@ use crate::decoder::{Decoder, DecoderConfig, Vocabulary};
 use crate::decoding::ctc::{BeamConfig, BeamSearch, Frames, Hypothesis, Unscored, greedy};
 use crate::decoding::ngram::NgramConfig;
 use crate::encoded::Reading;
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{Dropout, Linear};
 use crate::pass::Pass;
-use crate::tokens::{Tokens, plain};
+use crate::tokens::{Tokens, lengths, plain};
 use crate::writer::Writer;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
@@ -39,6 +39,21 @@ pub struct TranscribeConfig {
     pub ngram: Option<NgramConfig>,
     /// How the text is searched for.
     pub beam: BeamConfig,
+    /// Whether the most probable class of every frame is taken, without any search.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub greedy: bool,
+}
+
+impl TranscribeConfig {
+    /// Refuses what has no meaning together.
+    fn validate(&self) -> Result<()> {
+        if self.greedy && (self.attention.is_some() || self.ngram.is_some()) {
+            let message =
+                "expected neither `attention` nor `ngram` beside `greedy`, which searches for nothing; leave one out";
+            return Err(ModelError::config("greedy", message));
+        }
+        self.beam.validate()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,12 +86,14 @@ pub struct Transcribe {
     vocabulary: Vocabulary,
     #[module(skip)]
     beam: BeamConfig,
+    #[module(skip)]
+    greedy: bool,
 }
 
 impl Transcribe {
     /// `width` is that of the source, whose tokens are the frames.
     pub fn new(config: &TranscribeConfig, vocabulary: Vocabulary, width: usize, init: &Init) -> Result<Self> {
-        config.beam.validate()?;
+        config.validate()?;
         let attention = config.attention.as_ref().map(|attention| {
             let init = init.at("attention");
             let sizes = [vocabulary.size, config.text.max_length];
@@ -89,6 +106,7 @@ impl Transcribe {
             weight: config.attention.as_ref().map_or(0.0, |attention| attention.weight),
             vocabulary,
             beam: config.beam.clone(),
+            greedy: config.greedy,
         })
     }
 
@@ -107,11 +125,9 @@ impl Transcribe {
         let texts = Texts::first(tokens);
         let source = reading.tokens();
         let device = plain(&source.embeddings.device());
-        let frames = frame_counts(&source);
+        let frames = lengths(&source.mask);
         let (labels, lengths) = labels(texts.tokens(), &device);
-        let logits = self
-            .output
-            .forward(self.dropout.forward(source.embeddings.clone(), pass));
+        let logits = self.logits(self.dropout.forward(source.embeddings.clone(), pass));
         let losses = ctc_loss(logits, labels, &frames, &lengths, self.blank());
         // A text that does not fit into its frames has an infinite loss and a zero gradient.
         let possible = losses.clone().without_autodiff().is_finite();
@@ -129,11 +145,16 @@ impl Transcribe {
         Losses { rows: total, counts }
     }
 
-    /// The text that the search finds in each row's frames.
+    /// Of the tokens and the blank behind them in each frame: [batch, frames, width] → [batch, frames, classes].
+    pub(crate) fn logits(&self, frames: Tensor<3>) -> Tensor<3> {
+        self.output.forward(frames)
+    }
+
+    /// The text that is found in each row's frames.
     pub fn decode(&self, reading: Reading, writer: &Writer) -> Vec<Decoded> {
         let source = reading.tokens();
-        let counts = frame_counts(&source);
-        let logits = self.output.forward(source.embeddings.clone());
+        let counts = lengths(&source.mask);
+        let logits = self.logits(source.embeddings.clone());
         let [rows, length, classes] = logits.dims();
         let values = to_vec(log_softmax(logits, 2));
         let decode = |row: usize| {
@@ -146,6 +167,23 @@ impl Transcribe {
     }
 
     fn transcript(&self, frames: &Frames, row: usize, source: &Tokens, writer: &Writer) -> Decoded {
+        let best = greedy(frames);
+        let plain: Vec<u32> = best.tokens.iter().map(|token| token.token).collect();
+        let mut found = match self.greedy {
+            true => vec![best.into()],
+            false => self.searched(frames, writer),
+        };
+        if let Some(decoder) = &self.attention {
+            self.rescore(&mut found, decoder, source, row);
+        }
+        Decoded {
+            unaided: Some(writer.text(&plain)),
+            ..prediction(&found, self.beam.hypotheses, writer).into()
+        }
+    }
+
+    /// What a beam finds, the best first.
+    fn searched(&self, frames: &Frames, writer: &Writer) -> Vec<Hypothesis> {
         let mut config = self.beam.clone();
         if self.attention.is_some() {
             config.hypotheses = config.hypotheses.max(RESCORED.min(config.width));
@@ -154,15 +192,7 @@ impl Transcribe {
             Some(model) => BeamSearch::new(config, &model.scorer).and_then(|mut search| search.search(frames)),
             None => BeamSearch::new(config, &Unscored).and_then(|mut search| search.search(frames)),
         };
-        let mut found = found.unwrap_or_default();
-        if let Some(decoder) = &self.attention {
-            self.rescore(&mut found, decoder, source, row);
-        }
-        let plain: Vec<u32> = greedy(frames).tokens.iter().map(|token| token.token).collect();
-        Decoded {
-            unaided: Some(writer.text(&plain)),
-            ..prediction(&found, self.beam.hypotheses, writer).into()
-        }
+        found.unwrap_or_default()
     }
 
     /// Orders hypotheses by the scores of both models.
@@ -213,12 +243,6 @@ fn prediction(found: &[Hypothesis], wanted: usize, writer: &Writer) -> Predictio
             Some(best.log_probability.exp()),
         )
     }
-}
-
-/// The real frames of each row.
-fn frame_counts(source: &Tokens) -> Vec<usize> {
-    let counts = source.mask.clone().float().sum_dim(1);
-    to_vec(counts).into_iter().map(|count| count as usize).collect()
 }
 
 /// The labels of texts, padded [texts, length], and how many each has.

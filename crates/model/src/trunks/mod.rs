@@ -11,7 +11,7 @@ mod transformer;
 
 use crate::architectures::{
     BertTrunk, BertTrunkConfig, ClipTrunk, ClipTrunkConfig, EfficientNetConfig, EfficientNetTrunk, ResNetConfig,
-    ResNetTrunk, VitTrunk, VitTrunkConfig,
+    ResNetTrunk, VitTrunk, VitTrunkConfig, Wav2Vec2Trunk, Wav2Vec2TrunkConfig,
 };
 use crate::error::Result;
 use crate::init::Init;
@@ -50,6 +50,9 @@ pub enum TrunkConfig {
     EfficientNet(EfficientNetConfig),
     /// ResNet, behind the pixels of pictures.
     ResNet(ResNetConfig),
+    /// wav2vec 2.0's blocks over a sequence, behind its stem or another one.
+    #[serde(rename = "wav2vec2")]
+    Wav2Vec2(Wav2Vec2TrunkConfig),
 }
 
 /// What the tokens of an encoder lie on, at its largest.
@@ -96,6 +99,7 @@ pub enum Trunk {
     Vit(VitTrunk),
     EfficientNet(EfficientNetTrunk),
     ResNet(ResNetTrunk),
+    Wav2Vec2(Wav2Vec2Trunk),
 }
 
 impl TrunkConfig {
@@ -111,6 +115,7 @@ impl TrunkConfig {
             Self::Vit(config) => config.blocks.width,
             Self::EfficientNet(_) => EfficientNetConfig::COLORS,
             Self::ResNet(_) => ResNetConfig::COLORS,
+            Self::Wav2Vec2(config) => config.width,
         }
     }
 }
@@ -133,6 +138,7 @@ impl Trunk {
                 Ok(Self::EfficientNet(EfficientNetTrunk::new(config, input, space, init)?))
             }
             TrunkConfig::ResNet(config) => Ok(Self::ResNet(ResNetTrunk::new(config, input, space, init)?)),
+            TrunkConfig::Wav2Vec2(config) => Ok(Self::Wav2Vec2(Wav2Vec2Trunk::new(config, input, space, init)?)),
         }
     }
 
@@ -148,6 +154,7 @@ impl Trunk {
             Self::Vit(trunk) => trunk.width(),
             Self::EfficientNet(trunk) => trunk.width(),
             Self::ResNet(trunk) => trunk.width(),
+            Self::Wav2Vec2(trunk) => trunk.width(),
         }
     }
 
@@ -158,6 +165,7 @@ impl Trunk {
             Self::Bert(trunk) => Self::Bert(trunk.pack(precision)),
             Self::Clip(trunk) => Self::Clip(trunk.pack(precision)),
             Self::Vit(trunk) => Self::Vit(trunk.pack(precision)),
+            Self::Wav2Vec2(trunk) => Self::Wav2Vec2(trunk.pack(precision)),
             other => other,
         }
     }
@@ -173,6 +181,7 @@ impl Trunk {
             Self::Vit(trunk) => trunk.forward(tokens, pass),
             Self::EfficientNet(trunk) => trunk.forward(tokens, pass),
             Self::ResNet(trunk) => trunk.forward(tokens, pass),
+            Self::Wav2Vec2(trunk) => trunk.forward(tokens, pass),
         }
     }
 }

@@ -23,3 +23,4 @@ mod retrieval;
 mod smolvlm;
 mod tidy;
 mod transcribe;
+mod wav2vec2;

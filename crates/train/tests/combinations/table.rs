@@ -72,7 +72,7 @@ pub const TRUNKS: [&str; 13] = [
 ];
 
 /// Stems of public architectures, each with the one trunk that goes behind it.
-pub const PUBLIC: [(Stem, &str); 6] = [
+pub const PUBLIC: [(Stem, &str); 7] = [
     (
         Stem {
             name: "text of BERT",
@@ -126,6 +126,15 @@ pub const PUBLIC: [(Stem, &str); 6] = [
             stem: r#"{ kind = "whisper", width = 16, places = 1500 }"#,
         },
         r#"{ kind = "transformer", width = 16, layers = 1, heads = 2, positions = "learned" }"#,
+    ),
+    (
+        Stem {
+            name: "sound of wav2vec 2.0",
+            modality: "audio",
+            settings: "column = \"sound\"\nsample_rate = 8000\nfeatures = { kind = \"waveform\" }",
+            stem: r#"{ kind = "wav2vec2", convolutions = [[16, 10, 5], [16, 4, 4], [16, 4, 4]], width = 16, epsilon = 1e-5 }"#,
+        },
+        r#"{ kind = "wav2vec2", width = 16, layers = 1, heads = 2, hidden = 32, epsilon = 1e-5, kernel = 4, groups = 4 }"#,
     ),
 ];
 

@@ -18,7 +18,7 @@ pub use config::{Normalization, Segment, TextConfig, Truncate};
 pub use dialogue::DialogueConfig;
 pub use shown::{Shown, VideoWords};
 pub use template::TemplateConfig;
-pub use tokenizer::{SpecialTokens, TokenizerConfig};
+pub use tokenizer::{Letters, SpecialTokens, TokenizerConfig};
 
 use super::{Collated, invalid};
 use crate::random::Key;
@@ -70,7 +70,16 @@ impl TextProcessor {
 
     /// Takes up a public vocabulary from the list of its tokens, see [`Processor::byte_level`].
     pub fn byte_level(config: &TextConfig, tokens: &[String]) -> Result<Self> {
-        let (tokenizer, content) = tokenizer::byte_level(tokens)?;
+        Self::public(config, tokenizer::byte_level(tokens)?)
+    }
+
+    /// Takes up a public vocabulary of letters, see [`Processor::letters`].
+    pub fn letters(config: &TextConfig, letters: &Letters) -> Result<Self> {
+        Self::public(config, tokenizer::letters(letters)?)
+    }
+
+    /// Takes up a public vocabulary from its settings and the content of its file.
+    fn public(config: &TextConfig, (tokenizer, content): (TokenizerConfig, String)) -> Result<Self> {
         let config = TextConfig {
             tokenizer,
             ..config.clone()

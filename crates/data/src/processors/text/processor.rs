@@ -1,7 +1,7 @@
 //! What a processor of texts can do beside preparing them.
 
 use super::super::{Fitted, Processor, invalid};
-use super::tokenizer::SpecialTokens;
+use super::tokenizer::{Letters, SpecialTokens};
 use super::{TextConfig, TextProcessor};
 use crate::Result;
 use std::sync::Arc;
@@ -22,6 +22,18 @@ impl Processor {
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) for a list that lacks a byte or has a token twice, and what [`fit`](Self::fit) refuses.
     pub fn byte_level(config: &TextConfig, tokens: &[String]) -> Result<Self> {
         let text = TextProcessor::byte_level(config, tokens)?;
+        Ok(Self {
+            fitted: Fitted::Text(Arc::new(text)),
+        })
+    }
+
+    /// A processor of texts by a public vocabulary of letters. The tokenizer of `config` is not looked at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) for tokens that small letters do not tell apart, and what
+    /// [`fit`](Self::fit) refuses.
+    pub fn letters(config: &TextConfig, letters: &Letters) -> Result<Self> {
+        let text = TextProcessor::letters(config, letters)?;
         Ok(Self {
             fitted: Fitted::Text(Arc::new(text)),
         })

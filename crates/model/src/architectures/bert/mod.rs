@@ -117,6 +117,14 @@ pub struct BertTrunkConfig {
     pub pool: Pool,
 }
 
+impl BertTrunkConfig {
+    /// All blocks, in order.
+    pub(super) fn build(&self, init: &Init) -> Vec<Block> {
+        let block = |index| Block::new(self, &init.at("blocks").at(index));
+        (0..self.layers).map(block).collect()
+    }
+}
+
 /// How the tokens of a text become one vector.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -137,8 +145,9 @@ pub struct BertTrunk {
     pool: Pool,
 }
 
+/// Attention and a feed-forward network, each around a residual and in front of a norm.
 #[derive(Module, Debug)]
-struct Block {
+pub struct Block {
     attention: MultiHeadAttention,
     attention_norm: LayerNorm,
     expand: Linear,
@@ -160,9 +169,8 @@ impl BertTrunk {
             );
             return Err(ModelError::config("trunk.width", message));
         }
-        let block = |index| Block::new(config, &init.at("blocks").at(index));
         Ok(Self {
-            blocks: (0..config.layers).map(block).collect(),
+            blocks: config.build(init),
             width: config.width,
             pool: config.pool,
         })
@@ -174,14 +182,9 @@ impl BertTrunk {
 
     /// Prepared for inference.
     pub fn pack(self, precision: Precision) -> Self {
-        let pack = |block: Block| Block {
-            attention: block.attention.pack(precision),
-            expand: block.expand.pack(precision),
-            contract: block.contract.pack(precision),
-            ..block
-        };
+        let blocks = self.blocks.into_iter();
         Self {
-            blocks: self.blocks.into_iter().map(pack).collect(),
+            blocks: blocks.map(|block| block.pack(precision)).collect(),
             ..self
         }
     }
@@ -214,7 +217,8 @@ impl Block {
         }
     }
 
-    fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
+    /// Self-attention over the real tokens.
+    pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
         let x = tokens.embeddings;
         let x = self
             .attention
@@ -227,6 +231,16 @@ impl Block {
             mask: tokens.mask,
             layout: tokens.layout,
             summary: None,
+        }
+    }
+
+    /// Prepared for inference.
+    pub fn pack(self, precision: Precision) -> Self {
+        Self {
+            attention: self.attention.pack(precision),
+            expand: self.expand.pack(precision),
+            contract: self.contract.pack(precision),
+            ..self
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Architecture, Checkpoint, Head};
 use super::configuration::{self, Extent};
-use super::kept::{CONFIGURATION, Kept};
+use super::kept::{CONFIGURATION, Kept, TOKENIZER};
 use super::{pictures, tensors};
 use crate::checkpoint::HostTensors;
 use crate::pipeline::Pipeline;
@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 
 const INPUTS: &str = "inputs.";
 const OUTPUTS: &str = "outputs.";
-const TOKENIZER: &str = "tokenizer.json";
 const GENERATION: &str = "generation_config.json";
 
 /// A part of a run that has a counterpart in `transformers`.
@@ -191,6 +190,10 @@ impl<'a> Candidate<'a> {
 
     /// The content of the file that texts are tokenised by, where it reads or writes any.
     fn tokenizer(&self, pipeline: &'a Pipeline) -> Option<Cow<'a, str>> {
+        // The vocabulary of letters is kept as it was read.
+        if let Head::Transcript(_) = self.architecture.head {
+            return None;
+        }
         let outputs = pipeline
             .outputs()
             .iter()

@@ -11,7 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The golden checkpoints in Hugging Face's layout.
-const FOLDERS: [&str; 26] = [
+const FOLDERS: [&str; 29] = [
     "bert",
     "bert-labels",
     "bert-tags",
@@ -23,6 +23,7 @@ const FOLDERS: [&str; 26] = [
     "dinov2_with_registers",
     "efficientnet-lite",
     "gpt2",
+    "hubert",
     "idefics3",
     "llama",
     "llama-scaled",
@@ -37,6 +38,8 @@ const FOLDERS: [&str; 26] = [
     "smolvlm",
     "smolvlm-chat",
     "vit",
+    "wav2vec2",
+    "wav2vec2-large",
     "whisper",
 ];
 /// The block of LLaVA's tower behind the one that is read.

@@ -1,5 +1,6 @@
 //! What a run keeps of a checkpoint that it came from: its settings, and the names and shapes of its tensors.
 
+use super::super::wav2vec2::VOCABULARY;
 use super::super::{Checkpoint, sentences};
 use crate::error::{ModelError, Result};
 use crate::run_directory::RunDirectory;
@@ -27,6 +28,7 @@ const SETTINGS: [&str; 13] = [
     "config_sentence_transformers.json",
 ];
 const TENSORS: &str = "tensors.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// A checkpoint without its numbers.
 #[derive(Debug, Clone)]
@@ -106,7 +108,9 @@ fn settings(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         .map(String::from)
         .into_iter()
         .chain(sentences::poolings(folder)?);
-    let found = names.filter(|name| folder.join(name).exists());
+    // Beside a tokenizer of its own a vocabulary says nothing more.
+    let letters = Some(VOCABULARY.to_string()).filter(|_| !folder.join(TOKENIZER).exists());
+    let found = names.chain(letters).filter(|name| folder.join(name).exists());
     found
         .map(|name| Ok((name.clone(), files::read(&folder.join(&name))?)))
         .collect()

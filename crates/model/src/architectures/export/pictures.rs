@@ -36,9 +36,7 @@ pub fn settle(
         files.insert(CONFIGURATION.into(), pretty(&config));
         return Ok(());
     }
-    let file = preprocessor::PICTURES
-        .iter()
-        .find(|(name, _)| files.contains_key(*name));
+    let file = preprocessor::FILES.iter().find(|(name, _)| files.contains_key(*name));
     let Some((name, part)) = file.filter(|_| own.size == found.size || ANY_SIZE.contains(&kind.as_str())) else {
         return Err(format!(
             "expected pictures as the checkpoint reads them, {}×{}, found {height}×{width} ({:?}); train with its size",

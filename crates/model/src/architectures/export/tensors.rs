@@ -69,14 +69,15 @@ impl Source<'_> {
         }
     }
 
-    /// A parameter of a head of labels with its rows in the order of the classes, where it has a row for each.
+    /// A parameter of a head of classes with its rows in the order of the checkpoint, where it has a row for each.
     fn in_classes(&self, path: &str, tensor: HostTensor) -> HostTensor {
-        let Some((Head::Labels(labels), start)) = self.head else {
+        let Some((head, start)) = self.head else {
             return tensor;
         };
-        match path.strip_prefix(start).is_some_and(|path| path.starts_with(OUTPUT)) {
-            true => tensor.with_rows(&inverse(&labels.order())),
-            false => tensor,
+        let last = path.strip_prefix(start).is_some_and(|path| path.starts_with(OUTPUT));
+        match head.order().filter(|_| last) {
+            Some(order) => tensor.with_rows(&inverse(&order)),
+            None => tensor,
         }
     }
 

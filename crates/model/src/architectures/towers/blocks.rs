@@ -66,15 +66,22 @@ impl BlocksConfig {
     /// # Errors
     /// For another width than the stem's, and for heads that do not divide it.
     pub fn build(&self, input: usize, init: &Init) -> Result<Vec<Block>> {
-        if input != self.width || !self.width.is_multiple_of(self.heads) {
-            let message = format!(
-                "expected the width of the stem, a multiple of {} heads, found {} behind a stem of {input}",
-                self.heads, self.width
-            );
-            return Err(ModelError::config("trunk.width", message));
-        }
+        self.check_input(input)?;
         let block = |index| Block::new(self, &init.at("blocks").at(index));
         Ok((0..self.layers).map(block).collect())
+    }
+
+    /// # Errors
+    /// For another width than `input`, the stem's, and for heads that do not divide it.
+    pub fn check_input(&self, input: usize) -> Result<()> {
+        if input == self.width && self.width.is_multiple_of(self.heads) {
+            return Ok(());
+        }
+        let message = format!(
+            "expected the width of the stem, a multiple of {} heads, found {} behind a stem of {input}",
+            self.heads, self.width
+        );
+        Err(ModelError::config("trunk.width", message))
     }
 
     /// A norm over a token.

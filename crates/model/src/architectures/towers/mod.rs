@@ -10,6 +10,7 @@ mod public;
 mod text;
 mod words;
 
+pub(super) use blocks::Block;
 pub use blocks::BlocksConfig;
 pub(super) use pair::Pair;
 pub use patches::{VitStem, VitStemConfig};

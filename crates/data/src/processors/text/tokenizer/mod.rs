@@ -4,6 +4,7 @@ mod byte_level;
 mod config;
 #[cfg(test)]
 mod golden;
+mod letters;
 mod library;
 mod limits;
 mod ranks;
@@ -13,6 +14,8 @@ mod word_piece;
 
 pub(super) use byte_level::byte_level;
 pub use config::TokenizerConfig;
+pub use letters::Letters;
+pub(super) use letters::letters;
 
 use super::super::read;
 use crate::{DataError, ErrorKind, Result};

@@ -6,7 +6,7 @@ mod tests;
 
 pub use config::BeamConfig;
 
-use super::align::{AlignedToken, align};
+use super::align::{AlignedToken, Alignment, align};
 use super::forward::{add, log_probability};
 use super::frames::Frames;
 use super::greedy::greedy;
@@ -27,6 +27,19 @@ pub struct Hypothesis {
     pub insertions: u32,
     /// What hypotheses are sorted by.
     pub score: f64,
+}
+
+/// One path without a language model.
+impl From<Alignment> for Hypothesis {
+    fn from(path: Alignment) -> Self {
+        Self {
+            tokens: path.tokens,
+            log_probability: path.log_probability,
+            language_model: 0.0,
+            insertions: 0,
+            score: path.log_probability,
+        }
+    }
 }
 
 /// A prefix in the beam: log probabilities of the paths that end with the blank and with its last token.
