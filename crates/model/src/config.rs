@@ -65,7 +65,7 @@ impl ModelConfig {
                 true => Ok((name.clone(), other.clone())),
                 false => {
                     let message = format!("expected an input with an encoder that is read, found `{other}`");
-                    Err(ModelError::config(&format!("inputs.{name}.shares"), message))
+                    Err(ModelError::config(format!("inputs.{name}.shares"), message))
                 }
             }
         };

@@ -38,6 +38,9 @@ pub struct Marks {
     pub last: Vec<u32>,
 }
 
+/// What is read of a prompt up to its last picture, and the tokens behind.
+pub type Parted = (Vec<Piece>, Vec<u32>);
+
 /// The pictures of a row among the tokens of its sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
@@ -52,12 +55,9 @@ pub struct Places {
 impl Asking {
     /// What is read of a prompt up to the last picture, those that are `shown` in their places, and the tokens behind, `begin`
     /// where there are none. Without a prompt all pictures are read.
-    pub fn parted(&self, prompt: &[u32], shown: &[Places], begin: u32) -> (Vec<Piece>, Vec<u32>) {
-        let input = |token: u32| match () {
-            () if token == self.place => Some(0),
-            () if Some(token) == self.frame => Some(1),
-            () => None,
-        };
+    pub fn parted(&self, prompt: &[u32], shown: &[Places], begin: u32) -> Parted {
+        let places = [Some(self.place), self.frame];
+        let input = |token: u32| places.iter().position(|place| *place == Some(token));
         let last = prompt.iter().rposition(|&token| input(token).is_some());
         let (front, behind) = prompt.split_at(last.map_or(0, |last| last + 1));
         let mut pictures: Vec<_> = shown.iter().map(|places| self.pictures(places).into_iter()).collect();

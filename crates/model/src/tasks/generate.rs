@@ -1,12 +1,12 @@
 //! A text for each row, written token by token: captions, answers, translations, transcripts.
 
-use super::asking::{Asking, Places};
+use super::asking::{Asking, Parted, Places};
 use super::texts::Texts;
 use super::writing::Writing;
 use super::{Decoded, Losses};
 use crate::adapters::LoraConfig;
 use crate::checkpoint::to_vec;
-use crate::decoder::{Decoder, DecoderConfig, Piece, ReadsConfig, Vocabulary};
+use crate::decoder::{Decoder, DecoderConfig, ReadsConfig, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Rules};
 use crate::encoded::Reading;
 use crate::error::Result;
@@ -209,8 +209,7 @@ impl Generate {
 
     /// What is read before the text of each row.
     fn asked(&self, reading: &Reading) -> Asked {
-        if self.asking.is_some() {
-            let (source, parts) = self.pieces(reading);
+        if let Some((source, parts)) = self.pieces(reading) {
             let (pieces, openings): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
             return Asked {
                 source: self.decoder.arranged(source, &pieces),
@@ -228,11 +227,10 @@ impl Generate {
         }
     }
 
-    /// What is read of the prompt of each row with the pictures that it asks about, and the tokens behind them.
-    pub(crate) fn pieces(&self, reading: &Reading) -> (Tokens, Vec<(Vec<Piece>, Vec<u32>)>) {
-        let (Some(prompt), Some(asking)) = (&self.prompt, &self.asking) else {
-            panic!("a decoder that is asked about pictures");
-        };
+    /// The pictures that a decoder trained elsewhere is asked about, and of each row what is read up to the last of them, with the
+    /// tokens behind it; none of other decoders.
+    pub(crate) fn pieces(&self, reading: &Reading) -> Option<(Tokens, Vec<Parted>)> {
+        let (prompt, asking) = self.prompt.as_ref().zip(self.asking.as_ref())?;
         let shows = match (&asking.shows[..], reading.source) {
             ([], Source::Input(input)) => std::slice::from_ref(input),
             (shows, _) => shows,
@@ -254,7 +252,7 @@ impl Generate {
         }
         let parts = prompts.iter().zip(&shown);
         let parts = parts.map(|(prompt, shown)| asking.parted(prompt, shown, self.vocabulary.begin));
-        (Tokens::side_by_side(sources), parts.collect())
+        Some((Tokens::side_by_side(sources), parts.collect()))
     }
 
     /// The losses of each next token after the right ones before it.

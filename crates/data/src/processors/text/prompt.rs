@@ -90,7 +90,8 @@ impl Prompts {
     ) -> Result<Vec<u32>> {
         let media = self.media(turns, shown)?;
         let last = turns.len().saturating_sub(1);
-        for first in first_that_may_fit(turns, limit, &tokens)?..=last {
+        let mut first = first_that_may_fit(turns, limit, &tokens)?;
+        loop {
             let (parts, end) = self.parts(&turns[first..], template, &media);
             if let (None, Some(Part::Token(_))) = (template, parts.last()) {
                 let name = &self.name;
@@ -102,8 +103,8 @@ impl Prompts {
             if first == last {
                 return cut(&parts, &end, (template.is_none(), limit), &tokens);
             }
+            first += 1;
         }
-        Ok(Vec::new())
     }
 
     /// What `turns` ask about.
