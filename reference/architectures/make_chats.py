@@ -11,11 +11,10 @@ import json
 from pathlib import Path
 
 import languages
-import make_smolvlm
 import numpy
 import torch
 import transformers
-from make_smolvlm import COUNT, DEFAULT_CHAT_TEMPLATE, END, LONGEST, PICTURE, SIDE, SPECIAL, configuration, draw, useful
+from make_smolvlm import COUNT, DEFAULT_CHAT_TEMPLATE, END, LONGEST, PICTURE, SIDE, SPECIAL, configuration, draw, greedy, useful
 from PIL import Image
 
 FOLDER = Path(__file__).parent / "smolvlm-chat"
@@ -84,17 +83,9 @@ def asked(processor, chat):
 def answer(model, processor, chat):
     inputs = asked(processor, chat)
     pixels, prompt = inputs.get("pixel_values"), inputs.input_ids[0].tolist()
-    ends = model.generation_config.eos_token_id
     seen = lambda ids: model(input_ids=torch.tensor([ids]), pixel_values=pixels, use_cache=False).logits[0]
     logits = seen(prompt)[-BEHIND:, ::8].flatten().tolist()
-    written, margin, ended = [], float("inf"), False
-    while len(written) < WRITTEN and not ended:
-        best = seen(prompt + written)[-1].topk(2)
-        margin = min(margin, float(best.values[0] - best.values[1]))
-        if margin < 0.005:
-            break
-        ended = int(best.indices[0]) in ends
-        written += [] if ended else [int(best.indices[0])]
+    written, margin, ended = greedy(seen, prompt, model.generation_config.eos_token_id, WRITTEN)
     case = {**chat, "prompt": prompt, "logits": logits, "written": written}
     case["answer"] = processor.tokenizer.decode(written, skip_special_tokens=True).strip()
     return case, ended, margin
@@ -135,7 +126,6 @@ def main():
         if len(found) == len(CHATS) and useful(found):
             break
     for case, _, _ in found:
-        make_smolvlm.WRITTEN = WRITTEN
         inputs = asked(processor, case)
         known = {name: inputs[name] for name in ("input_ids", "attention_mask", "pixel_values") if name in inputs}
         written = model.generate(**known, do_sample=False, max_new_tokens=WRITTEN)[0].tolist()[len(case["prompt"]) :]

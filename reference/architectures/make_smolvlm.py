@@ -84,21 +84,26 @@ def asked(processor, picture, text):
     return processor(text=prompt, images=[Image.open(picture)], return_tensors="pt")
 
 
-def answer(model, processor, folder, name, text):
-    inputs = asked(processor, folder / name, text)
-    pixels, prompt = inputs.pixel_values, inputs.input_ids[0].tolist()
-    ends = model.generation_config.eos_token_id
-    seen = lambda ids: model(input_ids=torch.tensor([ids]), pixel_values=pixels, use_cache=False).logits[0]
-    last = len(prompt) - prompt[::-1].index(model.config.image_token_id)
-    logits = seen(prompt)[last + 1 :, ::8].flatten().tolist()
+def greedy(seen, prompt, ends, most):
+    """The likeliest tokens behind a prompt, how close the closest choice was, and whether an end was one."""
     written, margin, ended = [], float("inf"), False
-    while len(written) < WRITTEN and not ended:
+    while len(written) < most and not ended:
         best = seen(prompt + written)[-1].topk(2)
         margin = min(margin, float(best.values[0] - best.values[1]))
         if margin < 0.005:
             break
         ended = int(best.indices[0]) in ends
         written += [] if ended else [int(best.indices[0])]
+    return written, margin, ended
+
+
+def answer(model, processor, folder, name, text):
+    inputs = asked(processor, folder / name, text)
+    pixels, prompt = inputs.pixel_values, inputs.input_ids[0].tolist()
+    seen = lambda ids: model(input_ids=torch.tensor([ids]), pixel_values=pixels, use_cache=False).logits[0]
+    last = len(prompt) - prompt[::-1].index(model.config.image_token_id)
+    logits = seen(prompt)[last + 1 :, ::8].flatten().tolist()
+    written, margin, ended = greedy(seen, prompt, model.generation_config.eos_token_id, WRITTEN)
     case = {"picture": name, "text": text, "prompt": prompt, "behind": len(prompt) - last - 1, "logits": logits, "written": written}
     case["answer"] = processor.tokenizer.decode(written, skip_special_tokens=True).strip()
     return case, ended, margin

@@ -3,6 +3,7 @@
 
 use super::golden::{case, folder, import};
 use super::golden_llava::{assert_near, task};
+use super::golden_smolvlm::answers;
 use crate::checkpoint::to_vec;
 use crate::decoder::Piece;
 use crate::encoded::Reading;
@@ -103,12 +104,6 @@ fn prompts_and_logits_are_those_of_the_original() {
         let found: Vec<f32> = last.flat_map(|row| row.iter().copied().step_by(8)).collect();
         assert_near(&found, &chat.logits, &format!("{:?}", chat.turns));
     }
-}
-
-fn answers(pipeline: &Pipeline, samples: Vec<Sample>, folder: &Path) -> Vec<(Answer, usize)> {
-    let answers = pipeline.predict(samples, folder).into_iter();
-    let answers = answers.map(|answers| answers.unwrap().remove("answer").unwrap());
-    answers.map(|answer| (answer.value, answer.tokens.len())).collect()
 }
 
 /// Chats about different media are answered together as each by itself, by a run that was saved and packed too.

@@ -126,7 +126,8 @@ fn samples(case: &Case) -> Vec<Sample> {
     case.texts.iter().map(sample).collect()
 }
 
-fn answers(pipeline: &Pipeline, samples: Vec<Sample>, folder: &Path) -> Vec<(Answer, usize)> {
+/// The answers to samples, and how many tokens each has.
+pub(super) fn answers(pipeline: &Pipeline, samples: Vec<Sample>, folder: &Path) -> Vec<(Answer, usize)> {
     let answers = pipeline.predict(samples, folder).into_iter();
     let answers = answers.map(|answers| answers.unwrap().remove("answer").unwrap());
     answers.map(|answer| (answer.value, answer.tokens.len())).collect()
