@@ -84,24 +84,37 @@ fn file(pipeline: &Pipeline, path: &Path, batch: usize, printer: &Printer) -> an
         .map(|error| (error.row.unwrap_or_default(), error))
         .collect();
     let mut next = 0;
-    // The first answers come soon.
-    let sizes = std::iter::successors(Some(batch), |size| Some((GROWTH * size).min(TOGETHER * batch)));
-    let mut rest = samples.as_slice();
-    for size in sizes {
-        let (part, others) = rest.split_at(size.min(rest.len()));
-        rest = others;
-        if part.is_empty() {
-            break;
+    // The next rows are answered while these are printed.
+    std::thread::scope(|scope| {
+        let (sender, answered) = std::sync::mpsc::sync_channel(1);
+        let (samples, root) = (samples.as_slice(), root.as_path());
+        scope.spawn(move || {
+            let answer = |part: &[Sample]| pipeline.predict_by(batch, part.to_vec(), root);
+            // Nobody listens any more where printing has panicked.
+            parts(samples, batch).all(|part| sender.send((part, answer(part))).is_ok())
+        });
+        for (part, answers) in answered {
+            for (sample, answer) in part.iter().zip(answers) {
+                next = printer.print_broken(next, sample.row, &mut broken);
+                printer.print(sample.row, &answer);
+                next += 1;
+            }
         }
-        let answers = pipeline.predict_by(batch, part.to_vec(), &root);
-        for (sample, answer) in part.iter().zip(answers) {
-            next = printer.print_broken(next, sample.row, &mut broken);
-            printer.print(sample.row, &answer);
-            next += 1;
-        }
-    }
+    });
     printer.print_broken(next, usize::MAX, &mut broken);
     Ok(())
+}
+
+/// Rows that are answered one part after the other: few at first, so that the first answers come soon.
+fn parts(samples: &[Sample], batch: usize) -> impl Iterator<Item = &[Sample]> {
+    let sizes = std::iter::successors(Some(batch), move |size| Some((GROWTH * size).min(TOGETHER * batch)));
+    let mut rest = samples;
+    let part = move |size: usize| {
+        let (part, others) = rest.split_at(size.min(rest.len()));
+        rest = others;
+        Some(part).filter(|part| !part.is_empty())
+    };
+    sizes.map_while(part)
 }
 
 struct Printer {
