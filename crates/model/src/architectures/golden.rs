@@ -11,10 +11,12 @@ use crate::encoder::{Encoder, EncoderConfig};
 use crate::init::Init;
 use crate::pass::Pass;
 use crate::pipeline::{Answers, Pipeline};
+use crate::run_directory::RunDirectory;
 use crate::tasks::{Answer, Task};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::processors::{Collated, FeatureShape};
 use sensorium_data::{InputBatch, Sample, Value};
+use sensorium_kernels::Precision;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -104,6 +106,14 @@ pub(super) fn assert_near(found: &[f32], expected: &[f32], place: &str) {
 pub(super) fn import(folder: &Path) -> Pipeline {
     let checkpoint = Checkpoint::open(folder).unwrap();
     checkpoint.import("imported", &Device::flex()).unwrap().pipeline
+}
+
+/// The same as a run that was written, and read to answer.
+pub(super) fn saved_and_packed(pipeline: &Pipeline) -> Pipeline {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDirectory::new(folder.path().join("run"));
+    pipeline.save(&run).unwrap();
+    Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap()
 }
 
 /// What an imported checkpoint answers values of its one input.

@@ -1,7 +1,7 @@
 //! Models that are asked about several pictures, about a video, and in a dialogue, against what `transformers` makes of the same
 //! checkpoints (`reference/architectures/make_chats.py` and `make_llava.py`).
 
-use super::golden::{case, folder, import};
+use super::golden::{case, folder, import, saved_and_packed};
 use super::golden_llava::{assert_near, task};
 use super::golden_smolvlm::answers;
 use crate::checkpoint::to_vec;
@@ -9,12 +9,10 @@ use crate::decoder::Piece;
 use crate::encoded::Reading;
 use crate::pass::Pass;
 use crate::pipeline::Pipeline;
-use crate::run_directory::RunDirectory;
 use crate::source::Source;
 use crate::tasks::Answer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::{Collated, Dataset, Sample, Value};
-use sensorium_kernels::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -128,10 +126,7 @@ fn answers_are_those_of_the_original() {
     let found: Vec<Answer> = found.map(|mut row| row.remove("answer").unwrap().value).collect();
     let texts: Vec<Answer> = expected.iter().map(|(text, _)| text.clone()).collect();
     assert_eq!(found, texts);
-    let run = tempfile::tempdir().unwrap();
-    let run = RunDirectory::new(run.path().join("run"));
-    pipeline.save(&run).unwrap();
-    let packed = Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap();
+    let packed = saved_and_packed(&pipeline);
     assert_eq!(answers(&packed, samples(), &folder), expected);
 }
 

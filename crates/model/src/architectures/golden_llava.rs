@@ -1,18 +1,16 @@
 //! Models that answer about pictures, against what `transformers` makes of the same checkpoint
 //! (`reference/architectures/make_llava.py`).
 
-use super::golden::{case, folder, import};
+use super::golden::{case, folder, import, saved_and_packed};
 use super::golden_pictures::encoded;
 use crate::checkpoint::to_vec;
 use crate::decoder::Piece;
 use crate::pass::Pass;
 use crate::pipeline::Pipeline;
-use crate::run_directory::RunDirectory;
 use crate::tasks::{Answer, Generate, Task};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::processors::Feature;
 use sensorium_data::{Sample, Value};
-use sensorium_kernels::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -137,10 +135,7 @@ fn answers_are_those_of_the_original() {
         let folder = folder(name);
         let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
         assert_answers(&pipeline, &case, &folder);
-        let run = tempfile::tempdir().unwrap();
-        let run = RunDirectory::new(run.path().join("run"));
-        pipeline.save(&run).unwrap();
-        let packed = Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap();
+        let packed = saved_and_packed(&pipeline);
         assert_answers(&packed, &case, &folder);
     }
 }

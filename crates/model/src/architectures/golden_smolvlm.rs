@@ -1,20 +1,18 @@
 //! Models that read pictures whole or in tiles, against what `transformers` makes of the same checkpoints
 //! (`reference/architectures/make_smolvlm.py`).
 
-use super::golden::{case, folder, import};
+use super::golden::{case, folder, import, saved_and_packed};
 use super::golden_llava::{assert_near, task};
 use super::golden_pictures::batch;
 use crate::checkpoint::to_vec;
 use crate::decoder::Piece;
 use crate::pass::Pass;
 use crate::pipeline::Pipeline;
-use crate::run_directory::RunDirectory;
 use crate::tasks::{Answer, Places};
 use crate::tokens::Tokens;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::processors::{Collated, Feature};
 use sensorium_data::{Sample, Value};
-use sensorium_kernels::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -144,10 +142,7 @@ fn answers_are_those_of_the_original() {
             .map(|asked| (Answer::Text(asked.answer.clone()), asked.written.len()))
             .collect();
         assert_eq!(answers(&pipeline, samples(&case), &folder), expected, "{name}");
-        let run = tempfile::tempdir().unwrap();
-        let run = RunDirectory::new(run.path().join("run"));
-        pipeline.save(&run).unwrap();
-        let packed = Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap();
+        let packed = saved_and_packed(&pipeline);
         assert_eq!(answers(&packed, samples(&case), &folder), expected, "{name}");
     }
 }

@@ -1,15 +1,13 @@
 //! Encoders of raw speech, and heads of letters behind them, against what `transformers` makes of the same checkpoints
 //! (`reference/architectures/make_wav2vec2.py`).
 
-use super::golden::{assert_near, case, folder, import};
+use super::golden::{assert_near, case, folder, import, saved_and_packed};
 use super::golden_pictures::encoded;
 use super::{Checkpoint, Head, TranscriptHead};
 use crate::checkpoint::to_vec;
 use crate::pipeline::{Answers, Pipeline};
-use crate::run_directory::RunDirectory;
 use crate::tasks::{Answer, Task};
 use crate::tokens::{Tokens, lengths};
-use burn::tensor::Device;
 use sensorium_data::{Sample, Value};
 use sensorium_kernels::Precision;
 use serde::Deserialize;
@@ -141,10 +139,7 @@ fn sounds_are_answered_as_by_the_original() {
         let folder = folder(name);
         let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
         assert_answers(&pipeline, &case, &folder);
-        let run = tempfile::tempdir().unwrap();
-        let run = RunDirectory::new(run.path().join("run"));
-        pipeline.save(&run).unwrap();
-        let packed = Pipeline::load_packed(&run, &Device::flex(), Precision::Float32).unwrap();
+        let packed = saved_and_packed(&pipeline);
         assert_answers(&packed, &case, &folder);
     }
 }
