@@ -5,10 +5,10 @@ use crate::panels::{Matrix, Panels};
 use crate::parallel::{self, TASKS, Target, with_scratch};
 use crate::simd::{dot, vectorized};
 
-/// Depth of a block: its rows of a tile (8 KiB) stay in the first-level cache while the panels pass.
-const DEPTH: usize = 256;
-/// Rows of a block, a multiple of every tile's: a packed block of it (96 KiB) stays in the second-level cache.
-const BLOCK: usize = 96;
+/// Most depth of a block: its rows of a tile (16 KiB) stay in the first-level cache while the panels pass.
+const DEPTH: usize = 512;
+/// Rows of a block, a multiple of every tile's: a packed block of it (384 KiB) stays in the second-level cache.
+const BLOCK: usize = 192;
 /// Multiplications up to which a product takes less time than waking another thread would, and numbers of the right
 /// matrix up to which reading them does.
 const SMALL: usize = 1 << 20;
@@ -107,14 +107,18 @@ impl Cut {
         let right = panels * COLUMNS * depth;
         let small = rows * right <= SMALL && right <= SMALL_RIGHT;
         let tasks = if small { 1 } else { TASKS };
-        let block_rows = rows.div_ceil(tasks).next_multiple_of(Tile::detect().rows).min(BLOCK);
+        // Every part of the rows reads the right matrix, every part of the columns the left one: in this proportion both
+        // together read the least.
+        let parts = (tasks * rows / (panels * COLUMNS).max(1)).isqrt().clamp(1, tasks);
+        let block_rows = rows.div_ceil(parts).next_multiple_of(Tile::detect().rows).min(BLOCK);
         let row_parts = rows.div_ceil(block_rows);
         let wanted = (tasks / row_parts.max(1)).max(1);
-        let block_panels = panels.div_ceil(wanted).max(panels.min(4)).max(1);
+        // Only the last tile of the last part is thin.
+        let block_panels = panels.div_ceil(wanted).max(3).next_multiple_of(Tile::detect().panels);
         let panel_parts = panels.div_ceil(block_panels);
         // A deep product with few outputs, such as a weight's gradient, is cut along its depth as well.
         let wanted = (tasks / (row_parts * panel_parts).max(1)).max(1);
-        let block_depth = depth.div_ceil(wanted).next_multiple_of(DEPTH).max(2 * DEPTH);
+        let block_depth = depth.div_ceil(wanted).next_multiple_of(DEPTH).max(DEPTH);
         Self {
             rows: row_parts,
             panels: panel_parts,
@@ -170,9 +174,11 @@ fn multiply_block<E: Element>(
     first: Store,
 ) {
     let tile = Tile::detect();
+    let length = block.depth.1 - block.depth.0;
+    let most = length.div_ceil(length.div_ceil(DEPTH).max(1));
     let mut from = block.depth.0;
     loop {
-        let depth = DEPTH.min(block.depth.1 - from);
+        let depth = most.min(block.depth.1 - from);
         let store = if from == block.depth.0 { first } else { Store::Add };
         with_scratch(block_scratch(left, &block, depth, tile), |scratch| {
             let source = pack_rows(left, &block, from, depth, tile, scratch);

@@ -2,6 +2,7 @@
 
 mod adapters;
 pub mod architectures;
+mod batches;
 mod check;
 pub mod checkpoint;
 mod config;

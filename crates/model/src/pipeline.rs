@@ -1,5 +1,6 @@
 //! Processors, model and run directory together: from raw values to predictions.
 
+use crate::batches::{self, Lanes};
 use crate::checkpoint;
 use crate::error::{ModelError, Result};
 use crate::model::Model;
@@ -17,6 +18,7 @@ use sensorium_data::{
 use sensorium_kernels::Precision;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The answers to one row, by output.
 pub type Answers = BTreeMap<String, Prediction>;
@@ -130,11 +132,7 @@ impl Pipeline {
     /// as long as one another, and fewer where pictures are read in tiles.
     pub fn predict_by(&self, together: usize, samples: Vec<Sample>, root: &Path) -> Vec<Result<Answers, DataError>> {
         let count = samples.len();
-        let together = InputColumn::together(&self.inputs, together);
-        let indices = match count > together {
-            true => self.by_length(&samples),
-            false => (0..count).collect(),
-        };
+        let mut batches = self.batches(together, &samples);
         let numbered = samples
             .into_iter()
             .enumerate()
@@ -145,36 +143,61 @@ impl Pipeline {
             self.inputs.clone(),
             self.choices(),
         );
-        let mut answers: Vec<Option<Result<Answers, DataError>>> = (0..count).map(|_| None).collect();
+        let lanes = self.reads_texts().then(|| Lanes::new(batches.len())).flatten();
+        // What takes longest does not come last.
+        batches.reverse();
+        let answers = Mutex::new((0..count).map(|_| None).collect::<Vec<_>>());
         // The next batch is read while one is answered.
         std::thread::scope(|scope| {
-            let (sender, batches) = std::sync::mpsc::sync_channel(1);
+            let (sender, receiver) = std::sync::mpsc::sync_channel(1);
             scope.spawn(move || {
-                let mut batches = indices.chunks(together).map(|part| dataset.batch(part, None));
+                let mut batches = batches.iter().map(|rows| dataset.batch(rows, None));
                 // Nobody listens any more where an answer has panicked.
                 batches.all(|batch| sender.send(batch).is_ok())
             });
-            for (batch, failed) in batches {
-                for error in failed {
-                    let row = error.row.expect("a data set names the row of each error");
-                    answers[row] = Some(Err(error));
+            let receiver = Mutex::new(receiver);
+            let answer = || {
+                let next = || lock(&receiver).recv().ok();
+                for (batch, failed) in std::iter::from_fn(next) {
+                    let answered = self.answer(&batch);
+                    set(&mut lock(&answers), &batch, answered, failed);
                 }
-                for (row, answer) in batch.rows.iter().zip(self.answer(&batch)) {
-                    answers[*row] = Some(Ok(answer));
-                }
+            };
+            match lanes {
+                Some(lanes) => lanes.run(answer),
+                None => answer(),
             }
         });
         let answered = "every row of a batch is either answered or failed";
+        let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
         answers.into_iter().map(|answer| answer.expect(answered)).collect()
     }
 
-    /// The places of samples in the order of their lengths.
-    fn by_length(&self, samples: &[Sample]) -> Vec<usize> {
+    /// The places of samples that go through the model together.
+    fn batches(&self, together: usize, samples: &[Sample]) -> Vec<Vec<usize>> {
+        let together = InputColumn::together(&self.inputs, together);
+        let texts = self.reads_texts();
+        let mut places: Vec<usize> = (0..samples.len()).collect();
+        let even = |places: &[usize]| places.chunks(together).map(<[usize]>::to_vec).collect();
+        // There is nothing to choose.
+        if samples.len() <= if texts { 1 } else { together } {
+            return even(&places);
+        }
         let lengths = samples.par_iter().with_min_len(LENGTHS);
         let lengths: Vec<usize> = lengths.map(|sample| self.text_length(sample)).collect();
-        let mut indices: Vec<usize> = (0..samples.len()).collect();
-        indices.sort_by_key(|&index| lengths[index]);
-        indices
+        places.sort_by_key(|&place| lengths[place]);
+        if !texts {
+            return even(&places);
+        }
+        let lengths: Vec<usize> = places.iter().map(|&place| lengths[place]).collect();
+        let parts = batches::cut(&lengths, together).into_iter();
+        parts.map(|part| places[part].to_vec()).collect()
+    }
+
+    /// Whether texts are all that is read.
+    fn reads_texts(&self) -> bool {
+        let mut inputs = self.inputs.iter();
+        !self.inputs.is_empty() && inputs.all(|input| input.processor.modality() == Modality::Text)
     }
 
     /// The tokens of all texts that a sample's inputs read: bytes say little of them, and what a batch is filled up with takes
@@ -226,6 +249,27 @@ impl Pipeline {
             }
         }
         rows
+    }
+}
+
+/// What a mutex holds; a panic of another batch is told where that one is joined.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sets what the rows of a batch were answered, and what could not be read.
+fn set(
+    answers: &mut [Option<Result<Answers, DataError>>],
+    batch: &Batch,
+    answered: Vec<Answers>,
+    failed: Vec<DataError>,
+) {
+    for error in failed {
+        let row = error.row.expect("a data set names the row of each error");
+        answers[row] = Some(Err(error));
+    }
+    for (row, answer) in batch.rows.iter().zip(answered) {
+        answers[*row] = Some(Ok(answer));
     }
 }
 

@@ -6,6 +6,7 @@ use super::precision::Precision;
 use crate::exit::Usage;
 use crate::runs::device;
 use sensorium_data::{DataError, Manifest, Sample};
+use sensorium_model::tasks::Prediction;
 use sensorium_model::{Answers, BATCH_SIZE, Pipeline, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ fn single(pipeline: &Pipeline, arguments: &Arguments, printer: &Printer) -> anyh
     let sample = Sample { row: 0, values };
     let answer = pipeline.predict(vec![sample], Path::new("")).remove(0);
     if printer.json {
-        printer.print(0, &answer);
+        printer.print(0, answer.clone());
     }
     let answer = answer.map_err(|error| DataError { row: None, ..error })?;
     if !printer.json {
@@ -96,7 +97,7 @@ fn file(pipeline: &Pipeline, path: &Path, batch: usize, printer: &Printer) -> an
         for (part, answers) in answered {
             for (sample, answer) in part.iter().zip(answers) {
                 next = printer.print_broken(next, sample.row, &mut broken);
-                printer.print(sample.row, &answer);
+                printer.print(sample.row, answer);
                 next += 1;
             }
         }
@@ -126,28 +127,42 @@ impl Printer {
     /// Prints the broken records from `next` up to `until`, and gives the row after them.
     fn print_broken(&self, mut next: usize, until: usize, broken: &mut BTreeMap<usize, DataError>) -> usize {
         while let Some(error) = broken.remove(&next).filter(|_| next < until) {
-            self.print(next, &Err(error));
+            self.print(next, Err(error));
             next += 1;
         }
         next
     }
 
-    fn print(&self, row: usize, answer: &Result<Answers, DataError>) {
+    fn print(&self, row: usize, answer: Result<Answers, DataError>) {
         match (answer, self.json) {
-            (Ok(answers), true) => {
-                let mut answers = answers.clone();
-                answers.values_mut().for_each(|answer| answer.top.truncate(self.top));
-                println!("{}", serde_json::json!({"row": row, "outputs": answers}));
+            (Ok(mut outputs), true) => {
+                let shorten = |answer: &mut Prediction| answer.top.truncate(self.top);
+                outputs.values_mut().for_each(shorten);
+                print_json(&Line { row, outputs });
             }
-            (Ok(answers), false) => print!("{}", answers::row(row, answers)),
+            (Ok(answers), false) => print!("{}", answers::row(row, &answers)),
             (Err(error), true) => {
                 let path = error.path.as_ref().map(|path| path.display().to_string());
                 let error = serde_json::json!({
                     "code": error.kind.code(), "message": error.message, "path": path
                 });
-                println!("{}", serde_json::json!({"row": row, "error": error}));
+                print_json(&serde_json::json!({"row": row, "error": error}));
             }
             (Err(error), false) => println!("row {row}: error: {error}"),
         }
     }
+}
+
+/// The answers to a row, as a script reads them.
+#[derive(serde::Serialize)]
+struct Line {
+    row: usize,
+    outputs: Answers,
+}
+
+fn print_json(line: &impl serde::Serialize) {
+    println!(
+        "{}",
+        serde_json::to_string(line).expect("answers have names and numbers")
+    );
 }
