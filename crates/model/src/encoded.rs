@@ -134,7 +134,7 @@ impl Reading<'_> {
         rows.map(|medium| medium.map(text).unwrap_or_default()).collect()
     }
 
-    /// The pictures of the input `input` in each row.
+    /// The pictures of the input `input` in each row; a sound has the place of one that is read whole.
     pub fn pictures(&self, input: &str) -> Pictures {
         let InputBatch { media, medium_of_row } = &self.encoded.batch.inputs[input];
         let (most, of_media): (_, Vec<Vec<[usize; 2]>>) = match media {
@@ -144,7 +144,8 @@ impl Reading<'_> {
                 (most, lengths.iter().map(|&length| vec![[1; 2]; length]).collect())
             }
             Some(Collated::Image { shape, .. }) => (1, vec![vec![[1; 2]]; shape[0]]),
-            _ => (1, Vec::new()),
+            Some(Collated::Audio { lengths, .. }) => (1, vec![vec![[1; 2]]; lengths.len()]),
+            Some(Collated::Text { .. }) | None => (1, Vec::new()),
         };
         let of_row = |&row: &usize| medium_of_row[row].map_or(Vec::new(), |medium| of_media[medium].clone());
         Pictures {

@@ -139,6 +139,29 @@ impl Tokens {
         }
     }
 
+    /// The mean of every `count` neighbouring tokens of a sequence, which is real where all of them are; what is left at the end
+    /// is dropped.
+    pub fn averaged(self, count: usize) -> Self {
+        if count == 1 {
+            return self;
+        }
+        let [batch, length, width] = self.embeddings.dims();
+        let kept = length / count;
+        let embeddings = self.embeddings.narrow(1, 0, kept * count);
+        let real = self.mask.narrow(1, 0, kept * count).int();
+        Self::new(
+            embeddings
+                .reshape([batch, kept, count, width])
+                .mean_dim(2)
+                .reshape([batch, kept, width]),
+            real.reshape([batch, kept, count])
+                .min_dim(2)
+                .reshape([batch, kept])
+                .bool(),
+            Layout::Sequence,
+        )
+    }
+
     /// The sequences at `index` [rows], in its order.
     pub fn select(self, index: Tensor<1, Int>) -> Self {
         Self {
@@ -192,4 +215,25 @@ pub(crate) fn shrink_mask(mask: Tensor<2, Bool>, stride: usize) -> Tensor<2, Boo
 /// Constants need no gradient: they live on the device without its autodiff association.
 pub(crate) fn plain(device: &Device) -> Device {
     device.clone().without_autodiff()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::TensorData;
+
+    #[test]
+    fn means_of_neighbours_are_real_where_all_of_them_are() {
+        let device = Device::flex();
+        let x =
+            Tensor::<1>::from_floats([1.0, 3.0, 5.0, 9.0, 7.0, 2.0, 4.0, 6.0, 8.0, 0.0], &device).reshape([2, 5, 1]);
+        let real = [true, true, true, true, true, true, true, true, false, false];
+        let mask = Tensor::from_data(TensorData::new(real.to_vec(), [2, 5]), &device);
+        let tokens = Tokens::new(x, mask, Layout::Sequence);
+        let found = tokens.clone().averaged(2);
+        assert_eq!(found.embeddings.dims(), [2, 2, 1]);
+        assert_eq!(lengths(&found.mask), [2, 1]);
+        assert_eq!(to_vec(found.embeddings), [2.0, 7.0, 3.0, 7.0]);
+        assert_eq!(to_vec(tokens.clone().averaged(1).embeddings), to_vec(tokens.embeddings));
+    }
 }

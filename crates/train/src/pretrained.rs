@@ -354,8 +354,10 @@ fn settle_sounds(audio: &mut AudioConfig, own: &AudioConfig) -> Result<(), Wrong
     }
     audio.min_seconds = audio.min_seconds.max(own.min_seconds);
     audio.features = own.features.clone();
-    if let (AudioFeatures::LogMel(features), true) = (&mut audio.features, audio.max_seconds < own.max_seconds) {
-        features.pad_to_seconds = None;
+    let is_shorter = audio.max_seconds < own.max_seconds;
+    match &mut audio.features {
+        AudioFeatures::LogMel(features) if is_shorter && features.heard_behind == 0 => features.pad_to_seconds = None,
+        _ => {}
     }
     Ok(())
 }

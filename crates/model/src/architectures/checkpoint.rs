@@ -118,7 +118,10 @@ impl Checkpoint {
         let tokenizer = TokenizerConfig::File {
             path: folder.join(TOKENIZER).display().to_string(),
         };
-        if let Head::Text(head) | Head::Answer(head) = &mut architecture.head {
+        if let Head::Answer(head) = &mut architecture.head {
+            head.generate.text.tokenizer = tokenizer.clone();
+        }
+        if let Head::Text(head) = &mut architecture.head {
             head.generate.text.tokenizer = tokenizer.clone();
             if let Some(ProcessorConfig::Text(text)) = head.question.as_mut().map(|question| &mut question.processor) {
                 text.tokenizer = tokenizer.clone();

@@ -1,5 +1,5 @@
-//! Models that are asked about several pictures, about a video, and in a dialogue, against what `transformers` makes of the same
-//! checkpoints (`reference/architectures/make_chats.py` and `make_llava.py`).
+//! Models that are asked about several pictures, about a video, about a sound, and in a dialogue, against what `transformers` makes
+//! of the same checkpoints (`reference/architectures/make_chats.py`, `make_qwen2_audio.py` and `make_llava.py`).
 
 use super::golden::{case, folder, import, saved_and_packed};
 use super::golden_llava::{assert_near, task};
@@ -17,7 +17,10 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const NAME: &str = "smolvlm-chat";
+/// One that sees, and its folder.
+const SEES: (&str, &str) = ("image", "smolvlm-chat");
+/// The architecture of one that hears, which is its folder too.
+pub(super) const HEARS: [&str; 1] = ["qwen2_audio"];
 /// Tokens at the end of a prompt whose logits are kept.
 const BEHIND: usize = 8;
 
@@ -34,6 +37,7 @@ struct Chat {
     #[serde(default)]
     images: Vec<String>,
     video: Option<String>,
+    sound: Option<String>,
     /// None where the text is the whole prompt.
     #[serde(default)]
     turns: Vec<Vec<String>>,
@@ -43,6 +47,9 @@ struct Chat {
     /// Behind each of the last tokens, of every eighth token.
     #[serde(default)]
     logits: Vec<f32>,
+    /// What the decoder reads of a sound.
+    #[serde(default)]
+    states: Vec<f32>,
     written: Vec<u32>,
     answer: String,
 }
@@ -60,6 +67,7 @@ impl Chat {
             values.insert("image".into(), Value::List(self.images.iter().map(text).collect()));
         }
         values.extend(self.video.iter().map(|video| ("video".into(), text(video))));
+        values.extend(self.sound.iter().map(|sound| ("audio".into(), text(sound))));
         Sample { row: 0, values }
     }
 }
@@ -68,66 +76,84 @@ fn dataset(pipeline: &Pipeline, samples: Vec<Sample>, folder: &Path) -> Dataset 
     Dataset::new(samples, folder.into(), pipeline.inputs().to_vec(), Vec::new())
 }
 
+fn chatters() -> impl Iterator<Item = (&'static str, &'static str)> {
+    std::iter::once(SEES).chain(HEARS.map(|name| ("audio", name)))
+}
+
 #[test]
 fn prompts_and_logits_are_those_of_the_original() {
-    let folder = folder(NAME);
-    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
-    let (task, place) = (task(&pipeline), task(&pipeline).asking().unwrap().place);
-    for chat in &case.chats {
-        let (batch, failed) = dataset(&pipeline, vec![chat.sample()], &folder).batch(&[0], None);
-        assert!(failed.is_empty(), "{failed:?}");
-        let encoded = pipeline.model().encode(&batch, &Pass::evaluation());
-        let source = Source::Input("image".into());
-        let reading = Reading {
-            encoded: &encoded,
-            source: &source,
-            rows: &[0],
-            targets: None,
-        };
-        let (sources, parts) = task.pieces(&reading).unwrap();
-        let (pieces, behind) = parts.into_iter().next().unwrap();
-        let tokens = pieces.iter().flat_map(|piece| match piece {
-            Piece::Tokens(tokens) => tokens.clone(),
-            Piece::Source(range) => vec![place; range.len()],
-        });
-        let found: Vec<u32> = tokens.chain(behind.iter().copied()).collect();
-        assert_eq!(found, chat.prompt, "{:?}", chat.turns);
-        let memory = task.decoder().arranged(sources, &[pieces]);
-        let tokens: Vec<i64> = behind.into_iter().map(i64::from).collect();
-        let tokens = TensorData::new(tokens.clone(), [1, tokens.len()]);
-        let tokens = Tensor::<2, Int>::from_data(tokens, &Device::flex());
-        let logits = to_vec(task.decoder().forward(tokens, Some(&memory), &Pass::evaluation()));
-        let rows: Vec<&[f32]> = logits.chunks(task.vocabulary().size).collect();
-        let last = rows[rows.len() - BEHIND..].iter();
-        let found: Vec<f32> = last.flat_map(|row| row.iter().copied().step_by(8)).collect();
-        assert_near(&found, &chat.logits, &format!("{:?}", chat.turns));
+    for (input, name) in chatters() {
+        let folder = folder(name);
+        let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+        for chat in &case.chats {
+            assert_chat(&pipeline, input, chat, &folder);
+        }
     }
+}
+
+fn assert_chat(pipeline: &Pipeline, input: &str, chat: &Chat, folder: &Path) {
+    let (task, place) = (task(pipeline), task(pipeline).asking().unwrap().place);
+    let (batch, failed) = dataset(pipeline, vec![chat.sample()], folder).batch(&[0], None);
+    assert!(failed.is_empty(), "{failed:?}");
+    let encoded = pipeline.model().encode(&batch, &Pass::evaluation());
+    let source = Source::Input(input.into());
+    let reading = Reading {
+        encoded: &encoded,
+        source: &source,
+        rows: &[0],
+        targets: None,
+    };
+    let (sources, parts) = task.pieces(&reading).unwrap();
+    let (pieces, behind) = parts.into_iter().next().unwrap();
+    let real: Vec<bool> = sources.mask.clone().into_data().iter::<bool>().collect();
+    let tokens = pieces.iter().flat_map(|piece| match piece {
+        Piece::Tokens(tokens) => tokens.clone(),
+        Piece::Source(range) => vec![place; real[range.clone()].iter().filter(|real| **real).count()],
+    });
+    let found: Vec<u32> = tokens.chain(behind.iter().copied()).collect();
+    assert_eq!(found, chat.prompt, "{:?}", chat.turns);
+    if !chat.states.is_empty() {
+        let states = to_vec(sources.embeddings.clone());
+        assert_near(&states[..chat.states.len()], &chat.states, &format!("{:?}", chat.turns));
+    }
+    let memory = task.decoder().arranged(sources, &[pieces]);
+    let tokens: Vec<i64> = behind.into_iter().map(i64::from).collect();
+    let tokens = TensorData::new(tokens.clone(), [1, tokens.len()]);
+    let tokens = Tensor::<2, Int>::from_data(tokens, &Device::flex());
+    let logits = to_vec(task.decoder().forward(tokens, Some(&memory), &Pass::evaluation()));
+    let rows: Vec<&[f32]> = logits.chunks(task.vocabulary().size).collect();
+    let last = rows[rows.len().saturating_sub(BEHIND)..].iter();
+    let found: Vec<f32> = last.flat_map(|row| row.iter().copied().step_by(8)).collect();
+    let expected = &chat.logits[chat.logits.len() - found.len()..];
+    assert_near(&found, expected, &format!("{:?}", chat.turns));
 }
 
 /// Chats about different media are answered together as each by itself, by a run that was saved and packed too.
 #[test]
 fn answers_are_those_of_the_original() {
-    let folder = folder(NAME);
-    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
-    let samples = || case.chats.iter().map(Chat::sample).collect::<Vec<_>>();
-    let expected = case.chats.iter();
-    let expected: Vec<_> = expected
-        .map(|chat| (Answer::Text(chat.answer.clone()), chat.written.len()))
-        .collect();
-    assert_eq!(answers(&pipeline, samples(), &folder), expected);
-    for (sample, expected) in samples().into_iter().zip(&expected) {
-        assert_eq!(
-            answers(&pipeline, vec![sample], &folder),
-            std::slice::from_ref(expected)
-        );
+    for (_, name) in chatters() {
+        let folder = folder(name);
+        let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+        let samples = || case.chats.iter().map(Chat::sample).collect::<Vec<_>>();
+        let expected = case.chats.iter();
+        let expected: Vec<_> = expected
+            .map(|chat| (Answer::Text(chat.answer.clone()), chat.written.len()))
+            .collect();
+        assert_eq!(answers(&pipeline, samples(), &folder), expected);
+        for (sample, expected) in samples().into_iter().zip(&expected) {
+            assert_eq!(
+                answers(&pipeline, vec![sample], &folder),
+                std::slice::from_ref(expected)
+            );
+        }
+        let (batch, _) = dataset(&pipeline, samples(), &folder).batch(&(0..expected.len()).collect::<Vec<_>>(), None);
+        let found = pipeline.answer(&batch).into_iter();
+        let found: Vec<Answer> = found.map(|mut row| row.remove("answer").unwrap().value).collect();
+        let texts: Vec<Answer> = expected.iter().map(|(text, _)| text.clone()).collect();
+        assert_eq!(found, texts);
+        let packed = saved_and_packed(&pipeline);
+        assert_eq!(answers(&packed, samples(), &folder), expected);
     }
-    let (batch, _) = dataset(&pipeline, samples(), &folder).batch(&(0..expected.len()).collect::<Vec<_>>(), None);
-    let found = pipeline.answer(&batch).into_iter();
-    let found: Vec<Answer> = found.map(|mut row| row.remove("answer").unwrap().value).collect();
-    let texts: Vec<Answer> = expected.iter().map(|(text, _)| text.clone()).collect();
-    assert_eq!(found, texts);
-    let packed = saved_and_packed(&pipeline);
-    assert_eq!(answers(&packed, samples(), &folder), expected);
 }
 
 /// The prompts of LLaVA with one token for each picture.
@@ -154,7 +180,7 @@ fn dialogues_of_llava_are_those_of_its_template() {
 /// Frames are scaled as the original scales them, whose arithmetic rounds a few bytes otherwise.
 #[test]
 fn frames_have_the_bytes_of_the_original() {
-    let folder = folder(NAME);
+    let folder = folder(SEES.1);
     let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
     let video = pipeline.inputs().iter().find(|input| input.name == "video").unwrap();
     let feature = video
@@ -180,7 +206,7 @@ fn frames_have_the_bytes_of_the_original() {
 
 #[test]
 fn pictures_that_a_text_does_not_name_are_refused_with_their_row() {
-    let folder = folder(NAME);
+    let folder = folder(SEES.1);
     let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
     let mut sample = case.chats[0].sample();
     sample.values.insert("image".into(), Value::Text("picture.png".into()));

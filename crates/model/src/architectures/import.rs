@@ -1,8 +1,8 @@
 //! A checkpoint as a pipeline of its own.
 
 use super::language::opened;
-use super::llava::{MOST_PICTURES, PROMPT, VIDEO};
-use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target, TextHead, smolvlm};
+use super::prompted::{MOST_PICTURES, PROMPT, VIDEO};
+use super::{Architecture, Checkpoint, Head, Kept, LanguageHead, Target, smolvlm};
 use crate::config::{ModelConfig, OutputConfig};
 use crate::decoder::Vocabulary;
 use crate::encoder::EncoderConfig;
@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::pipeline::Pipeline;
 use crate::run_directory::{Description, RunDirectory, TextDescription};
 use crate::source::Source;
-use crate::tasks::{AlignConfig, EmbedConfig, Fitted, TaskConfig};
+use crate::tasks::{AlignConfig, EmbedConfig, Fitted, GenerateConfig, TaskConfig};
 use crate::writer::Writer;
 use burn::tensor::Device;
 use sensorium_data::processors::{Feature, ImageConfig, TextConfig, VideoConfig};
@@ -124,7 +124,7 @@ impl Checkpoint {
     /// The input that asks about the encoded one, where the head is asked.
     ///
     /// # Errors
-    /// For a tokenizer that is damaged, or has another token in the place of the picture than the configuration.
+    /// For a tokenizer that is damaged, or has another token in the place of the medium than the configuration.
     fn prompt(&self) -> Result<Option<InputColumn>> {
         let Head::Answer(head) = &self.architecture().head else {
             return Ok(None);
@@ -135,11 +135,11 @@ impl Checkpoint {
             return Ok(None);
         };
         if !place.is_some_and(|place| tokens.contains(&place)) {
-            let name = match is_set(head) {
-                true => "image_token_id",
-                false => "image_token_index",
+            let (name, medium) = match self.architecture().processor {
+                ProcessorConfig::Audio(_) => (head.place_name, "sound"),
+                _ => (head.place_name, "picture"),
             };
-            let message = format!("{name}: expected the token of the picture in tokenizer.json, found {place:?}");
+            let message = format!("{name}: expected the token of the {medium} in tokenizer.json, found {place:?}");
             return Err(ModelError::file(self.folder(), message));
         }
         Ok(Some(InputColumn {
@@ -183,7 +183,7 @@ impl Checkpoint {
                 let head = opened(head, &inputs[0].processor, self.folder())?;
                 Ok(Head::Continuation(Box::new(head)))
             }
-            Head::Answer(head) if is_set(head) => {
+            Head::Answer(head) if head.is_marked => {
                 let (picture, texts) = (&inputs[0].processor, &inputs[1].processor);
                 let marks = smolvlm::marks(&picture.config(), texts);
                 let mut head = head.clone();
@@ -256,12 +256,6 @@ impl Checkpoint {
                 .collect(),
         }
     }
-}
-
-/// Whether the template of the original is set around a question that is a text.
-fn is_set(head: &TextHead) -> bool {
-    let template = head.generate.text.template.as_ref();
-    template.is_some_and(|template| !template.lists_only)
 }
 
 impl Architecture {
@@ -357,6 +351,10 @@ impl Head {
             let embed = EmbedConfig { inputs: [input.into()] };
             output(EMBEDDING, TaskConfig::Embed(embed), Fitted::Nothing)
         };
+        let generated = |generate: &GenerateConfig, vocabulary: Vocabulary| {
+            let task = TaskConfig::Generate(generate.clone());
+            output(self.written(), task, Fitted::Vocabulary(vocabulary))
+        };
         match self {
             Self::Nothing | Self::Joined(_) => BTreeMap::from([embedding()]),
             Self::Labels(head) => {
@@ -371,10 +369,8 @@ impl Head {
                 };
                 BTreeMap::from([output(SIMILARITY, TaskConfig::Align(align), Fitted::Nothing)])
             }
-            Self::Text(head) | Self::Answer(head) => {
-                let task = TaskConfig::Generate(head.generate.clone());
-                BTreeMap::from([output(self.written(), task, Fitted::Vocabulary(head.vocabulary))])
-            }
+            Self::Text(head) => BTreeMap::from([generated(&head.generate, head.vocabulary)]),
+            Self::Answer(head) => BTreeMap::from([generated(&head.generate, head.vocabulary)]),
             Self::Transcript(head) => {
                 // The vocabulary has no tokens of its own around a text: nothing is written token by token.
                 let vocabulary = Vocabulary {

@@ -2,28 +2,16 @@
 //! model that reads the patches among the tokens of a prompt.
 
 use super::preprocessor::{self, Usual};
+use super::prompted::{self, IMAGE, Medium, PICTURE};
 use super::towers::{Pair, Pictures, Resampling, Summary, VitStemConfig, VitTrunkConfig};
-use super::{Architecture, Head, Place, TextHead, clip, language};
-use crate::decoder::{PrefixConfig, ProjectorKind, ReadsConfig};
+use super::{Architecture, Place, clip, language};
+use crate::decoder::{PrefixConfig, ProjectorKind};
 use crate::stems::StemConfig;
-use crate::tasks::{Asking, GenerateConfig};
 use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
-use sensorium_data::processors::{TemplateConfig, TextConfig, VideoConfig, VideoWords};
+use sensorium_data::processors::TemplateConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// The input that is asked.
-pub(super) const PROMPT: &str = "text";
-/// The inputs that it may ask about.
-pub(super) const IMAGE: &str = "image";
-pub(super) const VIDEO: &str = "video";
-/// The name of the token in whose place a prompt has a picture.
-pub(super) const PICTURE: &str = "<image>";
-/// The most pictures of a row.
-pub(super) const MOST_PICTURES: u32 = 64;
-/// The language models that are read behind the projector.
-const LANGUAGES: [&str; 3] = ["llama", "qwen2", "qwen3"];
 
 /// What is read of a `config.json` beside its two parts.
 #[derive(Deserialize)]
@@ -73,7 +61,7 @@ fn template() -> TemplateConfig {
 }
 
 /// What the part of the language model leaves out is as `transformers` has it.
-fn usual_texts() -> Value {
+pub(super) fn usual_texts() -> Value {
     json!({
         "model_type": "llama", "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008,
         "num_hidden_layers": 32, "num_attention_heads": 32, "max_position_embeddings": 2048
@@ -85,108 +73,33 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
     let processor = preprocessor::read(&config, Usual::Crop)?;
     let public: Public = serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
     public.check()?;
-    let texts = texts(&mut config)?;
-    let tied = texts["tie_word_embeddings"] == json!(true);
-    let kind = texts["model_type"].as_str().unwrap_or_default().to_string();
-    let text = language::read(&kind, texts)?;
+    let (text, tied) = prompted::language_model(&config, usual_texts())?;
     let (trunk, stem, pictures) = pictures(&mut config, &public)?;
     pictures.check(&processor)?;
-    let sight = Sight {
-        parameters: [trunk.parameters(), pictures.parameters(stem.width)],
+    let medium = Medium {
+        input: IMAGE,
+        parameters: trunk.parameters().saturating_add(pictures.parameters(stem.width)),
+        width: stem.width,
         processor: ProcessorConfig::Image(processor),
-        stem,
-        trunk,
+        stem: StemConfig::Vit(stem),
+        trunk: TrunkConfig::Vit(trunk),
         projector: PrefixConfig {
             projector: ProjectorKind::Mlp,
             merge: 1,
         },
+        is_biased: true,
         template: template(),
         video: None,
-        place: public.image_token_index,
+        placeholder: PICTURE,
+        place: ("image_token_index", public.image_token_index),
+        is_marked: false,
     };
     Ok(Architecture {
         place: if tied { place::<true> } else { place::<false> },
         // The original projects patches without a bias.
         lacks: |path| path.ends_with("stem.bias"),
-        ..sight.before(text)?
+        ..medium.before(text)?
     })
-}
-
-/// What a language model sees.
-pub(super) struct Sight {
-    pub processor: ProcessorConfig,
-    pub stem: VitStemConfig,
-    pub trunk: VitTrunkConfig,
-    pub projector: PrefixConfig,
-    /// How the original sets questions.
-    pub template: TemplateConfig,
-    /// How it reads videos, and the words around them.
-    pub video: Option<(VideoConfig, VideoWords)>,
-    /// The token in whose place a prompt has the picture.
-    pub place: u32,
-    /// The parameters of the tower of pictures.
-    pub parameters: [u128; 2],
-}
-
-impl Sight {
-    /// The architecture that reads it among the tokens of a language model's prompt; where its tensors go is still the
-    /// language model's.
-    pub fn before(self, text: Architecture) -> Result<Architecture, String> {
-        let Head::Continuation(head) = text.head else {
-            return Err("text_config.model_type: expected a language model".into());
-        };
-        let head = *head;
-        let [tower, pictures] = self.parameters;
-        let projector = self.projector_parameters(head.task.decoder.width());
-        let parameters = [text.parameters, tower, pictures, projector];
-        let (video, words) = self.video.unzip();
-        let shows = video.iter().map(|_| VIDEO);
-        let generate = GenerateConfig {
-            text: TextConfig {
-                max_length: head.task.context,
-                placeholder: Some(PICTURE.into()),
-                template: Some(self.template),
-                video: words,
-                ..TextConfig::default()
-            },
-            decoder: head.task.decoder,
-            reads: ReadsConfig::Prefix(self.projector),
-            prompt: Some(PROMPT.into()),
-            label_smoothing: 0.0,
-            decoding: head.task.decoding,
-            asking: Some(Asking {
-                place: self.place,
-                frame: None,
-                shows: std::iter::once(IMAGE).chain(shows).map(String::from).collect(),
-                ends: head.task.tokens.unwrap_or_default().ends,
-                marks: None,
-            }),
-            ..GenerateConfig::default()
-        };
-        Ok(Architecture {
-            stem: Some(StemConfig::Vit(self.stem)),
-            trunk: Some(TrunkConfig::Vit(self.trunk)),
-            processor: self.processor,
-            head: Head::Answer(Box::new(TextHead {
-                question: None,
-                generate,
-                vocabulary: head.vocabulary,
-                video,
-            })),
-            parameters: parameters.into_iter().fold(0, u128::saturating_add),
-            ..text
-        })
-    }
-
-    /// Those of the maps to vectors of `inner` numbers, as published: of one map no bias.
-    fn projector_parameters(&self, inner: usize) -> u128 {
-        let (inner, merge) = (inner as u128, self.projector.merge as u128);
-        let joined = (self.stem.width as u128).saturating_mul(merge * merge);
-        match self.projector.projector {
-            ProjectorKind::Linear => inner.saturating_mul(joined),
-            ProjectorKind::Mlp => inner.saturating_mul(joined + inner + 2),
-        }
-    }
 }
 
 impl Public {
@@ -222,30 +135,6 @@ impl Public {
                 self.vision_feature_layer
             )),
         }
-    }
-}
-
-/// What is said of the language model, ends and begins that stand beside it included.
-pub(super) fn texts(config: &mut Value) -> Result<Value, String> {
-    let mut texts = usual_texts();
-    if let (Some(texts), Some(Value::Object(given))) = (texts.as_object_mut(), config.get("text_config")) {
-        texts.extend(given.clone());
-    }
-    for name in ["bos_token_id", "eos_token_id"] {
-        if let Some(given) = config.get(name).filter(|given| !given.is_null()) {
-            texts[name] = given.clone();
-        }
-    }
-    if config.get("tie_word_embeddings") == Some(&json!(true)) {
-        texts["tie_word_embeddings"] = json!(true);
-    }
-    let kind = texts["model_type"].as_str().unwrap_or_default();
-    match LANGUAGES.contains(&kind) {
-        true => Ok(texts),
-        false => Err(format!(
-            "text_config.model_type: expected one of {}, found `{kind}`",
-            LANGUAGES.join(", ")
-        )),
     }
 }
 

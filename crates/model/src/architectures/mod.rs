@@ -30,6 +30,8 @@ mod labels;
 mod language;
 mod llava;
 mod preprocessor;
+mod prompted;
+mod qwen2_audio;
 mod resnet;
 pub(crate) mod safetensors;
 mod sentences;
@@ -67,7 +69,7 @@ use sensorium_data::processors::VideoConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "bert",
     "blip",
     "clip",
@@ -80,6 +82,7 @@ const KNOWN: [&str; 20] = [
     "llama",
     "llava",
     "qwen2",
+    "qwen2_audio",
     "qwen3",
     "resnet",
     "roberta",
@@ -119,7 +122,7 @@ pub enum Head {
     /// A fusion, in which it attends to another encoder.
     Joined(Box<GroundedConfig>),
     /// A decoder that answers a prompt about what it reads in the midst of it.
-    Answer(Box<TextHead>),
+    Answer(Box<AnswerHead>),
     /// A decoder that goes on with a text.
     Continuation(Box<LanguageHead>),
     /// A second encoder, and a space in which both are compared.
@@ -135,8 +138,19 @@ pub struct TextHead {
     pub vocabulary: Vocabulary,
     /// The encoder of another input, which is joined with this one before the decoder reads it.
     pub question: Option<Architecture>,
+}
+
+/// A decoder of answers, which reads what it is asked about among the tokens of a prompt.
+#[derive(Debug, Clone)]
+pub struct AnswerHead {
+    pub generate: GenerateConfig,
+    pub vocabulary: Vocabulary,
     /// How videos are read, whose frames go through the encoder of pictures.
     pub video: Option<VideoConfig>,
+    /// What a configuration calls the token in whose place a prompt has what it asks about.
+    pub place_name: &'static str,
+    /// Whether tokens stand around the parts of a picture.
+    pub is_marked: bool,
 }
 
 /// The encoder of another modality, and the space that what both encode is projected to.
@@ -203,6 +217,7 @@ impl Architecture {
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
             kind if language::KINDS.contains(&kind) => language::read(kind, config).map_err(wrong),
             "llava" => llava::read(config).map_err(wrong),
+            "qwen2_audio" => qwen2_audio::read(config).map_err(wrong),
             "resnet" => resnet::read(config).map_err(wrong),
             "siglip" => siglip::read(config).map_err(wrong),
             "idefics3" | "smolvlm" => smolvlm::read(config).map_err(wrong),

@@ -1,12 +1,15 @@
 //! SmolVLM (Marafioti et al. 2025) and Idefics3 (Laurençon et al. 2024), as `transformers` names and configures them: a tower
 //! of pictures like SigLIP's, of which squares of patches are joined and mapped, and a language model that reads them.
 
-use super::llava::{self, Sight};
+use super::llava;
 use super::preprocessor::{self, Usual};
+use super::prompted::{self, IMAGE, Medium, PICTURE};
 use super::towers::{Pair, Pictures, Resampling, Summary, VitStemConfig, VitTrunkConfig};
 use super::{Architecture, Place, clip, language, siglip};
 use crate::decoder::{PrefixConfig, ProjectorKind};
+use crate::stems::StemConfig;
 use crate::tasks::Marks;
+use crate::trunks::TrunkConfig;
 use sensorium_data::processors::{TemplateConfig, VideoWords};
 use sensorium_data::{Processor, ProcessorConfig};
 use serde::Deserialize;
@@ -77,33 +80,34 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
     if let Some(texts) = config["text_config"].as_object_mut() {
         texts.insert("tie_word_embeddings".into(), tied.into());
     }
-    let texts = llava::texts(&mut config)?;
-    let kind = texts["model_type"].as_str().unwrap_or_default().to_string();
-    let text = language::read(&kind, texts)?;
+    let (text, _) = prompted::language_model(&config, llava::usual_texts())?;
     let (trunk, stem, pictures) = pictures(&mut config)?;
     pictures.check(&processor)?;
     let merge = public.merge(trunk.grid)?;
-    let sight = Sight {
-        parameters: [
-            trunk.parameters(),
-            pictures.parameters(stem.width).saturating_add(stem.width as u128),
-        ],
+    let towers = [trunk.parameters(), pictures.parameters(stem.width), stem.width as u128];
+    let medium = Medium {
+        input: IMAGE,
+        parameters: towers.into_iter().fold(0, u128::saturating_add),
+        width: stem.width,
         processor: ProcessorConfig::Image(processor),
-        stem,
-        trunk,
+        stem: StemConfig::Vit(stem),
+        trunk: TrunkConfig::Vit(trunk),
         projector: PrefixConfig {
             projector: ProjectorKind::Linear,
             merge,
         },
+        is_biased: false,
         template: template(),
         video: video.map(|video| (video, words())),
-        place: public.image_token_id,
+        placeholder: PICTURE,
+        place: ("image_token_id", public.image_token_id),
+        is_marked: true,
     };
     Ok(Architecture {
         place: if tied { place::<true> } else { place::<false> },
         // The original maps squares of patches without a bias.
         lacks: |path| path.ends_with("projector.output.bias"),
-        ..sight.before(text)?
+        ..medium.before(text)?
     })
 }
 

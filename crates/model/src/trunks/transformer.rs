@@ -43,6 +43,14 @@ pub struct TransformerConfig {
     /// layer; it grows linearly up to there.
     #[schemars(range(min = 0.0, max = 0.95))]
     pub drop_path: f64,
+    /// How many neighbouring tokens of a sequence become one, their mean, before the last norm.
+    #[serde(skip_serializing_if = "is_one")]
+    #[schemars(range(min = 1, max = 64))]
+    pub average: usize,
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 impl Default for TransformerConfig {
@@ -57,6 +65,7 @@ impl Default for TransformerConfig {
             space_time: SpaceTime::default(),
             dropout: 0.0,
             drop_path: 0.0,
+            average: 1,
         }
     }
 }
@@ -160,6 +169,8 @@ pub struct TransformerTrunk {
     norm: LayerNorm,
     #[module(skip)]
     causal: bool,
+    #[module(skip)]
+    average: usize,
     width: usize,
 }
 
@@ -182,6 +193,7 @@ impl TransformerTrunk {
             blocks: (0..config.layers).map(block).collect(),
             norm: LayerNorm::new(width, &init.at("norm")),
             causal: config.causal,
+            average: config.average,
             width,
         })
     }
@@ -217,6 +229,7 @@ impl TransformerTrunk {
             }
             tokens = block.ordered(tokens, &itself, pass);
         }
+        let tokens = tokens.averaged(self.average);
         Tokens {
             embeddings: self.norm.forward(tokens.embeddings),
             ..tokens

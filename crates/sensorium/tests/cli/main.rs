@@ -18,6 +18,7 @@ mod language;
 mod layers;
 mod llava;
 mod pretrained;
+mod qwen2_audio;
 mod recipes;
 mod retrieval;
 mod smolvlm;

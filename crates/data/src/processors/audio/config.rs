@@ -182,6 +182,7 @@ mod tests {
         let whisper = LogMelConfig {
             mels: 128,
             pad_to_seconds: Some(30.0),
+            ..LogMelConfig::default()
         };
         let written = json!({"kind": "log_mel", "mels": 128, "pad_to_seconds": 30});
         check(json!({ "features": written }), with(AudioFeatures::LogMel(whisper)));

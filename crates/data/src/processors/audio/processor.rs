@@ -166,7 +166,7 @@ impl AudioProcessor {
         Cow::Owned(AudioFeature::Spectrogram(spectrogram))
     }
 
-    /// Joins features into one batch, in their order. What stands beside a sound moves none of its
+    /// Joins features into one batch, in their order; frames that do not count stand behind the length. What stands beside a sound moves none of its
     /// values: zeros are added after normalisation.
     ///
     /// # Panics
@@ -174,13 +174,14 @@ impl AudioProcessor {
     pub fn collate<'a>(&self, features: impl ExactSizeIterator<Item = &'a AudioFeature>) -> AudioBatch {
         let finished: Vec<_> = features.map(|feature| self.finished(feature)).collect();
         let lengths: Vec<_> = finished.iter().map(|sound| self.length(sound)).collect();
-        let (frames, bins) = (lengths.iter().copied().max().unwrap_or(0), self.shape().1);
+        let (longest, bins) = (lengths.iter().copied().max().unwrap_or(0), self.shape().1);
+        let frames = longest + self.extractor.behind();
         let mut values = Vec::with_capacity(finished.len() * frames * bins);
         for (sound, length) in finished.iter().zip(&lengths) {
             assert_eq!(sound.bins, bins, "a sound of another number of bins");
             let end = values.len();
             values.extend_from_slice(&sound.values);
-            values.resize(end + length * bins, sound.silence);
+            values.resize(end + (length + self.extractor.behind()) * bins, sound.silence);
             values.resize(end + frames * bins, 0.0);
         }
         AudioBatch {
@@ -197,9 +198,10 @@ impl AudioProcessor {
         }
     }
 
-    /// The number of frames with those of added silence.
+    /// The number of frames that count, with those of added silence.
     fn length(&self, sound: &Spectrogram) -> usize {
-        sound.frames.max(self.extractor.frames_of(0))
+        let frames = sound.frames.saturating_sub(self.extractor.behind());
+        frames.max(self.extractor.frames_of(0))
     }
 
     fn extract(&self, waveform: &Waveform) -> Spectrogram {

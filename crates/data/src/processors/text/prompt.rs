@@ -36,6 +36,25 @@ struct Front<'a> {
     behind: &'a str,
 }
 
+/// What has been asked so far.
+struct Asked<'a> {
+    parts: Parts,
+    template: Option<&'a Template>,
+    /// How many media.
+    media: usize,
+}
+
+impl Asked<'_> {
+    /// The next medium, in the place of `token`.
+    fn medium(&mut self, token: u32) {
+        self.media += 1;
+        match self.template {
+            Some(template) => template.medium(&mut self.parts, token, self.media),
+            None => self.parts.tokens(&[token]),
+        }
+    }
+}
+
 impl Prompts {
     /// None for texts that ask about nothing.
     ///
@@ -72,7 +91,7 @@ impl Prompts {
     pub fn template(&self, is_list: bool) -> Option<&Template> {
         self.template
             .as_ref()
-            .filter(|template| is_list || !template.lists_only)
+            .filter(|template| is_list || !template.config.lists_only)
     }
 
     /// The tokens of the last `turns` that fit into `limit`, of the last one at least a part; media stand where their names do,
@@ -114,8 +133,9 @@ impl Prompts {
             None => found.max(1),
             Some(pictures) if pictures == 0 || found == 0 || found == pictures => pictures,
             Some(pictures) => {
+                let media = if shown.heard { "sounds" } else { "pictures" };
                 return Err(invalid(format!(
-                    "expected `{name}` as often as there are pictures ({pictures}), or not at all; found it {found} times"
+                    "expected `{name}` as often as there are {media} ({pictures}), or not at all; found it {found} times"
                 )));
             }
         };
@@ -136,59 +156,68 @@ impl Prompts {
         let front = Front {
             pictures: media.pictures.saturating_sub(named(turns, &self.name)),
             video: media.video.filter(|_| !self.video.as_ref().is_some_and(has_place)),
-            behind: template.map_or("", |template| &template.behind_picture),
+            behind: template.map_or("", |template| &template.config.behind_picture),
         };
-        let mut parts = Parts::default();
+        let mut asked = Asked {
+            parts: Parts::default(),
+            template,
+            media: 0,
+        };
         let Some(template) = template else {
             for (number, turn) in turns.iter().enumerate() {
-                parts.text(if number > 0 { &self.separator } else { "" });
-                self.question(&mut parts, turn, (number == 0).then_some(&front), media);
+                asked.parts.text(if number > 0 { &self.separator } else { "" });
+                self.question(&mut asked, turn, (number == 0).then_some(&front), media);
             }
-            return (parts.0, Vec::new());
+            return (asked.parts.0, Vec::new());
         };
-        parts.tokens(&template.begin);
+        let words = &template.config;
+        asked.parts.tokens(&template.begin);
+        template.words(&mut asked.parts, &words.system);
         for (number, turn) in turns.iter().enumerate() {
             if number > 0 {
-                parts.tokens(template.end.as_slice());
-                parts.text(template.gap());
+                asked.parts.tokens(template.end.as_slice());
+                asked.parts.text(template.gap());
             }
             let front = (number == 0).then_some(&front);
             let begins = turn.question.starts_with(&self.name) && media.pictures > 0;
             let sees = begins || front.is_some_and(|front| front.pictures > 0);
-            parts.text(&template.asks);
-            parts.text(if sees { &template.before_picture } else { " " });
-            self.question(&mut parts, turn, front, media);
+            template.words(&mut asked.parts, &words.asks);
+            asked
+                .parts
+                .text(if sees { &words.before_picture } else { template.space() });
+            self.question(&mut asked, turn, front, media);
             if let Some(answer) = &turn.answer {
-                parts.tokens(template.end.as_slice());
-                parts.text(&format!("{} {answer}", template.answers));
+                asked.parts.tokens(template.end.as_slice());
+                template.words(&mut asked.parts, &words.answers);
+                asked.parts.text(&format!("{}{answer}", template.space()));
             }
         }
         let mut end = Parts::default();
         end.tokens(template.end.as_slice());
-        end.text(&template.answers);
-        (parts.0, end.0)
+        template.words(&mut end, &words.answers);
+        (asked.parts.0, end.0)
     }
 
     /// A question with media in the places of their names, behind those in front of all.
-    fn question(&self, parts: &mut Parts, turn: &Turn, front: Option<&Front>, media: &Media) {
+    fn question(&self, asked: &mut Asked, turn: &Turn, front: Option<&Front>, media: &Media) {
         if let Some(front) = front {
             for _ in 0..front.pictures {
-                parts.tokens(&[self.picture]);
-                parts.text(front.behind);
+                asked.medium(self.picture);
+                asked.parts.text(front.behind);
             }
-            self.shots(parts, front.video);
+            self.shots(&mut asked.parts, front.video);
         }
         let mut rest = turn.question.as_str();
         while let Some((at, name)) = self.first_name(rest) {
-            parts.text(&rest[..at]);
+            asked.parts.text(&rest[..at]);
             match name == self.name {
-                true if media.pictures > 0 => parts.tokens(&[self.picture]),
+                true if media.pictures > 0 => asked.medium(self.picture),
                 true => {}
-                false => self.shots(parts, media.video),
+                false => self.shots(&mut asked.parts, media.video),
             }
             rest = &rest[at + name.len()..];
         }
-        parts.text(rest);
+        asked.parts.text(rest);
     }
 
     /// Where the first name of a medium stands in a text, and which one it is.
@@ -275,6 +304,7 @@ mod tests {
                 seconds: vec![0.0, 2.5],
                 duration: 3.9,
             }),
+            ..Shown::default()
         }
     }
 

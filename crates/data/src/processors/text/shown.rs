@@ -3,11 +3,13 @@
 use super::super::Feature;
 use serde::{Deserialize, Serialize};
 
-/// The pictures and the video of a row.
+/// The pictures or sounds and the video of a row.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shown {
-    /// How many pictures; as many as the text has places for, and at least one, where it is not known.
+    /// How many pictures, or sounds; as many as the text has places for, and at least one, where it is not known.
     pub pictures: Option<usize>,
+    /// Whether these are sounds.
+    pub heard: bool,
     pub video: Option<Shots>,
 }
 
@@ -41,11 +43,12 @@ impl Shown {
     pub fn of<'a>(features: impl Iterator<Item = &'a Feature>) -> Self {
         let mut shown = Self {
             pictures: Some(0),
-            video: None,
+            ..Self::default()
         };
         for feature in features {
+            shown.heard |= matches!(feature, Feature::Audio(_));
             match feature {
-                Feature::Image(_) => shown.pictures = shown.pictures.map(|count| count + 1),
+                Feature::Image(_) | Feature::Audio(_) => shown.pictures = shown.pictures.map(|count| count + 1),
                 Feature::Pictures(pictures) => shown.pictures = shown.pictures.map(|count| count + pictures.len()),
                 Feature::Video(clip) => {
                     shown.video = Some(Shots {
@@ -53,7 +56,7 @@ impl Shown {
                         duration: clip.duration,
                     });
                 }
-                Feature::Text(_) | Feature::Audio(_) => {}
+                Feature::Text(_) => {}
             }
         }
         shown

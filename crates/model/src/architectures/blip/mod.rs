@@ -177,7 +177,6 @@ fn head(pair: &Pair, texts: &Value) -> Result<TextHead, String> {
         generate,
         vocabulary,
         question: None,
-        video: None,
     })
 }
 

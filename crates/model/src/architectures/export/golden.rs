@@ -11,7 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The golden checkpoints in Hugging Face's layout.
-const FOLDERS: [&str; 29] = [
+const FOLDERS: [&str; 30] = [
     "bert",
     "bert-labels",
     "bert-tags",
@@ -29,6 +29,7 @@ const FOLDERS: [&str; 29] = [
     "llama-scaled",
     "llava",
     "qwen2",
+    "qwen2_audio",
     "qwen3",
     "resnet",
     "resnet-basic",

@@ -21,6 +21,9 @@ pub struct WhisperStemConfig {
     /// The most tokens that the trunk knows places for; a sound has at most twice as many frames.
     #[schemars(range(min = 1, max = 65_536))]
     pub places: usize,
+    /// Whether the convolutions hear what stands behind a sound, which is no part of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hears_behind: bool,
 }
 
 #[derive(Module, Debug)]
@@ -29,6 +32,8 @@ pub struct WhisperStem {
     second: Conv,
     #[module(skip)]
     places: usize,
+    #[module(skip)]
+    hears_behind: bool,
 }
 
 /// A convolution with `same` padding.
@@ -59,6 +64,7 @@ impl WhisperStem {
             first: Conv::new(bins, config.width, 1, &init.at("first")),
             second: Conv::new(config.width, config.width, STRIDE, &init.at("second")),
             places: config.places,
+            hears_behind: config.hears_behind,
         })
     }
 
@@ -71,10 +77,20 @@ impl WhisperStem {
         self.places
     }
 
-    /// [batch, frames, bins] → a sequence of ⌈frames / 2⌉ tokens.
+    /// [batch, frames, bins] → a sequence of ⌈frames / 2⌉ tokens, none of them behind the last place.
     pub fn forward(&self, values: Tensor<3>, mask: Tensor<2, Bool>) -> Tokens {
-        let tokens = Tokens::new(values, mask, Layout::Sequence);
-        self.second.forward(self.first.forward(tokens))
+        let [_, frames, _] = values.dims();
+        let frames = frames.min(STRIDE * self.places);
+        let tokens = Tokens::new(values.narrow(1, 0, frames), mask.narrow(1, 0, frames), Layout::Sequence);
+        self.convolve(&self.second, self.convolve(&self.first, tokens))
+    }
+
+    /// Zeros take the place of padding, so that none of it reaches a real token, but where it is heard.
+    fn convolve(&self, conv: &Conv, tokens: Tokens) -> Tokens {
+        conv.forward(match self.hears_behind {
+            true => tokens,
+            false => tokens.zero_padding(),
+        })
     }
 }
 
@@ -89,9 +105,7 @@ impl Conv {
         }
     }
 
-    /// Padding is zero before each convolution, so that it never reaches a real token.
     fn forward(&self, tokens: Tokens) -> Tokens {
-        let tokens = tokens.zero_padding();
         let options = ConvOptions {
             stride: [self.stride],
             padding: [KERNEL / 2],

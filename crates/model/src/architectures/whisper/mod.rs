@@ -3,28 +3,22 @@
 
 mod encoder;
 mod languages;
+mod public;
 
 pub use encoder::{WhisperStem, WhisperStemConfig};
+pub(super) use public::PublicEncoder;
 
 use super::{Architecture, Head, Place, TextHead};
 use crate::decoder::{DecoderConfig, TransformerDecoderConfig, Vocabulary};
 use crate::decoding::search::DecodingConfig;
-use crate::layers::PositionKind;
 use crate::stems::StemConfig;
 use crate::tasks::GenerateConfig;
 use crate::transcription::SpeechTokens;
-use crate::trunks::{TransformerConfig, TrunkConfig};
+use crate::trunks::TrunkConfig;
 use sensorium_data::ProcessorConfig;
-use sensorium_data::processors::{AudioConfig, AudioFeatures, LogMelConfig, TextConfig};
+use sensorium_data::processors::TextConfig;
 use serde::Deserialize;
 
-/// How many times wider the hidden layer of a feed-forward network is.
-const EXPANSION: usize = 4;
-/// Samples a second, and of them those from one token of the encoder to the next.
-const SAMPLE_RATE: u32 = 16_000;
-const SAMPLES_OF_TOKEN: usize = 320;
-/// The longest sound that an encoder may have places for, in its tokens: an hour.
-const MOST_PLACES: usize = 180_000;
 /// The tokens of times, from 0 to 30 seconds in steps of 20 milliseconds: the last ones of the vocabulary.
 const TIMES: usize = 1501;
 /// Between the languages and the times stand: translate, transcribe, start of a language model's text, start of the text
@@ -38,24 +32,13 @@ const PROMPT: usize = 4;
 /// What is read of a `config.json`.
 #[derive(Deserialize)]
 struct Public {
-    d_model: usize,
-    encoder_layers: usize,
-    encoder_attention_heads: usize,
-    encoder_ffn_dim: usize,
+    #[serde(flatten)]
+    encoder: PublicEncoder,
     decoder_layers: usize,
     decoder_attention_heads: usize,
     decoder_ffn_dim: usize,
     vocab_size: usize,
-    max_source_positions: usize,
     max_target_positions: usize,
-    #[serde(default = "default_mels")]
-    num_mel_bins: usize,
-    #[serde(default = "default_activation")]
-    activation_function: String,
-    #[serde(default)]
-    scale_embedding: bool,
-    #[serde(default)]
-    dropout: f64,
     eos_token_id: u32,
     decoder_start_token_id: Option<u32>,
     is_multilingual: Option<bool>,
@@ -64,31 +47,12 @@ struct Public {
     alignment_heads: Option<Vec<[usize; 2]>>,
 }
 
-fn default_mels() -> usize {
-    80
-}
-
-fn default_activation() -> String {
-    "gelu".into()
-}
-
 impl Public {
     /// Every size must be one, and fit the others.
     fn check(&self) -> Result<(), String> {
-        let sizes = [
-            ("encoder_layers", self.encoder_layers),
-            ("decoder_layers", self.decoder_layers),
-            ("num_mel_bins", self.num_mel_bins),
-            ("max_source_positions", self.max_source_positions),
-        ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(format!("{name}: expected at least 1, found 0"));
-        }
-        if self.max_source_positions > MOST_PLACES {
-            let found = self.max_source_positions;
-            return Err(format!(
-                "max_source_positions: expected at most {MOST_PLACES}, found {found}"
-            ));
+        self.encoder.check()?;
+        if self.decoder_layers == 0 {
+            return Err("decoder_layers: expected at least 1, found 0".into());
         }
         if self.max_target_positions < 2 * PROMPT {
             let (least, found) = (2 * PROMPT, self.max_target_positions);
@@ -96,73 +60,19 @@ impl Public {
                 "max_target_positions: expected at least {least}, found {found}"
             ));
         }
-        self.check_widths()?;
-        self.check_computed()
-    }
-
-    fn check_widths(&self) -> Result<(), String> {
-        for (name, heads) in [
-            ("encoder_attention_heads", self.encoder_attention_heads),
-            ("decoder_attention_heads", self.decoder_attention_heads),
-        ] {
-            if heads == 0 || self.d_model == 0 || !self.d_model.is_multiple_of(heads) {
-                let width = self.d_model;
-                return Err(format!("{name}: expected a divisor of d_model {width}, found {heads}"));
-            }
-        }
-        let expected = self.d_model.saturating_mul(EXPANSION);
-        for (name, found) in [
-            ("encoder_ffn_dim", self.encoder_ffn_dim),
-            ("decoder_ffn_dim", self.decoder_ffn_dim),
-        ] {
-            if found != expected {
-                return Err(format!(
-                    "{name}: expected {expected}, {EXPANSION} times d_model, found {found}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses what would be computed otherwise here.
-    fn check_computed(&self) -> Result<(), String> {
-        if self.activation_function != "gelu" {
-            let found = &self.activation_function;
-            return Err(format!(
-                "activation_function: expected `gelu`, found `{found}`, which is not known here"
-            ));
-        }
-        if self.scale_embedding {
-            return Err("scale_embedding: expected false, found true, which is not known here".into());
-        }
-        match (0.0..1.0).contains(&self.dropout) {
-            true => Ok(()),
-            false => Err(format!(
-                "dropout: expected a number from 0 to below 1, found {}",
-                self.dropout
-            )),
-        }
+        let heads = ("decoder_attention_heads", self.decoder_attention_heads);
+        self.encoder
+            .check_widths(heads, ("decoder_ffn_dim", self.decoder_ffn_dim))
     }
 
     /// The numbers that the tensors hold.
     fn parameters(&self) -> u128 {
         let of = |size: usize| size as u128;
-        let (width, mels) = (of(self.d_model), of(self.num_mel_bins));
-        let square = width.saturating_mul(width);
-        let attention = square.saturating_mul(4).saturating_add(3 * width);
-        let feed_forward = square.saturating_mul(8).saturating_add(5 * width);
-        let block = |attentions: u128| {
-            let attended = attention.saturating_add(2 * width).saturating_mul(attentions);
-            attended.saturating_add(feed_forward).saturating_add(2 * width)
-        };
-        let stem = width
-            .saturating_mul(3 * mels + 2)
-            .saturating_add(square.saturating_mul(3));
-        let tables = of(self.max_source_positions) + of(self.vocab_size) + of(self.max_target_positions) + 4;
-        let encoder = of(self.encoder_layers).saturating_mul(block(1));
-        let decoder = of(self.decoder_layers).saturating_mul(block(2));
-        stem.saturating_add(tables.saturating_mul(width))
-            .saturating_add(encoder)
+        let tables = of(self.vocab_size) + of(self.max_target_positions) + 2;
+        let decoder = of(self.decoder_layers).saturating_mul(self.encoder.block(2));
+        self.encoder
+            .parameters()
+            .saturating_add(tables.saturating_mul(of(self.encoder.d_model)))
             .saturating_add(decoder)
     }
 
@@ -206,32 +116,6 @@ impl Public {
         })
     }
 
-    fn processor(&self) -> AudioConfig {
-        let seconds = (self.max_source_positions * SAMPLES_OF_TOKEN) as f64 / f64::from(SAMPLE_RATE);
-        AudioConfig {
-            sample_rate: SAMPLE_RATE,
-            max_seconds: seconds,
-            features: AudioFeatures::LogMel(LogMelConfig {
-                mels: self.num_mel_bins,
-                pad_to_seconds: Some(seconds),
-            }),
-            ..AudioConfig::default()
-        }
-    }
-
-    fn trunk(&self) -> TransformerConfig {
-        TransformerConfig {
-            width: self.d_model,
-            layers: self.encoder_layers,
-            heads: self.encoder_attention_heads,
-            expansion: EXPANSION,
-            // Waves, but other ones than those of this program: the checkpoint brings them along.
-            positions: PositionKind::Learned,
-            dropout: self.dropout,
-            ..TransformerConfig::default()
-        }
-    }
-
     fn head(&self) -> Result<TextHead, String> {
         let speech = self.speech()?;
         let (begin, end) = (speech.start, self.eos_token_id);
@@ -241,10 +125,10 @@ impl Public {
             ));
         }
         let decoder = TransformerDecoderConfig {
-            width: self.d_model,
+            width: self.encoder.d_model,
             layers: self.decoder_layers,
             heads: self.decoder_attention_heads,
-            dropout: self.dropout,
+            dropout: self.encoder.dropout,
             places: Some(self.max_target_positions),
             ..TransformerDecoderConfig::default()
         };
@@ -267,7 +151,6 @@ impl Public {
             generate,
             vocabulary: Vocabulary { size, begin, end },
             question: None,
-            video: None,
         })
     }
 }
@@ -277,12 +160,9 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
     let public: Public = serde_json::from_value(config).map_err(|error| error.to_string())?;
     public.check()?;
     Ok(Architecture {
-        stem: Some(StemConfig::Whisper(WhisperStemConfig {
-            width: public.d_model,
-            places: public.max_source_positions,
-        })),
-        trunk: Some(TrunkConfig::Transformer(public.trunk())),
-        processor: ProcessorConfig::Audio(public.processor()),
+        stem: Some(StemConfig::Whisper(public.encoder.stem())),
+        trunk: Some(TrunkConfig::Transformer(public.encoder.trunk())),
+        processor: ProcessorConfig::Audio(public.encoder.processor()),
         head: Head::Text(Box::new(public.head()?)),
         parameters: public.parameters(),
         place,
@@ -293,30 +173,19 @@ pub(super) fn read(config: serde_json::Value) -> Result<Architecture, String> {
 
 fn place(name: &str) -> Place {
     let name = name.strip_prefix("model.").unwrap_or(name);
-    match name {
-        // The table of the decoder's tokens once more.
-        "proj_out.weight" => return Place::Known,
-        "encoder.embed_positions.weight" => return Place::Parameter("trunk.positions.axes.0".into()),
-        _ => {}
+    // The table of the decoder's tokens once more.
+    if name == "proj_out.weight" {
+        return Place::Known;
     }
-    let Some((layer, parameter)) = name.rsplit_once('.') else {
-        return Place::Unknown;
-    };
-    let place = match layer.split_once('.') {
-        Some(("encoder", layer)) => in_encoder(layer).map(|path| Place::Parameter(format!("{path}.{parameter}"))),
-        Some(("decoder", layer)) => in_decoder(layer).map(|path| Place::Head(format!("decoder.{path}.{parameter}"))),
+    let place = match name.split_once('.') {
+        Some(("encoder", name)) => in_encoder(name).map(Place::Parameter),
+        Some(("decoder", name)) => name.rsplit_once('.').and_then(|(layer, parameter)| {
+            let path = in_decoder(layer)?;
+            Some(Place::Head(format!("decoder.{path}.{parameter}")))
+        }),
         _ => None,
     };
     place.unwrap_or(Place::Unknown)
-}
-
-fn in_encoder(layer: &str) -> Option<String> {
-    Some(match layer {
-        "conv1" => "stem.first".into(),
-        "conv2" => "stem.second".into(),
-        "layer_norm" => "trunk.norm".into(),
-        _ => format!("trunk.blocks.{}", in_block(layer)?),
-    })
 }
 
 fn in_decoder(layer: &str) -> Option<String> {
@@ -326,6 +195,19 @@ fn in_decoder(layer: &str) -> Option<String> {
         "layer_norm" => "body.norm".into(),
         _ => format!("body.blocks.{}", in_block(layer)?),
     })
+}
+
+/// Where a tensor of the encoder goes, by its name from there on.
+pub(super) fn in_encoder(name: &str) -> Option<String> {
+    let (layer, parameter) = name.rsplit_once('.')?;
+    let path = match layer {
+        "embed_positions" => return (parameter == "weight").then(|| "trunk.positions.axes.0".into()),
+        "conv1" => "stem.first".into(),
+        "conv2" => "stem.second".into(),
+        "layer_norm" => "trunk.norm".into(),
+        _ => format!("trunk.blocks.{}", in_block(layer)?),
+    };
+    Some(format!("{path}.{parameter}"))
 }
 
 /// A layer of a block, with the block's number.

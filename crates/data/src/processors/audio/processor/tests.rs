@@ -106,6 +106,31 @@ fn added_silence_is_silence() {
 }
 
 #[test]
+fn what_is_heard_behind_a_sound_is_no_part_of_it() {
+    let config = |behind: usize| {
+        let features = json!({"kind": "log_mel", "pad_to_seconds": 0.5, "heard_behind": behind});
+        processor(json!({"features": features, "max_seconds": 0.5}))
+    };
+    let (heard, whole) = (config(2), config(0));
+    let counts = [1, 160, 161, 3000, 7700, 8000, 9000];
+    let prepare = |processor: &AudioProcessor| {
+        let sounds = counts.map(|count| processor.prepare(sound(processor, tones(count))).unwrap());
+        batch(processor, &sounds)
+    };
+    let (found, expected) = (prepare(&heard), prepare(&whole));
+    assert_eq!(found.lengths, [1, 1, 2, 19, 49, 50, 50]);
+    assert_eq!((found.shape, expected.shape), ([7, 52, 80], [7, 50, 80]));
+    for (place, length) in found.lengths.iter().enumerate() {
+        let values = |batch: &AudioBatch| batch.values[place * batch.shape[1] * 80..].to_vec();
+        let real = 80 * (length + 2).min(50);
+        assert_eq!(values(&found)[..real], values(&expected)[..real], "{place}");
+    }
+    let alone = json!({"features": {"kind": "log_mel", "heard_behind": 2}});
+    let error = AudioProcessor::new(&serde_json::from_value(alone).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("heard_behind"), "{error}");
+}
+
+#[test]
 fn a_window_has_whole_steps_and_zeros_behind_them() {
     let padded = json!({"features": {"kind": "log_mel", "pad_to_seconds": 0.5}, "max_seconds": 0.5});
     let padded = processor(padded);

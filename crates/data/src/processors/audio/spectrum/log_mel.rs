@@ -12,6 +12,8 @@ use std::f64::consts::TAU;
 
 /// Energies are raised to this before the logarithm.
 const FLOOR: f32 = 1e-10;
+/// The most frames of the silence behind a sound that are read.
+const MOST_HEARD: usize = 1000;
 /// How far the values reach below the loudest of the clip, in powers of ten.
 const RANGE: f32 = 8.0;
 
@@ -26,6 +28,15 @@ pub struct LogMelConfig {
     /// Silence is added up to this many seconds, as Whisper's encoder expects it: 30.
     #[schemars(range(min = 0.01, max = 3600.0))]
     pub pad_to_seconds: Option<f64>,
+    /// How many frames behind a sound are read, of which no more count as parts of it, silence or not: an encoder's convolutions
+    /// hear them.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub heard_behind: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Default for LogMelConfig {
@@ -33,6 +44,7 @@ impl Default for LogMelConfig {
         Self {
             mels: 80,
             pad_to_seconds: None,
+            heard_behind: 0,
         }
     }
 }
@@ -40,6 +52,8 @@ impl Default for LogMelConfig {
 impl LogMelConfig {
     pub(super) fn validate(&self, max_seconds: f64) -> Result<()> {
         in_bounds("features.mels", self.mels, 1..=MAX_MELS)?;
+        let most = self.pad_to_seconds.map_or(0, |_| MOST_HEARD);
+        in_bounds("features.heard_behind", self.heard_behind, 0..=most)?;
         match self.pad_to_seconds {
             Some(seconds) => in_bounds("features.pad_to_seconds", seconds, max_seconds..=MAX_SECONDS),
             None => Ok(()),
@@ -53,6 +67,8 @@ pub struct LogMel {
     hop: usize,
     /// The length that clips are brought to with silence, in samples.
     padded: Option<usize>,
+    /// Frames behind a sound that are read and do not count; then no others of the silence are.
+    behind: usize,
     bank: LogMelBank<f32>,
 }
 
@@ -66,6 +82,7 @@ impl LogMel {
             window: (0..length).map(|at| (0.5 - 0.5 * angle(at).cos()) as f32).collect(),
             hop: sample_rate as usize / 100,
             padded: config.pad_to_seconds.map(|it| super::samples_in(it, sample_rate)),
+            behind: config.heard_behind,
             bank: LogMelBank::new(length, filters, FLOOR),
         }
     }
@@ -82,9 +99,17 @@ impl LogMel {
         }
     }
 
-    /// All frames, those of the silence at the end included.
+    /// All frames that count, those of the silence at the end included.
     pub fn frames_of(&self, samples: usize) -> usize {
-        self.whole(samples) / self.hop
+        match self.behind {
+            0 => self.whole(samples) / self.hop,
+            _ => samples.div_ceil(self.hop),
+        }
+    }
+
+    /// The frames behind those that count.
+    pub fn behind(&self) -> usize {
+        self.behind
     }
 
     pub fn steps_of(&self, samples: usize) -> usize {
@@ -98,7 +123,10 @@ impl LogMel {
     pub fn extract(&self, channels: &[&[f32]]) -> Spectrogram {
         let length = channels.first().map_or(0, |channel| channel.len());
         let half = self.window.len() / 2;
-        let frames = self.frames_of(length).min((length + half).div_ceil(self.hop));
+        let all = self.frames_of(length) + self.behind;
+        let frames = all
+            .min((length + half).div_ceil(self.hop))
+            .min(self.whole(length) / self.hop);
         let mut sound = Spectrogram::new(frames, self.bins() * channels.len());
         for (place, channel) in channels.iter().enumerate() {
             let fill = |frame: usize, window: &mut [f32]| self.fill(channel, frame * self.hop, window);
@@ -109,6 +137,10 @@ impl LogMel {
         let scale = Scale::below(loudest(&sound.values, quietest));
         sound.values.iter_mut().for_each(|value| *value = scale.apply(*value));
         sound.silence = self.padded.map_or(0.0, |_| scale.apply(quietest));
+        if self.behind > 0 {
+            sound.frames = all;
+            sound.values.resize(all * sound.bins, sound.silence);
+        }
         sound
     }
 

@@ -157,6 +157,14 @@ impl Extractor {
         }
     }
 
+    /// The frames behind a sound that are read and do not count.
+    pub fn behind(&self) -> usize {
+        match &self.kind {
+            Kind::LogMel(kind) => kind.behind(),
+            _ => 0,
+        }
+    }
+
     /// The steps from one frame to the next that are whole in so many samples.
     pub fn steps_of(&self, samples: usize) -> usize {
         match &self.kind {
