@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::bias::{add_slopes, distances};
 use super::heads::{Heads, line, part};
 use super::kernel::{Attention, Block, multiply_by};
 use crate::gemm::{add_product, set_product};
@@ -25,22 +26,38 @@ struct Inputs<'a> {
     logarithms: &'a [f32],
 }
 
+/// What the blocks of a task add up.
+struct Sums<'a> {
+    /// Each [keys, width].
+    dk: &'a mut [f32],
+    dv: &'a mut [f32],
+    /// Of the bias of the heads that share the keys, [heads, distances]; empty where there is none.
+    bias: &'a mut [f32],
+}
+
 impl Attention {
-    /// The gradients of queries, keys and values, each [batch, length, heads, width], for that of the output, `dy`.
-    pub fn backward(&self, [q, k, v]: [Heads; 3], output: Heads, dy: Heads, logarithms: &[f32]) -> [Vec<f32>; 3] {
+    /// The gradients of queries, keys and values, each [batch, length, heads, width], for that of the output, `dy`, and that
+    /// of the bias [heads, distances], empty where there is none.
+    pub fn backward(&self, [q, k, v]: [Heads; 3], output: Heads, dy: Heads, logarithms: &[f32]) -> [Vec<f32>; 4] {
         let (keys, width, splits) = (self.keys, self.width, self.splits());
         let sizes = [self.heads * self.queries, self.key_heads * keys].map(|rows| self.batch * rows * width);
+        let distances = self.bias.as_ref().map_or(0, |_| distances(self.queries, keys));
+        let (group, biases) = (self.heads / self.key_heads.max(1), self.heads * distances);
         let mut dq = Vec::with_capacity(sizes[0]);
         let [mut dk, mut dv] = [0, 1].map(|_| Vec::with_capacity(splits * sizes[1]));
+        let mut bias = Vec::with_capacity(splits * self.batch * biases);
         let dq_target = Target::spare(&mut dq, sizes[0]);
         let targets = [&mut dk, &mut dv].map(|gradient| Target::spare(gradient, splits * sizes[1]));
+        let bias_target = Target::spare(&mut bias, splits * self.batch * biases);
         parallel::for_each(self.tasks(), |task| {
             let task = self.task(task);
             let (k, v) = (k.head(task.b, task.key_head), v.head(task.b, task.key_head));
             let parts: Vec<Part> = self.key_blocks(task.b).map(|range| Part::new(k, v, range)).collect();
-            with_scratch(2 * keys * width, |scratch| {
+            with_scratch(2 * keys * width + group * distances, |scratch| {
                 scratch.fill(0.0);
-                let (dk, dv) = scratch.split_at_mut(keys * width);
+                let (dk, rest) = scratch.split_at_mut(keys * width);
+                let (dv, bias) = rest.split_at_mut(keys * width);
+                let mut sums = Sums { dk, dv, bias };
                 for &block in &task.blocks {
                     let [q, dy, output] =
                         [q, dy, output].map(|heads| part(heads.head(block.b, block.head), block.first, block.rows));
@@ -51,38 +68,39 @@ impl Attention {
                         output,
                         logarithms,
                     };
-                    self.backward_block(&inputs, &parts, block, dq_target, dk, dv);
+                    self.backward_block(&inputs, &parts, block, dq_target, &mut sums);
                 }
-                for (target, rows) in targets.into_iter().zip([&*dk, dv]) {
+                for (target, rows) in targets.into_iter().zip([&*sums.dk, sums.dv]) {
                     for (row, line) in rows.chunks_exact(width).enumerate() {
                         let at = ((task.split * self.batch + task.b) * keys + row) * self.key_heads + task.key_head;
                         // SAFETY: every key of every head belongs to one task of each split.
                         unsafe { target.slice(at * width, width) }.copy_from_slice(line);
                     }
                 }
+                let at = ((task.split * self.batch + task.b) * self.key_heads + task.key_head) * sums.bias.len();
+                // SAFETY: as above, of every group of heads.
+                unsafe { bias_target.slice(at, sums.bias.len()) }.copy_from_slice(sums.bias);
             });
         });
         if self.tasks() == 0 {
-            return [vec![0.0; sizes[0]], vec![0.0; sizes[1]], vec![0.0; sizes[1]]];
+            return [sizes[0], sizes[1], sizes[1], biases].map(|size| vec![0.0; size]);
         }
         // SAFETY: the tasks cover all queries, and those of each split all keys, of all heads.
         unsafe {
             dq.set_len(sizes[0]);
             dk.set_len(splits * sizes[1]);
             dv.set_len(splits * sizes[1]);
+            bias.set_len(splits * self.batch * biases);
         }
-        [dq, add_rows(dk, sizes[1]), add_rows(dv, sizes[1])]
+        [
+            dq,
+            add_rows(dk, sizes[1]),
+            add_rows(dv, sizes[1]),
+            add_rows(bias, biases),
+        ]
     }
 
-    fn backward_block(
-        &self,
-        inputs: &Inputs,
-        parts: &[Part],
-        block: Block,
-        target: Target,
-        dk: &mut [f32],
-        dv: &mut [f32],
-    ) {
+    fn backward_block(&self, inputs: &Inputs, parts: &[Part], block: Block, target: Target, sums: &mut Sums) {
         let (rows, width) = (block.rows, self.width);
         let widest = parts.iter().map(|part| part.range.len()).max().unwrap_or(0);
         let (dy_panels, q_panels) = (Panels::new(inputs.dy), Panels::new(inputs.q));
@@ -98,11 +116,12 @@ impl Attention {
                 set_product(inputs.q, &part.keys_turned, weights);
                 set_product(inputs.dy, &part.values_turned, slopes);
                 self.slopes(inputs, block, part.range.start, weights, slopes, &mut factors[..count]);
+                self.add_to_bias(block, part.range.start, slopes, count, sums.bias);
                 let [weights, slopes] = [&*weights, slopes].map(|values| Matrix::new(values, rows, count));
                 let place = part.range.start * width..part.range.end * width;
-                add_product(weights.transposed(), &dy_panels, &mut dv[place.clone()]);
+                add_product(weights.transposed(), &dy_panels, &mut sums.dv[place.clone()]);
                 add_product(slopes, &part.keys, dq);
-                add_product(slopes.transposed(), &q_panels, &mut dk[place]);
+                add_product(slopes.transposed(), &q_panels, &mut sums.dk[place]);
             }
             for (row, line) in dq.chunks_exact(width).enumerate() {
                 let at = (block.b * self.queries + block.first + row) * self.heads + block.head;
@@ -125,18 +144,33 @@ impl Attention {
         let count = factors.len();
         let lines = weights.chunks_exact_mut(count).zip(slopes.chunks_exact_mut(count));
         for (row, (weights, slopes)) in lines.enumerate() {
-            self.hide(weights, block, row, first);
-            powers(weights, self.scale(), inputs.logarithms[row]);
+            let scale = self.complete(weights, block, row, first);
+            powers(weights, scale, inputs.logarithms[row]);
             let mean = dot(line(inputs.dy, row), line(inputs.output, row));
             match self.factors(block, row) {
-                None => score_gradients(weights, mean, self.scale(), slopes),
+                None => score_gradients(weights, mean, self.scale, slopes),
                 Some(dropout) => {
                     dropout.write(first, factors);
                     multiply_by(slopes, factors);
-                    score_gradients(weights, mean, self.scale(), slopes);
+                    score_gradients(weights, mean, self.scale, slopes);
                     multiply_by(weights, factors);
                 }
             }
+        }
+    }
+}
+
+impl Attention {
+    /// Adds the slopes of scores, of `count` keys from `first`, to the gradient of the bias of the heads that share their keys.
+    fn add_to_bias(&self, block: Block, first: usize, slopes: &[f32], count: usize, gradient: &mut [f32]) {
+        let Some(bias) = &self.bias else {
+            return;
+        };
+        let group = self.heads / self.key_heads;
+        let head = block.head % group * distances(self.queries, self.keys);
+        for (row, slopes) in slopes.chunks_exact(count).enumerate() {
+            let start = head + bias.place(block.first + row, first);
+            add_slopes(slopes, self.scale, &mut gradient[start..start + count]);
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Keys and values kept from step to step of decoding.
 
 use burn::backend::Flex;
-use burn::tensor::{Bool, DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use burn_flex::FlexTensor;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
+use super::bias::Bias;
 use super::heads::{Heads, from_rows, line, readable};
 use super::kernel::{Attention, Mask, Part, all_blocks, pack};
 use super::options::{AttentionKind, AttentionOptions};
+use super::usual_scale;
 use crate::buffer::{booleans, extents};
 use crate::parallel;
 
@@ -101,7 +103,7 @@ impl KeyValueCache {
         match &mut self.storage {
             Storage::Floats(rows) => {
                 for (buffer, new) in rows.buffers.iter_mut().zip(new) {
-                    write(buffer, &rows.places, &on_host(new), start, capacity);
+                    write(buffer, &rows.places, &readable(&on_host(new)), start, capacity);
                 }
             }
             Storage::Tensors(buffers) => {
@@ -116,46 +118,37 @@ impl KeyValueCache {
     }
 
     /// Attention of `queries` [batch, query heads, steps, width], those of the last positions, to all positions up to
-    /// their own. `mask` [batch, length] is true where a position is real. Otherwise as
-    /// [`attention`](crate::attention).
-    pub fn attend(&self, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
-        self.attend_as(AttentionKind::Causal, queries, mask)
+    /// their own, with the mask, the bias and the scale of `options`. Otherwise as [`attention`](crate::attention).
+    pub fn attend(&self, queries: Tensor<4>, options: AttentionOptions) -> Tensor<4> {
+        self.attend_as(AttentionKind::Causal, queries, options)
     }
 
     /// Attention of `queries` that are no positions of these: each sees all of them. Otherwise as [`Self::attend`].
-    pub fn recall(&self, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
-        self.attend_as(AttentionKind::Full, queries, mask)
+    pub fn recall(&self, queries: Tensor<4>, options: AttentionOptions) -> Tensor<4> {
+        self.attend_as(AttentionKind::Full, queries, options)
     }
 
-    fn attend_as(&self, kind: AttentionKind, queries: Tensor<4>, mask: Option<Tensor<2, Bool>>) -> Tensor<4> {
+    fn attend_as(&self, kind: AttentionKind, queries: Tensor<4>, options: AttentionOptions) -> Tensor<4> {
         let tracked = queries.is_autodiff();
+        let options = AttentionOptions {
+            kind,
+            dropout: None,
+            bias: options.bias.map(without_graph),
+            ..options
+        };
         let output = match &self.storage {
-            Storage::Floats(rows) => {
-                let mask = mask.map(|mask| if mask.is_autodiff() { mask.inner() } else { mask });
-                self.attend_floats(kind, rows, queries, mask)
-            }
+            Storage::Floats(rows) => self.attend_floats(rows, queries, options),
             Storage::Tensors(buffers) => {
                 let [keys, values] = buffers.each_ref().map(|all| all.clone().narrow(2, 0, self.length));
-                let options = AttentionOptions {
-                    mask,
-                    kind,
-                    dropout: None,
-                };
                 crate::attention(without_graph(queries), keys, values, options)
             }
         };
         if tracked { output.autodiff() } else { output }
     }
 
-    fn attend_floats(
-        &self,
-        kind: AttentionKind,
-        stored: &Rows,
-        q: Tensor<4>,
-        mask: Option<Tensor<2, Bool>>,
-    ) -> Tensor<4> {
+    fn attend_floats(&self, stored: &Rows, q: Tensor<4>, options: AttentionOptions) -> Tensor<4> {
         let [batch, key_heads, capacity, width] = self.shape;
-        let q = on_host(q);
+        let q = readable(&on_host(q));
         let [rows, heads, queries, columns] = extents(&q);
         assert!(
             (rows, columns) == (batch, width) && key_heads > 0 && heads.is_multiple_of(key_heads),
@@ -163,7 +156,9 @@ impl KeyValueCache {
             self.shape,
             [rows, heads, queries, columns],
         );
-        let real = mask.map(|mask| {
+        let kind = options.kind;
+        let real = options.mask.map(|mask| {
+            let mask = if mask.is_autodiff() { mask.inner() } else { mask };
             let mask = mask.try_into_primitive::<Flex>().expect("a mask on the cache's device");
             assert_eq!(extents(&mask), [batch, self.length], "the mask of a cache's positions");
             booleans(&mask)
@@ -179,6 +174,10 @@ impl KeyValueCache {
             mask: Mask::new(real, batch, self.length),
             kind,
             dropout: None,
+            bias: options
+                .bias
+                .map(|bias| Bias::new(&on_host(bias), heads, [queries, self.length])),
+            scale: options.scale.map_or_else(|| usual_scale(width), |scale| scale as f32),
         };
         let stored = stored.buffers.each_ref().map(|buffer| {
             let heads = Heads::filled(buffer, [key_heads, capacity, width], self.length);
@@ -254,18 +253,16 @@ impl Rows {
     }
 }
 
-fn without_graph(tensor: Tensor<4>) -> Tensor<4> {
+fn without_graph<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     if tensor.is_autodiff() { tensor.inner() } else { tensor }
 }
 
-/// The 32-bit floats of a tensor on the CPU, with rows that can be read.
-fn on_host(tensor: Tensor<4>) -> FlexTensor {
+/// The 32-bit floats of a tensor on the CPU.
+fn on_host<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     let tensor = without_graph(tensor).cast(DType::F32);
-    readable(
-        &tensor
-            .try_into_primitive::<Flex>()
-            .expect("a tensor on the cache's device"),
-    )
+    tensor
+        .try_into_primitive::<Flex>()
+        .expect("a tensor on the cache's device")
 }
 
 /// Writes `new` [batch, heads, steps, width] to positions from `start` of a buffer [places, heads, capacity, width].
@@ -285,8 +282,9 @@ fn write(buffer: &mut [f32], places: &[usize], new: &FlexTensor, start: usize, c
 mod tests {
     use super::*;
     use crate::testing::{close, elements, values};
+    use burn::tensor::Bool;
 
-    fn check([batch, heads, key_heads, length, width]: [usize; 5], steps: &[usize], padded: bool) {
+    fn check([batch, heads, key_heads, length, width]: [usize; 5], steps: &[usize], padded: bool, biased: bool) {
         let device = Device::flex();
         let tensor = |seed, heads: usize| {
             let values = values(seed, batch * length * heads * width);
@@ -298,11 +296,16 @@ mod tests {
             .map(|at| !padded || at % length != at / length)
             .collect();
         let mask = Tensor::<1, Bool>::from_bool(truths.as_slice(), &device).reshape([batch, length]);
-        let options = AttentionOptions {
-            mask: Some(mask.clone()),
+        let bias = values(4, heads * (2 * length - 1));
+        let bias = Tensor::<1>::from_floats(bias.as_slice(), &device).reshape([heads, 2 * length - 1]);
+        let options = |bias: Tensor<2>, mask| AttentionOptions {
+            mask,
+            bias: biased.then_some(bias),
+            scale: biased.then_some(0.7),
             ..AttentionOptions::causal()
         };
-        let expected = crate::attention(q.clone(), k.clone(), v.clone(), options);
+        let all = options(bias.clone(), Some(mask.clone()));
+        let expected = crate::attention(q.clone(), k.clone(), v.clone(), all);
         let shape = [batch, key_heads, length + 2, width];
         let host = KeyValueCache::new(shape, &device.clone().autodiff());
         let elsewhere = KeyValueCache {
@@ -315,7 +318,11 @@ mod tests {
                 let step = |all: &Tensor<4>| all.clone().narrow(2, start, count);
                 cache.append(step(&k), step(&v));
                 let seen = padded.then(|| mask.clone().narrow(1, 0, cache.length()));
-                let got = cache.attend(step(&q), seen);
+                // Of the distances those that keys so far have from the last queries.
+                let bias = bias
+                    .clone()
+                    .narrow(1, length - cache.length(), cache.length() + count - 1);
+                let got = cache.attend(step(&q), options(bias, seen));
                 let expected: Vec<f64> = elements(step(&expected)).into_iter().map(f64::from).collect();
                 close("step", &elements(got), &expected, 1e-5);
             }
@@ -325,10 +332,12 @@ mod tests {
 
     #[test]
     fn steps_match_attention_over_all_positions() {
-        check([1, 1, 1, 3, 1], &[1, 1, 1], false);
-        check([2, 3, 3, 9, 5], &[6, 1, 2], false);
-        check([3, 4, 2, 20, 17], &[7, 1, 1, 4, 1, 6], true);
-        check([2, 4, 1, 40, 33], &[1, 30, 9], true);
+        for biased in [false, true] {
+            check([1, 1, 1, 3, 1], &[1, 1, 1], false, biased);
+            check([2, 3, 3, 9, 5], &[6, 1, 2], false, biased);
+            check([3, 4, 2, 20, 17], &[7, 1, 1, 4, 1, 6], true, biased);
+            check([2, 4, 1, 40, 33], &[1, 30, 9], true, biased);
+        }
     }
 
     #[test]
@@ -345,7 +354,12 @@ mod tests {
             let mut cache = KeyValueCache::new([2, 3, 9, 5], &device);
             cache.append(k.clone(), v.clone());
             let expected: Vec<f64> = elements(expected).into_iter().map(f64::from).collect();
-            close("recall", &elements(cache.recall(q, None)), &expected, 1e-5);
+            close(
+                "recall",
+                &elements(cache.recall(q, AttentionOptions::default())),
+                &expected,
+                1e-5,
+            );
         }
     }
 
@@ -359,12 +373,12 @@ mod tests {
         let (q, k, v) = (tensor(1).narrow(2, 2, 1), tensor(2), tensor(3));
         let mut cache = KeyValueCache::new([2, 1, 3, 4], &device);
         cache.append(k.clone(), v.clone());
-        let expected = elements(cache.attend(q.clone(), None));
+        let expected = elements(cache.attend(q.clone(), AttentionOptions::default()));
         cache.truncate(2);
         cache.append(k.narrow(2, 2, 1), v.narrow(2, 2, 1));
         cache.reorder(&[1, 0, 1]);
         let rows = [1, 0, 1].map(|row| q.clone().narrow(0, row, 1));
-        let got = elements(cache.attend(Tensor::cat(rows.to_vec(), 0), None));
+        let got = elements(cache.attend(Tensor::cat(rows.to_vec(), 0), AttentionOptions::default()));
         assert_eq!(got, [&expected[4..], &expected[..4], &expected[4..]].concat());
     }
 

@@ -49,9 +49,9 @@ impl Attention {
         with_scratch(seen + self.width, |scratch| {
             let (scores, result) = scratch.split_at_mut(seen);
             products(q, k, scores);
-            self.hide(scores, block, row, 0);
-            let most = largest_of(scores) * self.scale();
-            let sum = raise(scores, self.scale(), most);
+            let scale = self.complete(scores, block, row, 0);
+            let most = largest_of(scores) * scale;
+            let sum = raise(scores, scale, most);
             result.fill(0.0);
             add_weighted(scores, v, result);
             finish(result, most, sum, output);

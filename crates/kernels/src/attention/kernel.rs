@@ -4,6 +4,7 @@
 use std::borrow::Borrow;
 use std::ops::Range;
 
+use super::bias::Bias;
 use super::dropout::Factors;
 use super::heads::{Heads, part};
 use super::options::{AttentionDropout, AttentionKind};
@@ -36,6 +37,9 @@ pub struct Attention {
     pub mask: Mask,
     pub kind: AttentionKind,
     pub dropout: Option<AttentionDropout>,
+    pub bias: Option<Bias>,
+    /// What products of queries and keys are multiplied by.
+    pub scale: f32,
 }
 
 /// Which keys are real.
@@ -133,16 +137,16 @@ impl Attention {
                 let (scores, factors) = (&mut scores[..rows * count], &mut factors[..count]);
                 set_product(q, keys, scores);
                 for (row, line) in scores.chunks_exact_mut(count).enumerate() {
-                    self.hide(line, block, row, range.start);
+                    let scale = self.complete(line, block, row, range.start);
                     let before = most[row];
-                    most[row] = before.max(largest_of(line) * self.scale());
+                    most[row] = before.max(largest_of(line) * scale);
                     sums[row] = rescale(
                         before,
                         most[row],
                         sums[row],
                         &mut result[row * width..(row + 1) * width],
                     );
-                    sums[row] += raise(line, self.scale(), most[row]);
+                    sums[row] += raise(line, scale, most[row]);
                     if let Some(dropout) = self.factors(block, row) {
                         dropout.write(range.start, factors);
                         multiply_by(line, factors);
@@ -213,10 +217,6 @@ impl Attention {
         even(self.mask.ends[b], most)
     }
 
-    pub fn scale(&self) -> f32 {
-        1.0 / (self.width as f32).sqrt()
-    }
-
     /// One past the last key that a query of a block may see.
     pub fn seen(&self, block: Block, row: usize) -> usize {
         let seen = self.kind.seen(block.first + row, self.queries, self.keys);
@@ -233,8 +233,22 @@ impl Attention {
         Some(Factors::new(dropout, self.row(block, row)))
     }
 
+    /// Adds the bias to the products of a query with the keys from `first`, and sets those that it must not see to −∞. Returns
+    /// what is left to multiply them by.
+    pub fn complete(&self, products: &mut [f32], block: Block, row: usize, first: usize) -> f32 {
+        let scale = match &self.bias {
+            Some(bias) => {
+                bias.add(products, self.scale, block.head, block.first + row, first);
+                1.0
+            }
+            None => self.scale,
+        };
+        self.hide(products, block, row, first);
+        scale
+    }
+
     /// Sets the scores, those of the keys from `first`, that a query must not see to −∞.
-    pub fn hide(&self, scores: &mut [f32], block: Block, row: usize, first: usize) {
+    fn hide(&self, scores: &mut [f32], block: Block, row: usize, first: usize) {
         if self.mask.gaps[block.b] {
             for (score, &real) in scores.iter_mut().zip(&self.mask.real[block.b * self.keys + first..]) {
                 *score = if real { *score } else { f32::NEG_INFINITY };

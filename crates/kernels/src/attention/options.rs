@@ -9,6 +9,11 @@ pub struct AttentionOptions {
     pub mask: Option<Tensor<2, Bool>>,
     pub kind: AttentionKind,
     pub dropout: Option<AttentionDropout>,
+    /// Added to the scores of each head by how far a key stands from a query, [heads, queries + keys − 1]: to that of query i
+    /// and key j its number j − i + queries − 1 (Raffel et al. 2020, 2.1).
+    pub bias: Option<Tensor<2>>,
+    /// What products of queries and keys are multiplied by; 1 / √width by default.
+    pub scale: Option<f64>,
 }
 
 impl AttentionOptions {
@@ -16,6 +21,14 @@ impl AttentionOptions {
     pub fn padded(mask: Tensor<2, Bool>) -> Self {
         Self {
             mask: Some(mask),
+            ..Self::default()
+        }
+    }
+
+    /// The same where a mask may be missing, because all keys are real.
+    pub fn masked(mask: Option<Tensor<2, Bool>>) -> Self {
+        Self {
+            mask,
             ..Self::default()
         }
     }

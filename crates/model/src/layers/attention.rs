@@ -10,6 +10,20 @@ use sensorium_kernels::{
     AttentionKind, AttentionOptions, Epilogue, KeyValueCache, Precision, Turns, attention, rotary_by,
 };
 
+/// What a [`MultiHeadAttention`] is built of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionShape {
+    pub width: usize,
+    /// The width of what is attended to.
+    pub memory: usize,
+    pub heads: usize,
+    pub head_width: usize,
+    /// Whether the maps have a bias.
+    pub biased: bool,
+    /// What products of queries and keys are multiplied by; 1 / √head width by default.
+    pub scale: Option<f64>,
+}
+
 /// Scaled dot-product attention in several heads (Vaswani et al. 2017).
 #[derive(Module, Debug)]
 pub struct MultiHeadAttention {
@@ -20,18 +34,49 @@ pub struct MultiHeadAttention {
     dropout: Dropout,
     #[module(skip)]
     heads: usize,
+    #[module(skip)]
+    scale: Option<f64>,
 }
 
 impl MultiHeadAttention {
     /// `width` must be a multiple of `heads`; `memory` is the width of what is attended to.
     pub fn new(width: usize, memory: usize, heads: usize, rates: impl Into<Rates>, init: &Init) -> Self {
-        Self {
-            query: Linear::new(width, width, &init.at("query")),
-            key: Linear::new(memory, width, &init.at("key")),
-            value: Linear::new(memory, width, &init.at("value")),
-            output: Linear::new(width, width, &init.at("output")),
-            dropout: Dropout::new(rates, &init.at("dropout")),
+        let shape = AttentionShape {
+            width,
+            memory,
             heads,
+            head_width: width / heads,
+            biased: true,
+            scale: None,
+        };
+        Self::of_shape(shape, rates, init)
+    }
+
+    /// As [`Self::new`] where heads need not divide the width.
+    pub fn of_shape(shape: AttentionShape, rates: impl Into<Rates>, init: &Init) -> Self {
+        let inner = shape.heads * shape.head_width;
+        let map = |name, input, output| Linear::biased_if(shape.biased, input, output, &init.at(name));
+        Self {
+            query: map("query", shape.width, inner),
+            key: map("key", shape.memory, inner),
+            value: map("value", shape.memory, inner),
+            output: map("output", inner, shape.width),
+            dropout: Dropout::new(rates, &init.at("dropout")),
+            heads: shape.heads,
+            scale: shape.scale,
+        }
+    }
+
+    /// What products of queries and keys are multiplied by, where it is not the usual factor.
+    pub(super) fn scale(&self) -> Option<f64> {
+        self.scale
+    }
+
+    /// What is computed of queries and keys where `mask` is true.
+    fn options(&self, mask: Option<Tensor<2, Bool>>) -> AttentionOptions {
+        AttentionOptions {
+            scale: self.scale,
+            ..AttentionOptions::masked(mask)
         }
     }
 
@@ -62,7 +107,7 @@ impl MultiHeadAttention {
         let query = self.split(self.query.forward(x));
         let key = turn(self.split(self.key.forward(memory.clone())), turns);
         let value = self.split(self.value.forward(memory));
-        let mixed = Self::join(attention(query, key, value, AttentionOptions::padded(mask.clone())));
+        let mixed = Self::join(attention(query, key, value, self.options(Some(mask.clone()))));
         self.dropout.add(&self.output, mixed, residual, pass)
     }
 
@@ -87,7 +132,8 @@ impl MultiHeadAttention {
             } else {
                 AttentionKind::Full
             },
-            ..AttentionOptions::padded(order.within.fold_mask(mask.clone()))
+            bias: order.bias.clone(),
+            ..self.options(Some(order.within.fold_mask(mask.clone())))
         };
         let mixed = order
             .within
@@ -96,32 +142,46 @@ impl MultiHeadAttention {
     }
 
     /// `x` [batch, length, width], of which each position attends to itself and those before it, where `mask` [batch, length]
-    /// is true and everywhere without one.
-    pub fn causal(&self, residual: Tensor<3>, x: Tensor<3>, mask: Option<&Tensor<2, Bool>>, pass: &Pass) -> Tensor<3> {
+    /// is true and everywhere without one, with a `bias` as [`Order`] has it.
+    pub fn causal(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        mask: Option<&Tensor<2, Bool>>,
+        bias: Option<&Tensor<2>>,
+        pass: &Pass,
+    ) -> Tensor<3> {
         let [batch, length, _] = x.dims();
         let all = || Tensor::<2>::ones([batch, length], &plain(&x.device())).bool();
         let mask = mask.cloned().unwrap_or_else(all);
         let order = Order {
             causal: true,
+            bias: bias.cloned(),
             ..Order::default()
         };
         self.itself(residual, x, &mask, &order, pass)
     }
 
     /// The next positions of a sequence, `x` [batch, length, width]: each attends to itself and to those before it, which
-    /// `cache` keeps, where `mask` [batch, positions] is true and everywhere without one. Without a gradient.
+    /// `cache` keeps, where `mask` [batch, positions] is true and everywhere without one, with a `bias` as [`Order`] has it.
+    /// Without a gradient.
     pub fn decode(
         &self,
         residual: Tensor<3>,
         x: Tensor<3>,
         mask: Option<&Tensor<2, Bool>>,
+        bias: Option<&Tensor<2>>,
         cache: &mut KeyValueCache,
     ) -> Tensor<3> {
         cache.append(
             self.split(self.key.forward(x.clone())),
             self.split(self.value.forward(x.clone())),
         );
-        let mixed = cache.attend(self.split(self.query.forward(x)), mask.cloned());
+        let options = AttentionOptions {
+            bias: bias.cloned(),
+            ..self.options(mask.cloned())
+        };
+        let mixed = cache.attend(self.split(self.query.forward(x)), options);
         self.output.forward_then(Self::join(mixed), Epilogue::Add(residual))
     }
 
@@ -141,8 +201,12 @@ impl MultiHeadAttention {
     pub fn scores(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<4> {
         let query = self.split(self.query.forward(x));
         let key = self.split(self.key.forward(memory));
-        let scale = (query.dims()[3] as f64).sqrt();
-        query.matmul(key.swap_dims(2, 3)) / scale
+        let usual = (query.dims()[3] as f64).sqrt();
+        let products = query.matmul(key.swap_dims(2, 3));
+        match self.scale {
+            Some(scale) => products * scale,
+            None => products / usual,
+        }
     }
 
     /// Attention of the next positions of some sequences, `x` [batch, length, width], to what they remember. Without a

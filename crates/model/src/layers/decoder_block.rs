@@ -140,7 +140,7 @@ impl DecoderBlock {
         pass: &Pass,
     ) -> Tensor<3> {
         let x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.causal(residual, x, mask, pass)
+            self.attention.causal(residual, x, mask, None, pass)
         });
         let x = match memory {
             Some(memory) => self.cross(x, memory, pass),
@@ -175,7 +175,7 @@ impl DecoderBlock {
             panic!("a block that attends to a memory");
         };
         let x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.causal(residual, x, None, &pass)
+            self.attention.causal(residual, x, None, None, &pass)
         });
         let asking = match self.norms {
             Norms::Before => norm.forward(x.clone()),
@@ -200,7 +200,7 @@ impl DecoderBlock {
     pub fn step(&self, x: Tensor<3>, mask: Option<&Tensor<2, Bool>>, state: &mut BlockState) -> Tensor<3> {
         let BlockState { itself, memory } = state;
         let mut x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.decode(residual, x, mask, itself)
+            self.attention.decode(residual, x, mask, None, itself)
         });
         if let (Some(norm), Some(attention), Some(memory)) = (&self.cross_norm, &self.cross_attention, memory) {
             x = self.part(norm, x, |residual, x| attention.recall(residual, x, memory));

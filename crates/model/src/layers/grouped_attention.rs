@@ -119,7 +119,7 @@ impl GroupedAttention {
     ) -> Tensor<3> {
         let (query, key, value) = self.heads(x, turns);
         cache.append(key, value);
-        let mixed = MultiHeadAttention::join(cache.attend(query, mask.cloned()));
+        let mixed = MultiHeadAttention::join(cache.attend(query, AttentionOptions::masked(mask.cloned())));
         self.output.forward_then(mixed, Epilogue::Add(residual))
     }
 

@@ -3,7 +3,7 @@
 use crate::layers::MultiHeadAttention;
 use crate::tokens::Tokens;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use sensorium_kernels::KeyValueCache;
+use sensorium_kernels::{AttentionOptions, KeyValueCache};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Memory {
     mask: Tensor<2, Bool>,
     /// The medium of each sequence; those of one medium stand together, in the order of media.
     of_sequence: Vec<usize>,
+    /// What products of queries and keys are multiplied by, where it is not the usual factor.
+    scale: Option<f64>,
 }
 
 impl Memory {
@@ -26,6 +28,7 @@ impl Memory {
             cache: Arc::new(attention.remember(tokens.embeddings.clone())),
             mask: tokens.mask.clone(),
             of_sequence: (0..media).collect(),
+            scale: attention.scale(),
         }
     }
 
@@ -66,7 +69,11 @@ impl Memory {
         };
         let together = queries.reshape([media, most, heads, length, width]).swap_dims(1, 2);
         let together = together.reshape([media, heads, most * length, width]);
-        let mixed = self.cache.recall(together, Some(self.mask.clone()));
+        let options = AttentionOptions {
+            scale: self.scale,
+            ..AttentionOptions::padded(self.mask.clone())
+        };
+        let mixed = self.cache.recall(together, options);
         let apart = mixed.reshape([media, heads, most, length, width]).swap_dims(1, 2);
         let apart = apart.reshape([media * most, heads, length, width]);
         match even {

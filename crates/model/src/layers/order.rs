@@ -10,6 +10,8 @@ pub struct Order {
     pub turns: Option<Turns>,
     /// Each token sees itself and those before it only.
     pub causal: bool,
+    /// What is added to the scores of each head by how far a token stands from another, see [`AttentionOptions`](sensorium_kernels::AttentionOptions).
+    pub bias: Option<Tensor<2>>,
     pub within: Within,
 }
 

@@ -95,7 +95,7 @@ impl TransformerBlock {
     /// The next positions of a sequence, `x` [batch, length, width], after those that `cache` keeps.
     pub fn decode(&self, x: Tensor<3>, cache: &mut KeyValueCache) -> Tensor<3> {
         let normal = self.attention_norm.forward(x.clone());
-        let x = self.attention.decode(x, normal, None, cache);
+        let x = self.attention.decode(x, normal, None, None, cache);
         self.feed_forward(x, &Pass::evaluation())
     }
 

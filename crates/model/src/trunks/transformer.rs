@@ -242,6 +242,7 @@ impl TransformerTrunk {
             turns: self.positions.turns(layout, length),
             causal: self.causal,
             within,
+            ..Order::default()
         };
         match layout {
             Layout::Frames { time, height, width } if !self.through_time.is_empty() => {
