@@ -7,6 +7,7 @@ mod prefix;
 mod projector;
 mod recurrent;
 mod rotation;
+mod t5;
 #[cfg(test)]
 mod tests;
 mod transformer;
@@ -30,6 +31,7 @@ pub use rotation::{Llama3Config, StretchConfig};
 use schemars::JsonSchema;
 use sensorium_kernels::Precision;
 use serde::{Deserialize, Serialize};
+pub use t5::{T5Decoder, T5DecoderConfig};
 use transformer::TransformerState;
 pub use transformer::{TransformerDecoder, TransformerDecoderConfig};
 
@@ -41,6 +43,8 @@ pub enum DecoderConfig {
     Transformer(TransformerDecoderConfig),
     /// Llama's: root mean square norms, gated feed-forward networks, and queries and keys that turn by their places.
     Llama(LlamaDecoderConfig),
+    /// T5's: root mean square norms, and scores that are moved by how far apart two tokens stand.
+    T5(T5DecoderConfig),
     /// A gated recurrent unit with attention to the source (Luong et al. 2015).
     Gru(RecurrentConfig),
 }
@@ -50,7 +54,7 @@ impl DecoderConfig {
     fn places(&self) -> Option<usize> {
         match self {
             Self::Transformer(config) => config.places,
-            Self::Llama(_) | Self::Gru(_) => None,
+            Self::Llama(_) | Self::T5(_) | Self::Gru(_) => None,
         }
     }
 
@@ -59,6 +63,7 @@ impl DecoderConfig {
         match &mut self {
             Self::Transformer(config) => config.dropout = 0.0,
             Self::Llama(config) => config.dropout = 0.0,
+            Self::T5(config) => config.stack.dropout = 0.0,
             Self::Gru(config) => config.dropout = 0.0,
         }
         self
@@ -69,22 +74,32 @@ impl DecoderConfig {
         match self {
             Self::Transformer(config) => config.width,
             Self::Llama(config) => config.width,
+            Self::T5(config) => config.stack.width,
             Self::Gru(config) => config.width,
         }
     }
 
     /// What vectors of tokens are multiplied by. A tied table has short ones: they are brought to the scale of waves
-    /// (Vaswani et al. 2017, 3.4), while vectors that are learned for places have their own, and Llama adds none.
+    /// (Vaswani et al. 2017, 3.4), while vectors that are learned for places have their own, and Llama and T5 add none.
     fn scale(&self, width: usize) -> f32 {
         match (self, self.places()) {
-            (Self::Llama(_), _) | (_, Some(_)) => 1.0,
+            (Self::Llama(_) | Self::T5(_), _) | (_, Some(_)) => 1.0,
             _ => (width as f32).sqrt(),
         }
     }
 
     /// Whether another table than the one that embeds tokens scores the next one.
     fn is_untied(&self) -> bool {
-        matches!(self, Self::Llama(config) if !config.tied)
+        match self {
+            Self::Llama(config) => !config.tied,
+            Self::T5(config) => !config.tied,
+            Self::Transformer(_) | Self::Gru(_) => false,
+        }
+    }
+
+    /// Whether each token has a number of its own in the scores.
+    fn has_bias(&self) -> bool {
+        matches!(self, Self::Transformer(_) | Self::Gru(_))
     }
 }
 
@@ -129,7 +144,7 @@ pub struct Decoder {
     body: Body,
     /// What scores the next token, where it is not the table.
     output: Option<Linear>,
-    /// [vocabulary]; Llama has none.
+    /// [vocabulary]; Llama and T5 have none.
     bias: Option<Param<Tensor<1>>>,
     /// What brings a source to the width of tokens, where it is read in front of the text.
     projector: Option<Projector>,
@@ -144,6 +159,7 @@ pub struct Decoder {
 enum Body {
     Transformer(TransformerDecoder),
     Llama(LlamaDecoder),
+    T5(T5Decoder),
     Gru(RecurrentDecoder),
 }
 
@@ -178,10 +194,11 @@ impl Decoder {
         let network = match config {
             DecoderConfig::Transformer(config) => Body::Transformer(TransformerDecoder::new(config, memory, &body)?),
             DecoderConfig::Llama(config) => Body::Llama(LlamaDecoder::new(config, memory, &body)?),
+            DecoderConfig::T5(config) => Body::T5(T5Decoder::new(config, memory, &body)?),
             DecoderConfig::Gru(config) => Body::Gru(RecurrentDecoder::new(config, memory, &body)),
         };
         let untied = || Linear::biased_if(false, width, vocabulary, &init.at("output"));
-        let bias = (!matches!(config, DecoderConfig::Llama(_))).then(|| init.constant([vocabulary], 0.0));
+        let bias = config.has_bias().then(|| init.constant([vocabulary], 0.0));
         Ok(Self {
             embedding: Embedding::tied(vocabulary, width, &init.at("embedding")),
             body: network,
@@ -201,8 +218,7 @@ impl Decoder {
     /// [`Config`](ModelError::Config) with the field `reads` for a recurrent decoder.
     pub fn behind(self, prefix: &PrefixConfig, source: usize, init: &Init) -> Result<Self> {
         if let Body::Gru(_) = self.body {
-            let message =
-                "expected `cross_attention` of a recurrent decoder, found `prefix`; choose `transformer` or `llama`";
+            let message = "expected `cross_attention` of a recurrent decoder, found `prefix`; choose `transformer`, `llama` or `t5`";
             return Err(ModelError::config("reads", message));
         }
         let [_, width] = self.embedding.table().dims();
@@ -232,6 +248,7 @@ impl Decoder {
         match &self.body {
             Body::Transformer(body) => body.forward(x, memory, origins, pass),
             Body::Llama(body) => body.forward(x, memory, origins, pass),
+            Body::T5(body) => body.forward(x, memory, origins, pass),
             Body::Gru(body) => body.forward(x, memory, pass),
         }
     }
@@ -278,6 +295,7 @@ impl Decoder {
         DecoderState(match &self.body {
             Body::Transformer(body) => BodyState::Transformer(body.start(batch, memory, origins, capacity, device)),
             Body::Llama(body) => BodyState::Transformer(body.start(batch, memory, origins, capacity, device)),
+            Body::T5(body) => BodyState::Transformer(body.start(batch, memory, origins, capacity, device)),
             Body::Gru(body) => BodyState::Gru(body.start(batch, memory, device)),
         })
     }
@@ -293,6 +311,11 @@ impl Decoder {
                 state
             }
             Body::Llama(body) => {
+                let mut state = body.start(batch, None, origins, capacity, device);
+                body.step(embeddings, &mut state);
+                state
+            }
+            Body::T5(body) => {
                 let mut state = body.start(batch, None, origins, capacity, device);
                 body.step(embeddings, &mut state);
                 state
@@ -321,6 +344,7 @@ impl Decoder {
         let states = match (&self.body, &mut state.0) {
             (Body::Transformer(body), BodyState::Transformer(state)) => body.step(x, state),
             (Body::Llama(body), BodyState::Transformer(state)) => body.step(x, state),
+            (Body::T5(body), BodyState::Transformer(state)) => body.step(x, state),
             (Body::Gru(body), BodyState::Gru(state)) => body.step(x, state),
             _ => unreachable!("a state belongs to the decoder that started it"),
         };
@@ -334,7 +358,7 @@ impl Decoder {
     pub fn places(&self) -> Option<usize> {
         match &self.body {
             Body::Transformer(body) => body.places(),
-            Body::Llama(_) | Body::Gru(_) => None,
+            Body::Llama(_) | Body::T5(_) | Body::Gru(_) => None,
         }
     }
 
@@ -359,6 +383,7 @@ impl Decoder {
         let body = match self.body {
             Body::Transformer(body) => Body::Transformer(body.pack(precision)),
             Body::Llama(body) => Body::Llama(body.pack(precision)),
+            Body::T5(body) => Body::T5(body.pack(precision)),
             Body::Gru(_) => return self,
         };
         Self {

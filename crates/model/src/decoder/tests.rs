@@ -35,6 +35,14 @@ fn decoders() -> Vec<serde_json::Value> {
             "kind": "llama", "width": 8, "layers": 1, "heads": 4, "key_heads": 1, "attention_bias": "inputs", "dropout": 0.0,
             "stretch": {"kind": "llama3", "factor": 4.0, "low_frequency": 1.0, "high_frequency": 4.0, "places": 16}
         }),
+        json!({
+            "kind": "t5", "width": 8, "layers": 2, "heads": 2, "head_width": 3, "hidden": 10, "buckets": 4, "farthest": 5,
+            "dropout": 0.0
+        }),
+        json!({
+            "kind": "t5", "width": 8, "layers": 1, "heads": 2, "head_width": 6, "hidden": 10, "activation": "silu", "gated": false,
+            "tied": false, "scaled": true, "dropout": 0.0
+        }),
     ]
 }
 
@@ -287,6 +295,8 @@ fn heads_that_do_not_fit_are_refused() {
         None,
         "decoder.head_width",
     );
+    let few = json!({"kind": "t5", "buckets": 32, "farthest": 16});
+    check(few, None, "decoder.buckets");
     let wide = json!({"kind": "llama", "width": 10, "heads": 4, "head_width": 4});
     check(wide, Some(MEMORY), "decoder.heads");
 }

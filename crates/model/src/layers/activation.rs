@@ -20,6 +20,10 @@ pub enum Activation {
     GeluTanh,
     /// Its approximation by the logistic function of 1.702x, which CLIP was trained with.
     QuickGelu,
+    /// The larger of x and 0, which T5 was trained with.
+    Relu,
+    /// x·σ(x) (Elfwing et al. 2018).
+    Silu,
 }
 
 impl Activation {
@@ -48,6 +52,8 @@ impl Activation {
             Self::Gelu => linear.forward_then(x, Epilogue::Gelu),
             Self::GeluTanh => gelu_tanh(linear.forward(x)),
             Self::QuickGelu => silu(linear.forward(x) * QUICK) * (1.0 / QUICK),
+            Self::Relu => linear.forward_then(x, Epilogue::Relu),
+            Self::Silu => silu(linear.forward(x)),
         }
     }
 }
