@@ -55,6 +55,11 @@ impl HostTensor {
         (0..count).map(part).collect()
     }
 
+    /// As many copies.
+    pub(crate) fn copies(self, count: usize) -> Vec<Self> {
+        vec![self; count]
+    }
+
     /// As many parts of the first axis, of equal size where they can be.
     pub(crate) fn rows(self, count: usize) -> Vec<Self> {
         let rows = self.shape.first().copied().unwrap_or_default();

@@ -72,6 +72,9 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
             "norm_first": norm_first, "dropout": 0.1
         })
     };
+    let t5 = json!({
+        "kind": "t5", "width": 8, "layers": 2, "heads": 2, "head_width": 3, "hidden": 12, "buckets": 6, "farthest": 5, "dropout": 0.1
+    });
     // Places of another grid than that of the pictures, which have two rows and columns.
     let vit = json!({
         "kind": "vit", "width": 8, "layers": 2, "heads": 2, "hidden": 12, "epsilon": 1e-5, "grid": [3, 4], "registers": 2,
@@ -86,6 +89,7 @@ fn special_trunks(input: &str) -> Vec<(&'static str, TrunkConfig)> {
             ("conformer", conformer),
             ("strided cnn", dropping),
             ("batch cnn", normed("batch")),
+            ("t5", t5),
             ("wav2vec2", wav2vec2(false)),
             ("wav2vec2 large", wav2vec2(true)),
         ]),

@@ -1,7 +1,7 @@
 //! A folder in Hugging Face's layout, or CTranslate2's: a configuration, a tokenizer and tensors in one file or several.
 
 use super::labels::OUTPUT;
-use super::{Architecture, Head, Place, Pool, ctranslate2, preprocessor, safetensors, sentences, siglip, torch};
+use super::{Architecture, Head, Place, Pool, ctranslate2, preprocessor, safetensors, sentences, siglip, t5, torch};
 use crate::adapters::is_adapter;
 use crate::checkpoint::{HostTensor, HostTensors, insert};
 use crate::error::{Mismatch, ModelError, Result};
@@ -74,8 +74,12 @@ impl Checkpoint {
     /// # Errors
     /// For a folder without a configuration, and for an architecture that is not known.
     pub fn open(folder: &Path) -> Result<Self> {
-        let checkpoint = Self::described(folder)?;
+        let mut checkpoint = Self::described(folder)?;
         checkpoint.check_size()?;
+        if let Some(TrunkConfig::T5(_)) = checkpoint.architecture.trunk {
+            let tensors = checkpoint.shapes()?.unwrap_or_default();
+            t5::settle(&mut checkpoint.architecture, folder, &tensors)?;
+        }
         Ok(checkpoint)
     }
 
@@ -385,6 +389,7 @@ impl Sorted {
             Place::Head(path) => (target.head, path),
             Place::Parts(paths) => return self.place_parts(name, target.head, &paths, HostTensor::cut),
             Place::Rows(paths) => return self.place_parts(name, target.encoder, &paths, HostTensor::rows),
+            Place::Shared { encoder, head, .. } => return self.place_copies(name, target, [encoder, head]),
             Place::Unused => (None, String::new()),
             Place::Known => return None,
             Place::Unknown => {
@@ -409,19 +414,32 @@ impl Sorted {
             self.unused.push(name.to_string());
             return None;
         };
-        let paths: Vec<String> = paths.iter().map(|path| format!("{part}{path}")).collect();
+        let paths = paths.iter().map(|path| format!("{part}{path}")).collect();
+        Some(self.note_parts(name, paths, cut))
+    }
+
+    /// The same of a tensor that encoder and head both have, as far as they are wanted.
+    fn place_copies(&mut self, name: &str, target: Target, [encoder, head]: [String; 2]) -> Option<String> {
+        let parts = [(target.encoder, encoder), (target.head, head)].into_iter();
+        let paths = parts.filter_map(|(part, path)| Some(format!("{}{path}", part?)));
+        Some(self.note_parts(name, paths.collect(), HostTensor::copies))
+    }
+
+    fn note_parts(&mut self, name: &str, paths: Vec<String>, cut: Cut) -> String {
         let names = paths.iter().map(|path| (path.clone(), name.to_string()));
         self.names.extend(names);
         self.parts.insert(name.to_string(), Parts { paths, cut });
-        Some(name.to_string())
+        name.to_string()
     }
 
-    /// Puts parts in the place of the tensors that hold several parameters.
+    /// Puts parts in the place of the tensors that hold several parameters, but for those that have a tensor of their own.
     fn cut(&mut self) {
         for (name, Parts { paths, cut }) in std::mem::take(&mut self.parts) {
             if let Some(tensor) = self.tensors.remove(&name) {
                 let parts = cut(tensor, paths.len());
-                self.tensors.extend(paths.into_iter().zip(parts));
+                for (path, part) in paths.into_iter().zip(parts) {
+                    self.tensors.entry(path).or_insert(part);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use super::golden_chats::HEARS;
 use super::golden_llava::ANSWERERS;
 use super::golden_pictures::{ENCODERS, SPACES, assert_resized, encoded};
 use super::golden_smolvlm::TILERS;
+use super::golden_t5::READERS;
 use super::golden_wav2vec2::SPEAKERS;
 use super::{Checkpoint, KNOWN, Target};
 use crate::checkpoint::to_vec;
@@ -79,6 +80,7 @@ fn every_architecture_is_compared() {
         &spaces,
         &WRITERS.map(|(architecture, _)| architecture),
         &SPEAKERS.map(|(architecture, _)| architecture),
+        &READERS.map(|(architecture, _)| architecture),
         &super::language::KINDS,
     ]
     .concat();

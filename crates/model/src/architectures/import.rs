@@ -94,7 +94,7 @@ impl Checkpoint {
             Head::Nothing | Head::Labels(_) | Head::Aligned(_) | Head::Joined(_) => None,
         };
         let texts = texts.map(|processor| TextColumn {
-            column: self.architecture().head.column().into(),
+            column: self.architecture().column().into(),
             takes: self.architecture().head.takes(),
             processor,
         });
@@ -271,6 +271,14 @@ impl Architecture {
         }
     }
 
+    /// The column of what is written, or gone on with; a text that is answered by another one has its own.
+    fn column(&self) -> &'static str {
+        match (&self.processor, &self.head) {
+            (ProcessorConfig::Text(_), Head::Text(_)) | (_, Head::Answer(_)) => ANSWER,
+            _ => TEXT,
+        }
+    }
+
     /// What it reads.
     fn input(&self) -> Result<InputColumn> {
         let processor = match (&self.processor, &self.head) {
@@ -308,14 +316,6 @@ impl Head {
     fn written(&self) -> &'static str {
         match self {
             Self::Continuation(_) => CONTINUATION,
-            Self::Answer(_) => ANSWER,
-            _ => TEXT,
-        }
-    }
-
-    /// The column of what is written, or gone on with.
-    fn column(&self) -> &'static str {
-        match self {
             Self::Answer(_) => ANSWER,
             _ => TEXT,
         }

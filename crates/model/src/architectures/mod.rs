@@ -24,6 +24,8 @@ mod golden_pictures;
 #[cfg(test)]
 mod golden_smolvlm;
 #[cfg(test)]
+mod golden_t5;
+#[cfg(test)]
 mod golden_wav2vec2;
 mod import;
 mod labels;
@@ -37,6 +39,7 @@ pub(crate) mod safetensors;
 mod sentences;
 mod siglip;
 mod smolvlm;
+mod t5;
 mod torch;
 mod towers;
 mod vit;
@@ -51,6 +54,8 @@ pub use import::Imported;
 pub use labels::LabelHead;
 pub use language::LanguageHead;
 pub use resnet::{ResNetConfig, ResNetTrunk};
+pub(crate) use t5::trunk as t5_trunk;
+pub use t5::{T5Stem, T5StemConfig};
 pub use towers::{
     BlocksConfig, ClipStem, ClipStemConfig, ClipTrunk, ClipTrunkConfig, Resampling, Summary, VitStem, VitStemConfig,
     VitTrunk, VitTrunkConfig,
@@ -69,7 +74,7 @@ use sensorium_data::processors::VideoConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 23] = [
     "bert",
     "blip",
     "clip",
@@ -81,6 +86,7 @@ const KNOWN: [&str; 21] = [
     "idefics3",
     "llama",
     "llava",
+    "mt5",
     "qwen2",
     "qwen2_audio",
     "qwen3",
@@ -88,6 +94,7 @@ const KNOWN: [&str; 21] = [
     "roberta",
     "siglip",
     "smolvlm",
+    "t5",
     "vit",
     "wav2vec2",
     "whisper",
@@ -190,6 +197,13 @@ enum Place {
     Parts(Vec<String>),
     /// Parameters of the encoder in equal parts of the tensor's first axis.
     Rows(Vec<String>),
+    /// A parameter of the encoder and one of the head, which may have learnt apart since: then the encoder's has a tensor of its
+    /// own.
+    Shared {
+        encoder: String,
+        head: String,
+        apart: &'static str,
+    },
     /// A part that is not read, such as another head that a model was trained with.
     Unused,
     /// What follows from the configuration, or is read with another encoder of the checkpoint.
@@ -221,6 +235,7 @@ impl Architecture {
             "resnet" => resnet::read(config).map_err(wrong),
             "siglip" => siglip::read(config).map_err(wrong),
             "idefics3" | "smolvlm" => smolvlm::read(config).map_err(wrong),
+            kind if t5::KINDS.contains(&kind) => t5::read(kind, config).map_err(wrong),
             "vit" => vit::read(config).map_err(wrong),
             kind if wav2vec2::KINDS.contains(&kind) => wav2vec2::read(config).map_err(wrong),
             "whisper" => whisper::read(config).map_err(wrong),
@@ -245,6 +260,12 @@ impl Architecture {
             | Head::Continuation(_)
             | Head::Transcript(_) => vec![self],
         }
+    }
+
+    /// Whether `transformers` has no model of its encoder alone.
+    fn needs_head(&self) -> bool {
+        let writes = matches!(self.head, Head::Text(_) | Head::Answer(_));
+        writes && !matches!(self.trunk, Some(TrunkConfig::T5(_)))
     }
 
     /// Whether a parameter, from its encoder on, is of a block behind those that are read.

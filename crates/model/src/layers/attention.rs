@@ -142,21 +142,13 @@ impl MultiHeadAttention {
     }
 
     /// `x` [batch, length, width], of which each position attends to itself and those before it, where `mask` [batch, length]
-    /// is true and everywhere without one, with a `bias` as [`Order`] has it.
-    pub fn causal(
-        &self,
-        residual: Tensor<3>,
-        x: Tensor<3>,
-        mask: Option<&Tensor<2, Bool>>,
-        bias: Option<&Tensor<2>>,
-        pass: &Pass,
-    ) -> Tensor<3> {
+    /// is true and everywhere without one.
+    pub fn causal(&self, residual: Tensor<3>, x: Tensor<3>, mask: Option<&Tensor<2, Bool>>, pass: &Pass) -> Tensor<3> {
         let [batch, length, _] = x.dims();
         let all = || Tensor::<2>::ones([batch, length], &plain(&x.device())).bool();
         let mask = mask.cloned().unwrap_or_else(all);
         let order = Order {
             causal: true,
-            bias: bias.cloned(),
             ..Order::default()
         };
         self.itself(residual, x, &mask, &order, pass)

@@ -140,7 +140,7 @@ impl DecoderBlock {
         pass: &Pass,
     ) -> Tensor<3> {
         let x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.causal(residual, x, mask, None, pass)
+            self.attention.causal(residual, x, mask, pass)
         });
         let x = match memory {
             Some(memory) => self.cross(x, memory, pass),
@@ -175,7 +175,7 @@ impl DecoderBlock {
             panic!("a block that attends to a memory");
         };
         let x = self.part(&self.attention_norm, x, |residual, x| {
-            self.attention.causal(residual, x, None, None, &pass)
+            self.attention.causal(residual, x, None, &pass)
         });
         let asking = match self.norms {
             Norms::Before => norm.forward(x.clone()),

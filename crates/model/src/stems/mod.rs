@@ -8,8 +8,8 @@ mod pixels;
 mod tubelet;
 
 use crate::architectures::{
-    BertStem, BertStemConfig, ClipStem, ClipStemConfig, VitStem, VitStemConfig, Wav2Vec2Stem, Wav2Vec2StemConfig,
-    WhisperStem, WhisperStemConfig,
+    BertStem, BertStemConfig, ClipStem, ClipStemConfig, T5Stem, T5StemConfig, VitStem, VitStemConfig, Wav2Vec2Stem,
+    Wav2Vec2StemConfig, WhisperStem, WhisperStemConfig,
 };
 use crate::error::{ModelError, Result};
 use crate::init::Init;
@@ -43,6 +43,8 @@ pub enum StemConfig {
     Bert(BertStemConfig),
     /// Text: CLIP's vectors for tokens and their places.
     Clip(ClipStemConfig),
+    /// Text: T5's vectors for tokens.
+    T5(T5StemConfig),
     /// Audio: strided convolutions over spectra or raw samples.
     Convolution(ConvolutionConfig),
     /// Audio: Whisper's convolutions over a spectrogram.
@@ -64,6 +66,7 @@ pub enum Stem {
     Embedding(EmbeddingStem),
     Bert(BertStem),
     Clip(ClipStem),
+    T5(T5Stem),
     Convolution(ConvolutionStem),
     Whisper(WhisperStem),
     Wav2Vec2(Wav2Vec2Stem),
@@ -104,6 +107,9 @@ impl Stem {
             (StemConfig::Clip(clip), FeatureShape::Text { vocabulary, max_length }) => {
                 Ok(Self::Clip(ClipStem::new(clip, [vocabulary, max_length], init)?))
             }
+            (StemConfig::T5(t5), FeatureShape::Text { vocabulary, .. }) => {
+                Ok(Self::T5(T5Stem::new(t5, vocabulary, init)?))
+            }
             (StemConfig::Convolution(convolution), FeatureShape::Audio { bins, .. }) => {
                 Ok(Self::Convolution(ConvolutionStem::new(convolution, bins, width, init)))
             }
@@ -139,6 +145,7 @@ impl Stem {
             Self::Embedding(stem) => stem.width(),
             Self::Bert(stem) => stem.width(),
             Self::Clip(stem) => stem.width(),
+            Self::T5(stem) => stem.width(),
             Self::Convolution(stem) => stem.width(),
             Self::Whisper(stem) => stem.width(),
             Self::Wav2Vec2(stem) => stem.width(),
@@ -160,7 +167,7 @@ impl Stem {
                 Space::Plane { height, width }
             }
             (Self::Clip(stem), FeatureShape::Text { .. }) => Space::Line { length: stem.places() },
-            (Self::Embedding(_) | Self::Bert(_), FeatureShape::Text { max_length, .. }) => {
+            (Self::Embedding(_) | Self::Bert(_) | Self::T5(_), FeatureShape::Text { max_length, .. }) => {
                 Space::Line { length: max_length }
             }
             (Self::Convolution(stem), FeatureShape::Audio { max_frames, .. }) => Space::Line {
@@ -202,6 +209,7 @@ impl Stem {
             (Self::Embedding(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Bert(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Clip(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
+            (Self::T5(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Convolution(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Whisper(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
             (Self::Wav2Vec2(stem), Media::Sound { values, mask }) => stem.forward(values, mask),
@@ -216,7 +224,7 @@ impl Stem {
 fn accepted(shape: FeatureShape) -> &'static str {
     match shape {
         FeatureShape::Image { .. } => "an image takes the stem `pixels`, `patch` or `vit`",
-        FeatureShape::Text { .. } => "a text takes the stem `embedding`, `bert` or `clip`",
+        FeatureShape::Text { .. } => "a text takes the stem `embedding`, `bert`, `clip` or `t5`",
         FeatureShape::Audio { .. } => "a sound takes the stem `convolution`, `whisper` or `wav2vec2`",
         FeatureShape::Video { .. } => "a video takes the stem `frames` or `tubelet`",
     }

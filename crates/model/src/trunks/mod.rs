@@ -11,10 +11,11 @@ mod transformer;
 
 use crate::architectures::{
     BertTrunk, BertTrunkConfig, ClipTrunk, ClipTrunkConfig, EfficientNetConfig, EfficientNetTrunk, ResNetConfig,
-    ResNetTrunk, VitTrunk, VitTrunkConfig, Wav2Vec2Trunk, Wav2Vec2TrunkConfig,
+    ResNetTrunk, VitTrunk, VitTrunkConfig, Wav2Vec2Trunk, Wav2Vec2TrunkConfig, t5_trunk,
 };
 use crate::error::Result;
 use crate::init::Init;
+use crate::layers::{T5Stack, T5StackConfig};
 use crate::pass::Pass;
 use crate::tokens::Tokens;
 use burn::module::Module;
@@ -53,6 +54,8 @@ pub enum TrunkConfig {
     /// wav2vec 2.0's blocks over a sequence, behind its stem or another one.
     #[serde(rename = "wav2vec2")]
     Wav2Vec2(Wav2Vec2TrunkConfig),
+    /// T5's encoder, behind its stem or another one.
+    T5(T5StackConfig),
 }
 
 /// What the tokens of an encoder lie on, at its largest.
@@ -100,6 +103,7 @@ pub enum Trunk {
     EfficientNet(EfficientNetTrunk),
     ResNet(ResNetTrunk),
     Wav2Vec2(Wav2Vec2Trunk),
+    T5(T5Stack),
 }
 
 impl TrunkConfig {
@@ -116,6 +120,7 @@ impl TrunkConfig {
             Self::EfficientNet(_) => EfficientNetConfig::COLORS,
             Self::ResNet(_) => ResNetConfig::COLORS,
             Self::Wav2Vec2(config) => config.width,
+            Self::T5(config) => config.width,
         }
     }
 }
@@ -139,6 +144,7 @@ impl Trunk {
             }
             TrunkConfig::ResNet(config) => Ok(Self::ResNet(ResNetTrunk::new(config, input, space, init)?)),
             TrunkConfig::Wav2Vec2(config) => Ok(Self::Wav2Vec2(Wav2Vec2Trunk::new(config, input, space, init)?)),
+            TrunkConfig::T5(config) => Ok(Self::T5(t5_trunk(config, input, space, init)?)),
         }
     }
 
@@ -155,6 +161,7 @@ impl Trunk {
             Self::EfficientNet(trunk) => trunk.width(),
             Self::ResNet(trunk) => trunk.width(),
             Self::Wav2Vec2(trunk) => trunk.width(),
+            Self::T5(trunk) => trunk.width(),
         }
     }
 
@@ -166,6 +173,7 @@ impl Trunk {
             Self::Clip(trunk) => Self::Clip(trunk.pack(precision)),
             Self::Vit(trunk) => Self::Vit(trunk.pack(precision)),
             Self::Wav2Vec2(trunk) => Self::Wav2Vec2(trunk.pack(precision)),
+            Self::T5(trunk) => Self::T5(trunk.pack(precision)),
             other => other,
         }
     }
@@ -182,6 +190,7 @@ impl Trunk {
             Self::EfficientNet(trunk) => trunk.forward(tokens, pass),
             Self::ResNet(trunk) => trunk.forward(tokens, pass),
             Self::Wav2Vec2(trunk) => trunk.forward(tokens, pass),
+            Self::T5(trunk) => trunk.encode(tokens, pass),
         }
     }
 }

@@ -22,6 +22,7 @@ mod qwen2_audio;
 mod recipes;
 mod retrieval;
 mod smolvlm;
+mod t5;
 mod tidy;
 mod transcribe;
 mod wav2vec2;

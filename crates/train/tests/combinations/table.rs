@@ -72,7 +72,7 @@ pub const TRUNKS: [&str; 13] = [
 ];
 
 /// Stems of public architectures, each with the one trunk that goes behind it.
-pub const PUBLIC: [(Stem, &str); 7] = [
+pub const PUBLIC: [(Stem, &str); 8] = [
     (
         Stem {
             name: "text of BERT",
@@ -90,6 +90,15 @@ pub const PUBLIC: [(Stem, &str); 7] = [
             stem: r#"{ kind = "clip", vocabulary = 64, places = 16, width = 16 }"#,
         },
         r#"{ kind = "clip", width = 16, layers = 1, heads = 2, hidden = 32, epsilon = 1e-5, causal = true }"#,
+    ),
+    (
+        Stem {
+            name: "text of T5",
+            modality: "text",
+            settings: "column = \"text\"\ntokenizer = { kind = \"word\" }\nmax_length = 16",
+            stem: r#"{ kind = "t5", vocabulary = 64, width = 16 }"#,
+        },
+        r#"{ kind = "t5", width = 16, layers = 1, heads = 2, head_width = 8, hidden = 32 }"#,
     ),
     (
         Stem {

@@ -70,8 +70,8 @@ impl<'a> Candidate<'a> {
         let (mut inputs, outputs) = (named(INPUTS), named(OUTPUTS));
         let head = match (inputs.is_empty(), outputs.first()) {
             (false, Some(_)) => architecture.head.path().map(String::from),
-            // An encoder is nothing there without its decoder.
-            (false, None) if matches!(architecture.head, Head::Text(_) | Head::Answer(_)) => return None,
+            // An encoder is nothing there without its decoder, but for T5's.
+            (false, None) if architecture.needs_head() => return None,
             (false, None) => None,
             (true, output) => {
                 let output = output?;

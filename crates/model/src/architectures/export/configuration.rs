@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 /// What a configuration says of labels.
 const LABELS: [&str; 3] = ["id2label", "label2id", "problem_type"];
+/// The models whose encoder has a name of its own.
+const WITH_DECODERS: [&str; 2] = ["T5", "MT5"];
 /// What a configuration calls the type of stored numbers.
 const TYPES: [&str; 2] = ["dtype", "torch_dtype"];
 
@@ -56,6 +58,11 @@ fn pretty(settings: &Map<String, Value>) -> Vec<u8> {
     (text + "\n").into_bytes()
 }
 
+/// Whether this stands behind the name of a model with a head.
+fn is_head(name: &str) -> bool {
+    name.starts_with("For") || name.starts_with("With")
+}
+
 /// Without what is said of a head.
 fn headless(mut config: Map<String, Value>) -> Map<String, Value> {
     LABELS.iter().for_each(|label| {
@@ -63,7 +70,13 @@ fn headless(mut config: Map<String, Value>) -> Map<String, Value> {
     });
     let names = config.get_mut("architectures").and_then(Value::as_array_mut);
     for name in names.into_iter().flatten() {
-        if let Some((model, _)) = name.as_str().and_then(|name| name.split_once("For")) {
+        let known = name.as_str().unwrap_or_default();
+        let model = WITH_DECODERS
+            .iter()
+            .find(|model| known.strip_prefix(**model).is_some_and(is_head));
+        if let Some(model) = model {
+            *name = format!("{model}EncoderModel").into();
+        } else if let Some((model, _)) = known.split_once("For") {
             *name = format!("{model}Model").into();
         }
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The golden checkpoints in Hugging Face's layout.
-const FOLDERS: [&str; 30] = [
+const FOLDERS: [&str; 34] = [
     "bert",
     "bert-labels",
     "bert-tags",
@@ -28,6 +28,7 @@ const FOLDERS: [&str; 30] = [
     "llama",
     "llama-scaled",
     "llava",
+    "mt5",
     "qwen2",
     "qwen2_audio",
     "qwen3",
@@ -38,6 +39,9 @@ const FOLDERS: [&str; 30] = [
     "siglip",
     "smolvlm",
     "smolvlm-chat",
+    "t5",
+    "t5-encoder",
+    "t5-gated",
     "vit",
     "wav2vec2",
     "wav2vec2-large",

@@ -24,6 +24,11 @@ impl Source<'_> {
         mut parameters: HostTensors,
     ) -> Result<HostTensors, String> {
         let mut tensors = HostTensors::new();
+        let shared: Vec<Shared> = shapes.keys().filter_map(|name| self.shared(name)).collect();
+        for table in &shared {
+            let value = table.paths().find_map(|path| parameters.get(path));
+            tensors.extend(value.map(|value| (table.name.clone(), value.clone())));
+        }
         for (name, shape) in shapes {
             let Some((paths, joint)) = self.paths(name) else {
                 continue;
@@ -36,8 +41,27 @@ impl Source<'_> {
             let parts = parts.collect::<Result<Vec<HostTensor>, String>>()?;
             tensors.insert(name.clone(), whole(parts, shape, joint));
         }
+        for table in &shared {
+            table.settle(&mut parameters, &mut tensors);
+        }
         self.check_left(&parameters)?;
         Ok(tensors)
+    }
+
+    /// What a tensor holds that encoder and head share; none of other tensors.
+    fn shared(&self, name: &str) -> Option<Shared> {
+        self.encoders.iter().find_map(|(architecture, start)| {
+            let Place::Shared { encoder, head, apart } = (architecture.place)(name) else {
+                return None;
+            };
+            let of_head = self.head_of(architecture);
+            Some(Shared {
+                name: name.into(),
+                encoder: format!("{start}{encoder}"),
+                head: of_head.map(|start| format!("{start}{head}")),
+                apart,
+            })
+        })
     }
 
     /// The paths of the parameters that a tensor holds, and how it holds them.
@@ -54,7 +78,7 @@ impl Source<'_> {
                 Place::Rows(paths) => behind(start, paths, Joint::Rows),
                 Place::Head(path) => head(vec![path], Joint::None),
                 Place::Parts(paths) => head(paths, Joint::Columns),
-                Place::Unused | Place::Known | Place::Unknown => None,
+                Place::Shared { .. } | Place::Unused | Place::Known | Place::Unknown => None,
             }
         })
     }
@@ -101,6 +125,34 @@ impl Source<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A tensor that encoder and head have in common.
+struct Shared {
+    name: String,
+    /// The paths of the parameters that it became.
+    encoder: String,
+    /// None where no head is written.
+    head: Option<String>,
+    /// What the tensor of the encoder is called where it is another.
+    apart: &'static str,
+}
+
+impl Shared {
+    /// The head's goes before that of the encoder.
+    fn paths(&self) -> impl Iterator<Item = &String> {
+        self.head.iter().chain([&self.encoder])
+    }
+
+    /// Writes the encoder's apart where it has learnt something else since, and no other tensor has it.
+    fn settle(&self, parameters: &mut HostTensors, tensors: &mut HostTensors) {
+        if let Some(head) = &self.head {
+            parameters.remove(head);
+        }
+        let own = parameters.remove(&self.encoder);
+        let other = own.filter(|own| tensors.get(&self.name) != Some(own));
+        tensors.extend(other.map(|other| (self.apart.to_string(), other)));
     }
 }
 
