@@ -119,20 +119,30 @@ pub struct Measurable {
 }
 
 impl Measurable {
-    /// Loads `run` and its recipe's manifest, or another one.
+    /// Loads `run` and its recipe's manifest, or another one; an imported run has none of its own.
     pub fn load(run: &RunDirectory, manifest: Option<&Path>, quiet: bool) -> anyhow::Result<Self> {
         let pipeline = Pipeline::load(run, &device())?;
         let path = run.recipe();
-        if !path.exists() {
-            anyhow::bail!(
-                "{}: this run was imported and has no recipe that says what to measure; predict, index or serve it, or \
-                 train a recipe on its checkpoint by `encoder = {{ pretrained = \"DIR\" }}`",
+        let recipe = match (path.exists(), manifest) {
+            (true, _) => config::load(&path, &[])
+                .map_err(|error| anyhow::anyhow!("{error}"))
+                .context("the run's recipe cannot be read")?,
+            (false, Some(_)) => Recipe::of_imported(&pipeline),
+            (false, None) => anyhow::bail!(
+                "{}: this run was imported and has no recipe that says what to measure it on; say so by --data MANIFEST",
                 run.path().display()
+            ),
+        };
+        if recipe
+            .outputs
+            .values()
+            .all(|output| output.task.metric_names().is_empty())
+        {
+            let path = run.path().display();
+            anyhow::bail!(
+                "{path}: this run only embeds, and an embedding by itself is neither right nor wrong; index and search it"
             );
         }
-        let recipe: Recipe = config::load(&path, &[])
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .context("the run's recipe cannot be read")?;
         let mut progress = FetchProgress::new(quiet);
         let rows = sensorium_train::open_rows(&recipe, &pipeline, manifest, &Home::from_environment(), &mut |step| {
             progress.update(step)

@@ -42,7 +42,12 @@ impl ReportSource<'_> {
 
     fn collect(&self) -> Result<ReportData> {
         let events = read_events(self.run)?;
-        let recipe = files::read(&self.run.recipe())?;
+        let recipe = match self.is_imported() {
+            true => toml::to_string_pretty(self.recipe)
+                .expect("a recipe is plain data")
+                .into_bytes(),
+            false => files::read(&self.run.recipe())?,
+        };
         let splits = [Split::Test, Split::Validation, Split::Train].map(|split| split.to_string());
         let evaluations: Vec<Evaluation> = splits.iter().filter_map(|split| self.evaluation(split)).collect();
         let shown = evaluations.first().map(|evaluation| evaluation.split.clone());
@@ -59,6 +64,11 @@ impl ReportSource<'_> {
                 .collect(),
             examples: shown.map_or_else(|| Ok(Vec::new()), |split| self.examples(&split))?,
         })
+    }
+
+    /// Whether the run was made of a checkpoint, without a recipe.
+    fn is_imported(&self) -> bool {
+        !self.run.recipe().exists()
     }
 
     /// A stored evaluation; one that cannot be read is as good as none.
@@ -109,7 +119,11 @@ impl ReportSource<'_> {
             epochs: state.epoch + 1,
             steps: state.step,
             best_step: state.best.map(|best| best.step),
-            stop_reason: state.finished.unwrap_or_else(|| "still in training".into()),
+            stop_reason: match state.finished {
+                _ if self.is_imported() => "imported".into(),
+                Some(reason) => reason,
+                None => "still in training".into(),
+            },
             train_rows: self.rows.train_rows as u64,
             validation_rows: self.rows.splits.validation.len() as u64,
             test_rows: self.rows.splits.test.len() as u64,

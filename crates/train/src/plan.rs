@@ -7,14 +7,15 @@ use crate::pretrained;
 use crate::prompts;
 use crate::recipe::Recipe;
 use crate::rows::{Rows, split_config};
-use crate::sources::{Sources, column};
+use crate::sources::column;
 use sensorium_data::catalogue::Progress;
 use sensorium_data::manifest::Mix;
 use sensorium_data::processors::FeatureShape;
 use sensorium_data::random::Key;
 use sensorium_data::split::Splits;
 use sensorium_data::{
-    DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, Processor, TrainingStream, Value, files,
+    DataError, Dataset, FeatureCache, Home, InputColumn, Manifest, Modality, OutputColumn, Processor, TrainingStream,
+    Value, files,
 };
 use sensorium_model::{Description, Device, Model, ModelConfig, Pipeline, RunDirectory, TextDescription, Writers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,8 +192,11 @@ pub struct RunRows {
     pub train_rows: usize,
 }
 
-/// The rows that a trained pipeline can be measured on: those of its recipe divided as there, or those of another
-/// manifest, all of which count as every split unless the manifest divides them itself.
+/// The rows that a pipeline can be measured on: those of its recipe divided as there, or those of another manifest, all of
+/// which count as every split where nothing in it divides them as the recipe does.
+///
+/// # Errors
+/// For rows that cannot be read, and for another manifest without a column that an output is compared with.
 pub fn open_rows(
     recipe: &Recipe,
     pipeline: &Pipeline,
@@ -201,24 +205,41 @@ pub fn open_rows(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<RunRows> {
     let rows = match manifest {
-        Some(path) => {
-            let mut other = recipe.clone();
-            other.data.manifest = Sources::at(path);
-            other.data.streaming = false;
-            Rows::open(&other, Path::new(""), home, progress)?
-        }
+        Some(path) => Rows::of(path, recipe, home, progress)?,
         None => Rows::open(recipe, Path::new(""), home, progress)?,
     };
     let train_rows = rows.training();
-    let (inputs, outputs) = (pipeline.inputs().to_vec(), pipeline.outputs().to_vec());
+    let outputs = measured(recipe, pipeline, &rows.manifest)?;
     let Rows { manifest, splits, .. } = rows;
-    let dataset = Dataset::new(manifest.samples, manifest.root, inputs, outputs);
+    let dataset = Dataset::new(manifest.samples, manifest.root, pipeline.inputs().to_vec(), outputs);
     Ok(RunRows {
         dataset: Arc::new(dataset.with_cache(cache(recipe, home)?)),
         columns: manifest.columns,
         splits,
         train_rows,
     })
+}
+
+/// The outputs with the columns that they are compared with, of which the rows must have one.
+fn measured(recipe: &Recipe, pipeline: &Pipeline, manifest: &Manifest) -> Result<Vec<OutputColumn>> {
+    let own = |output: &OutputColumn| {
+        let said = || recipe.outputs.get(&output.name)?.column.clone();
+        OutputColumn {
+            column: output.column.clone().or_else(said),
+            ..output.clone()
+        }
+    };
+    let outputs: Vec<OutputColumn> = pipeline.outputs().iter().map(own).collect();
+    let wanted: Vec<&str> = outputs.iter().filter_map(|output| output.column.as_deref()).collect();
+    let has = |column: &&str| manifest.columns.iter().any(|known| known == column);
+    if wanted.is_empty() || wanted.iter().any(has) {
+        return Ok(outputs);
+    }
+    let (path, known) = (manifest.path.display(), manifest.columns.join(", "));
+    Err(TrainError::Recipe(format!(
+        "{path}: expected a column of right answers, `{}`, found the columns {known}; give the one that has them this name",
+        wanted.join("` or `")
+    )))
 }
 
 /// The memory, and where asked for the disk space, that the recipe allows for prepared media.

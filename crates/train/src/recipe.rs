@@ -4,11 +4,11 @@ use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 use crate::sources::Sources;
 use schemars::JsonSchema;
-use sensorium_data::ProcessorConfig;
 use sensorium_data::split::SplitConfig;
+use sensorium_data::{InputColumn, ProcessorConfig};
 use sensorium_model::fusion::JoinConfig;
 use sensorium_model::tasks::TaskConfig;
-use sensorium_model::{EncoderConfig, Source};
+use sensorium_model::{EncoderConfig, OutputConfig as ModelOutput, Pipeline, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,6 +33,58 @@ pub struct Recipe {
     pub outputs: BTreeMap<String, OutputConfig>,
     #[serde(default)]
     pub training: TrainingConfig,
+}
+
+impl Recipe {
+    /// What a run that was imported is measured by, as it has no recipe: its columns and its tasks.
+    pub fn of_imported(pipeline: &Pipeline) -> Self {
+        let description = &pipeline.description;
+        let input = |input: &InputColumn| {
+            let config = InputConfig {
+                column: Some(input.column.clone()),
+                processor: input.processor.config(),
+                encoder: description.model.inputs[&input.name].clone(),
+            };
+            (input.name.clone(), config)
+        };
+        let output = |(name, output): (&String, &ModelOutput)| {
+            let texts = description.texts.get(name).map(|texts| &texts.column);
+            let own = (!output.task.needs_no_column()).then(|| texts.unwrap_or(name).clone());
+            let config = OutputConfig {
+                column: own,
+                from: Some(output.from.clone()),
+                weight: default_weight(),
+                task: output.task.clone(),
+            };
+            (name.clone(), config)
+        };
+        Self {
+            name: Some(description.name.clone()),
+            seed: default_seed(),
+            data: DataConfig::default(),
+            inputs: pipeline.inputs().iter().map(input).collect(),
+            fusion: description.model.fusion.clone(),
+            outputs: description.model.outputs.iter().map(output).collect(),
+            training: TrainingConfig {
+                stop: StopConfig::of_speech(&description.model.outputs),
+                ..TrainingConfig::default()
+            },
+        }
+    }
+}
+
+impl StopConfig {
+    /// What comes first of speech that is written is its word error rate.
+    fn of_speech(outputs: &BTreeMap<String, ModelOutput>) -> Self {
+        let written = outputs.iter().find(|(_, output)| match &output.task {
+            TaskConfig::Generate(generate) => generate.speech.is_some(),
+            task => matches!(task, TaskConfig::Transcribe(_)),
+        });
+        written.map_or_else(Self::default, |(name, _)| Self {
+            metric: format!("validation.{name}.wer"),
+            ..Self::default()
+        })
+    }
 }
 
 fn default_seed() -> u64 {

@@ -46,6 +46,37 @@ impl Rows {
         })
     }
 
+    /// The rows of the manifest at `path`, divided as those of the recipe; where they have no column that does it, all of them
+    /// are of every split.
+    pub fn of(path: &Path, recipe: &Recipe, home: &Home, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
+        let sources = Sources::at(path);
+        let Opened { manifest, .. } = sources.open(Path::new(""), home, progress)?;
+        let has = |column: &String| manifest.columns.contains(column);
+        let config = match &recipe.data.split {
+            Some(SplitConfig::Column { column } | SplitConfig::HoldOut { hold_out: column, .. }) if !has(column) => {
+                None
+            }
+            None => Some(SplitConfig::for_columns(&manifest.columns)).filter(|_| has(&"split".into())),
+            given => given.clone(),
+        };
+        let all: Vec<usize> = (0..manifest.samples.len()).collect();
+        let splits = match config {
+            Some(config) => split(&manifest.samples, &config, recipe.seed)?,
+            None => Splits {
+                train: all.clone(),
+                validation: all.clone(),
+                test: all,
+                other: Vec::new(),
+            },
+        };
+        Ok(Self {
+            mix: None,
+            manifest,
+            splits,
+            stream: None,
+        })
+    }
+
     /// Rows for training, held or not.
     pub fn training(&self) -> usize {
         let held = self.splits.train.len();
@@ -167,6 +198,34 @@ mod tests {
             &[1],
             &[2, 4, 5, 6],
         );
+    }
+
+    #[test]
+    fn another_manifest_is_divided_by_its_columns_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |rows: &str, said: &str, expected: [&[usize]; 3]| {
+            let path = folder.path().join("other.jsonl");
+            std::fs::write(&path, rows).unwrap();
+            let recipe = format!(
+                "[data]\nmanifest = \"gone\"\n{said}[inputs.a]\nmodality = \"text\"\n[outputs.b]\ntask = \"classify\"\n"
+            );
+            let recipe: Recipe = crate::config::parse(&recipe, "recipe.toml", &[]).unwrap();
+            let rows = Rows::of(&path, &recipe, &Home::new(folder.path()), &mut |_| ()).unwrap();
+            let Splits {
+                train,
+                validation,
+                test,
+                ..
+            } = rows.splits;
+            assert_eq!([train, validation, test], expected, "{said}");
+        };
+        let undivided = "{\"a\":1}\n{\"a\":2}\n";
+        check(undivided, "", [&[0, 1]; 3]);
+        check(undivided, "split = { column = \"part\" }\n", [&[0, 1]; 3]);
+        check(undivided, "split = { train = 1.0 }\n", [&[0, 1], &[], &[]]);
+        check(DIVIDED, "", [&[0], &[], &[1]]);
+        check(DIVIDED, "split = { column = \"part\" }\n", [&[0, 1, 2]; 3]);
+        check(DIVIDED, "split = { column = \"split\" }\n", [&[0], &[], &[1]]);
     }
 
     #[test]

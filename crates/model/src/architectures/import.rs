@@ -271,10 +271,12 @@ impl Architecture {
         }
     }
 
-    /// The column of what is written, or gone on with; a text that is answered by another one has its own.
+    /// The column of what is written, or gone on with; an answer to a text has its own.
     fn column(&self) -> &'static str {
-        match (&self.processor, &self.head) {
-            (ProcessorConfig::Text(_), Head::Text(_)) | (_, Head::Answer(_)) => ANSWER,
+        let reads = |encoder: &Self| matches!(encoder.processor, ProcessorConfig::Text(_));
+        match &self.head {
+            Head::Answer(_) => ANSWER,
+            Head::Text(_) if self.encoders().into_iter().any(reads) => ANSWER,
             _ => TEXT,
         }
     }

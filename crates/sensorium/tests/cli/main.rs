@@ -17,6 +17,7 @@ mod kills;
 mod language;
 mod layers;
 mod llava;
+mod measured;
 mod pretrained;
 mod qwen2_audio;
 mod recipes;
