@@ -202,7 +202,7 @@ const fn task(name: &'static str, reads: Reads, goal: f64, output: &'static str)
     }
 }
 
-pub const TASKS: [Task; 15] = [
+pub const TASKS: [Task; 17] = [
     task(
         "classify",
         Reads::Place,
@@ -239,6 +239,13 @@ pub const TASKS: [Task; 15] = [
          decoder = { kind = \"llama\", width = 16, layers = 1, heads = 2, key_heads = 1, dropout = 0.0 }",
     ),
     task(
+        "generate by t5",
+        Reads::Place,
+        0.03,
+        "task = \"generate\"\ncolumn = \"answer\"\ntokenizer = { kind = \"word\" }\nlabel_smoothing = 0.0\n\
+         decoder = { kind = \"t5\", width = 16, layers = 1, heads = 2, head_width = 8, hidden = 64, dropout = 0.0 }",
+    ),
+    task(
         "transcribe one input",
         Reads::Medium,
         0.07,
@@ -269,6 +276,13 @@ pub const TASKS: [Task; 15] = [
         0.25,
         "task = \"language_model\"\n\
          decoder = { kind = \"llama\", width = 16, layers = 1, heads = 2, key_heads = 1, dropout = 0.0 }",
+    ),
+    task(
+        "language_model by t5",
+        Reads::Raw,
+        0.25,
+        "task = \"language_model\"\n\
+         decoder = { kind = \"t5\", width = 16, layers = 1, heads = 2, head_width = 8, hidden = 64, dropout = 0.0 }",
     ),
     task(
         "align by cross entropy",
