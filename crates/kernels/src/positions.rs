@@ -41,15 +41,16 @@ pub fn rotary(x: Tensor<4>, offset: usize, base: f64) -> Tensor<4> {
     rotary_by(x, &Turns::line(offset..offset + length, width / 2, base))
 }
 
-/// [`rotary`] by other angles: of places on a plane or in a volume, or of several sequences in one.
+/// [`rotary`] by other angles: of places on a plane or in a volume, or of several sequences in one. `turns` are those of
+/// every sequence of the batch, or of one after the other.
 ///
 /// # Panics
 /// If `turns` are for another length or width.
 pub fn rotary_by(x: Tensor<4>, turns: &Turns) -> Tensor<4> {
-    let [_, _, length, width] = x.dims();
+    let [batch, _, length, width] = x.dims();
     let [places, columns] = turns.shape();
     // Without places nothing says how wide they would be.
-    let fits = places == length && (columns == width || length == 0);
+    let fits = (places == length || places == batch * length) && (columns == width || length == 0);
     assert!(
         fits,
         "rotary: turns of [{places}, {columns}] for rows of [{length}, {width}]"
@@ -63,7 +64,8 @@ pub fn rotary_by(x: Tensor<4>, turns: &Turns) -> Tensor<4> {
 fn plain(x: Tensor<4>, turns: &Turns) -> Tensor<4> {
     let [_, _, length, width] = x.dims();
     let half = width / 2;
-    let turns = TensorData::new(turns.values().to_vec(), [1, 1, length, width]);
+    let [places, _] = turns.shape();
+    let turns = TensorData::new(turns.values().to_vec(), [places / length.max(1), 1, length, width]);
     let turns = Tensor::<4>::from_data(turns, &x.device());
     let (cosines, sines) = (turns.clone().narrow(3, 0, half), turns.narrow(3, half, half));
     let (left, right) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
@@ -110,6 +112,8 @@ fn turn(x: &FlexTensor, turns: &[f32], direction: f32) -> FlexTensor {
     let heads_within = stride(1) < stride(2);
     let [outer, inner] = if heads_within { [length, heads] } else { [heads, length] };
     let values = &x.storage::<f32>()[x.layout().start_offset()..];
+    // Turns of one sequence are those of all.
+    let own = if turns.len() > length * width { length } else { 0 };
     let chunk = row_chunk(width);
     let output = parallel::fill(batch * heads * length * width, chunk, |index, part| {
         for (row, line) in part.chunks_exact_mut(width).enumerate() {
@@ -119,7 +123,7 @@ fn turn(x: &FlexTensor, turns: &[f32], direction: f32) -> FlexTensor {
             let start = sample * stride(0) + head * stride(1) + place * stride(2);
             turn_row(
                 &values[start..start + width],
-                &turns[place * width..][..width],
+                &turns[(sample * own + place) * width..][..width],
                 direction,
                 line,
             );
@@ -208,6 +212,40 @@ mod tests {
                 check_rotary(shape, offset, order);
             }
         }
+    }
+
+    #[test]
+    fn each_sequence_turns_by_its_own_angles() {
+        let leaf = |batch: usize| Tensor::<1>::from_floats(&values(3, 48)[..batch * 24], &Device::flex());
+        let x = leaf(2).reshape([2, 3, 2, 4]);
+        let parts = [Turns::line(0..2, 2, 100.0), Turns::line(7..9, 2, 100.0)];
+        let joined = Turns::join(&parts);
+        let each = parts.iter().enumerate();
+        let each = each
+            .map(|(row, turns)| rotary_by(x.clone().narrow(0, row, 1), turns))
+            .collect();
+        let expected = elements(Tensor::cat(each, 0).reshape([-1]));
+        let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+        close(
+            "turned",
+            &elements(rotary_by(x.clone(), &joined).reshape([-1])),
+            &expected,
+            1e-6,
+        );
+        close(
+            "plainly",
+            &elements(plain(x.clone(), &joined).reshape([-1])),
+            &expected,
+            1e-6,
+        );
+        // Places within heads too.
+        let swapped = x.clone().swap_dims(1, 2).reshape([2, 2, 3, 4]).swap_dims(1, 2);
+        close(
+            "swapped",
+            &elements(rotary_by(swapped, &joined).reshape([-1])),
+            &expected,
+            1e-6,
+        );
     }
 
     #[test]

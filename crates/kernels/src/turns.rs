@@ -34,7 +34,10 @@ impl Turns {
     }
 
     /// Pair i of an axis turns by the angle coordinate · the i-th of the axis' `frequencies`.
-    fn by(axes: &[TurnAxis], frequencies: &[Vec<f64>]) -> Self {
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn by(axes: &[TurnAxis], frequencies: &[Vec<f64>]) -> Self {
         let length = axes.first().expect("at least one axis").coordinates.len();
         let same = axes.iter().all(|axis| axis.coordinates.len() == length);
         assert!(same, "every axis has a coordinate for each place");

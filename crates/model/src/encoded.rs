@@ -4,6 +4,7 @@ use crate::encoder::EncodedInput;
 use crate::source::Source;
 use crate::tokens::{Tokens, plain};
 use burn::tensor::{Int, Tensor};
+use sensorium_data::processors::PatchGrid;
 use sensorium_data::{Batch, Collated, InputBatch, Targets};
 use std::collections::BTreeMap;
 
@@ -37,11 +38,15 @@ pub struct Reading<'a> {
 }
 
 /// The pictures of one input, of which a video's frames are some.
-pub struct Pictures {
-    /// How many each sequence of tokens has room for, tiles and wholes.
-    pub most: usize,
-    /// Of each row the rows and columns of tiles of each of its pictures, one of one where a picture is read whole.
-    pub of_rows: Vec<Vec<[usize; 2]>>,
+pub enum Pictures {
+    OneSize {
+        /// How many each sequence of tokens has room for, tiles and wholes.
+        most: usize,
+        /// Of each row the rows and columns of tiles of each of its pictures, one of one where a picture is read whole.
+        of_rows: Vec<Vec<[usize; 2]>>,
+    },
+    /// Of each row how the patches of its pictures, or of its video, lie.
+    AnySize { of_rows: Vec<Vec<PatchGrid>> },
 }
 
 impl Encoded<'_> {
@@ -137,7 +142,17 @@ impl Reading<'_> {
     /// The pictures of the input `input` in each row; a sound has the place of one that is read whole.
     pub fn pictures(&self, input: &str) -> Pictures {
         let InputBatch { media, medium_of_row } = &self.encoded.batch.inputs[input];
+        fn of_rows<T: Clone>(rows: &[Option<usize>], of_media: &[Vec<T>]) -> Vec<Vec<T>> {
+            let of_row = |medium: &Option<usize>| medium.map_or(Vec::new(), |medium| of_media[medium].clone());
+            rows.iter().map(of_row).collect()
+        }
+        let rows: Vec<Option<usize>> = self.rows.iter().map(|&row| medium_of_row[row]).collect();
         let (most, of_media): (_, Vec<Vec<[usize; 2]>>) = match media {
+            Some(Collated::Patches { grids, .. }) => {
+                return Pictures::AnySize {
+                    of_rows: of_rows(&rows, grids),
+                };
+            }
             Some(Collated::Tiles { shape, grids, .. }) => (shape[1], grids.clone()),
             Some(Collated::Video { lengths, .. }) => {
                 let most = lengths.iter().copied().max().unwrap_or(1);
@@ -147,10 +162,9 @@ impl Reading<'_> {
             Some(Collated::Audio { lengths, .. }) => (1, vec![vec![[1; 2]]; lengths.len()]),
             Some(Collated::Text { .. }) | None => (1, Vec::new()),
         };
-        let of_row = |&row: &usize| medium_of_row[row].map_or(Vec::new(), |medium| of_media[medium].clone());
-        Pictures {
+        Pictures::OneSize {
             most,
-            of_rows: self.rows.iter().map(of_row).collect(),
+            of_rows: of_rows(&rows, &of_media),
         }
     }
 

@@ -1,6 +1,7 @@
 //! An encoder: a stem and a trunk, with a learned token for an absent input.
 
 use crate::adapters::LoraConfig;
+use crate::architectures::{QwenVlStemConfig, QwenVlTrunkConfig};
 use crate::depth::{self, Depth, Freeze};
 use crate::error::{ModelError, Result};
 use crate::held::HeldIn;
@@ -220,6 +221,7 @@ impl Encoder {
 fn default_trunk(shape: FeatureShape) -> TrunkConfig {
     match shape {
         FeatureShape::Image { .. } | FeatureShape::Video { .. } => TrunkConfig::Cnn(CnnConfig::default()),
+        FeatureShape::Patches { .. } => TrunkConfig::QwenVl(QwenVlTrunkConfig::default()),
         FeatureShape::Text { .. } | FeatureShape::Audio { .. } => TrunkConfig::Rnn(RnnConfig::default()),
     }
 }
@@ -227,6 +229,9 @@ fn default_trunk(shape: FeatureShape) -> TrunkConfig {
 fn default_stem(shape: FeatureShape, trunk: &TrunkConfig) -> StemConfig {
     match (shape, trunk) {
         (FeatureShape::Text { .. }, _) => StemConfig::Embedding(EmbeddingConfig::default()),
+        (FeatureShape::Patches { .. }, trunk) => StemConfig::QwenVl(QwenVlStemConfig {
+            width: trunk.input_width(),
+        }),
         (FeatureShape::Image { .. }, TrunkConfig::Cnn(_)) => StemConfig::Pixels,
         (FeatureShape::Image { .. }, _) => StemConfig::Patch(PatchConfig { size: 8, width: None }),
         (FeatureShape::Audio { .. }, _) => StemConfig::Convolution(ConvolutionConfig::default()),

@@ -1,7 +1,10 @@
 //! From a collated batch to tensors.
 
+use crate::tokens::Places;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use sensorium_data::Collated;
+use sensorium_data::processors::PatchGrid;
+use std::sync::Arc;
 
 /// The distinct media of one input as tensors on a device.
 #[derive(Debug, Clone)]
@@ -17,6 +20,14 @@ pub enum Media {
     Sound { values: Tensor<3>, mask: Tensor<2, Bool> },
     /// Normalised pixels [media, frames, height, width, channels] with the mask of the frames, or of the tiles of pictures.
     Frames { pixels: Tensor<5>, mask: Tensor<2, Bool> },
+    /// Normalised pixels of patches [media, patches, numbers] with their mask, square by square of `square` × `square` of them, and
+    /// where they stand; frames are counted through all pictures of a medium.
+    Patches {
+        values: Tensor<3>,
+        mask: Tensor<2, Bool>,
+        square: usize,
+        places: Places,
+    },
 }
 
 impl Media {
@@ -33,6 +44,22 @@ impl Media {
                     mask: mask(&lengths, shape[1], device),
                 }
             }
+            Collated::Patches {
+                shape,
+                values,
+                square,
+                grids,
+            } => {
+                let places = grids.iter().map(|grids| Arc::new(places(grids, *square)));
+                let places: Vec<_> = places.collect();
+                let lengths: Vec<usize> = places.iter().map(|places| places.len()).collect();
+                Self::Patches {
+                    values: Tensor::from_data(TensorData::new(values.clone(), *shape), device),
+                    mask: mask(&lengths, shape[1], device),
+                    square: *square,
+                    places: Arc::new(places),
+                }
+            }
             Collated::Text { shape, tokens, lengths } => Self::Text {
                 tokens: Tensor::from_data(TensorData::new(tokens.clone(), *shape), device),
                 mask: mask(lengths, shape[1], device),
@@ -47,6 +74,22 @@ impl Media {
             },
         }
     }
+}
+
+/// The frame, row and column of each patch of a medium.
+fn places(grids: &[PatchGrid], square: usize) -> Vec<[usize; 3]> {
+    let mut places = Vec::new();
+    let mut first = 0;
+    for grid in grids {
+        for number in 0..grid.squares() {
+            let (frame, place) = (number / (grid.rows * grid.columns), number % (grid.rows * grid.columns));
+            let [top, left] = [place / grid.columns, place % grid.columns].map(|at| at * square);
+            let inside = (0..square * square).map(|at| [first + frame, top + at / square, left + at % square]);
+            places.extend(inside);
+        }
+        first += grid.time;
+    }
+    places
 }
 
 /// How many pictures are read of one in so many rows and columns of tiles: these and the whole, or this alone.
@@ -70,4 +113,25 @@ pub fn row_index(medium_of_row: &[Option<usize>], absent: usize, device: &Device
     let index: Vec<i64> = of_row.collect();
     let rows = index.len();
     Tensor::from_data(TensorData::new(index, [rows]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_stand_square_by_square_and_frames_are_counted_on() {
+        let grid = |time, rows, columns| PatchGrid {
+            time,
+            rows,
+            columns,
+            seconds: 0.0,
+        };
+        let found = places(&[grid(1, 1, 2), grid(2, 1, 1)], 2);
+        let square = |frame: usize, left: usize| {
+            let place = |[row, column]: [usize; 2]| [frame, row, left + column];
+            [[0, 0], [0, 1], [1, 0], [1, 1]].map(place)
+        };
+        assert_eq!(found, [square(0, 0), square(0, 2), square(1, 0), square(2, 0)].concat());
+    }
 }

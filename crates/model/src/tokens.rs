@@ -2,6 +2,7 @@
 
 use crate::checkpoint::to_vec;
 use burn::tensor::{Bool, Device, Int, Tensor};
+use std::sync::Arc;
 
 /// How the positions of a token sequence lie in the medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +19,20 @@ pub enum Layout {
         height: usize,
         width: usize,
     },
+    /// The patches of pictures of any size, those of each square of `side` × `side` of them one after the other.
+    Squares {
+        side: usize,
+    },
 }
+
+/// Where each real token of some sequences stands in time and on a plane: its frame, row and column.
+pub type Places = Arc<Vec<Arc<Vec<[usize; 3]>>>>;
 
 impl Layout {
     /// The number of tokens that this layout has room for; any number of a sequence.
     fn length(self) -> Option<usize> {
         match self {
-            Self::Sequence => None,
+            Self::Sequence | Self::Squares { .. } => None,
             Self::Grid { height, width } => Some(height * width),
             Self::Frames { time, height, width } => Some(time * height * width),
         }
@@ -41,6 +49,8 @@ pub struct Tokens {
     pub layout: Layout,
     /// A pooled vector of each sequence, [batch, width]: a last state or a class token.
     pub summary: Option<Tensor<2>>,
+    /// Where tokens stand whose layout does not tell it.
+    pub places: Option<Places>,
 }
 
 impl Tokens {
@@ -57,6 +67,7 @@ impl Tokens {
             mask,
             layout,
             summary: None,
+            places: None,
         }
     }
 
@@ -74,6 +85,12 @@ impl Tokens {
             "one summary for each sequence"
         );
         self.summary = Some(summary);
+        self
+    }
+
+    pub fn with_places(mut self, places: Places) -> Self {
+        assert_eq!(places.len(), self.mask.dims()[0], "places for each sequence");
+        self.places = Some(places);
         self
     }
 
@@ -164,7 +181,12 @@ impl Tokens {
 
     /// The sequences at `index` [rows], in its order.
     pub fn select(self, index: Tensor<1, Int>) -> Self {
+        let of = |places: Places| {
+            let rows = index.clone().into_data();
+            Arc::new(rows.iter::<i64>().map(|row| places[row as usize].clone()).collect())
+        };
         Self {
+            places: self.places.map(of),
             embeddings: self.embeddings.select(0, index.clone()),
             mask: self.mask.int().select(0, index.clone()).bool(),
             layout: self.layout,
@@ -189,6 +211,7 @@ impl Tokens {
             embeddings: Tensor::cat(vec![self.embeddings, sequence], 0),
             mask: Tensor::cat(vec![self.mask, mask], 0),
             layout: self.layout,
+            places: None,
             summary: self
                 .summary
                 .map(|summary| Tensor::cat(vec![summary, token.reshape([1, width])], 0)),

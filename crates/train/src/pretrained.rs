@@ -323,6 +323,10 @@ fn settle_images(image: &mut ImageConfig, own: &ImageConfig) -> Result<(), Wrong
             resize => resize,
         };
     }
+    if image.patches.is_some() && image.patches != own.patches {
+        return Err(("patches", "expected none".into()));
+    }
+    image.patches = own.patches;
     if image.interpolation == default.interpolation {
         image.interpolation = own.interpolation;
     }

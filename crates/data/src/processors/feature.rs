@@ -52,6 +52,14 @@ pub enum Collated {
         pixels: Vec<f32>,
         grids: Vec<Vec<[usize; 2]>>,
     },
+    /// Normalised pixels of patches, those of each square of `square` × `square` of them one after the other; padded with zeros,
+    /// shape [media, patches, numbers]. `grids` has the pictures or the video of each medium.
+    Patches {
+        shape: [usize; 3],
+        values: Vec<f32>,
+        square: usize,
+        grids: Vec<Vec<PatchGrid>>,
+    },
     /// Token identifiers padded with the vocabulary's padding, shape [media, length]; `lengths` counts the real ones
     /// of each medium.
     Text {
@@ -75,6 +83,24 @@ pub enum Collated {
     },
 }
 
+/// How the squares of patches of a picture or of a video lie, row by row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PatchGrid {
+    /// The groups of frames of a video; one of a picture.
+    pub time: usize,
+    pub rows: usize,
+    pub columns: usize,
+    /// From one group of frames to the next; zero of a picture.
+    pub seconds: f32,
+}
+
+impl PatchGrid {
+    /// How many squares there are.
+    pub fn squares(&self) -> usize {
+        self.time * self.rows * self.columns
+    }
+}
+
 /// What an encoder must know about the features it will read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeatureShape {
@@ -82,6 +108,15 @@ pub enum FeatureShape {
         height: usize,
         width: usize,
         channels: usize,
+    },
+    /// Pictures or videos of any size: the most patches of one, the channels, frames and side of a patch, and the side of a square
+    /// in patches.
+    Patches {
+        most: usize,
+        channels: usize,
+        frames: usize,
+        side: usize,
+        square: usize,
     },
     /// `vocabulary` counts all token identifiers; `max_length` is in tokens.
     Text { vocabulary: usize, max_length: usize },

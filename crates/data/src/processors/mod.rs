@@ -16,8 +16,8 @@ pub use audio::{
     LogMelConfig, MfccConfig, Normalize, Recording, Spectrogram, SpectrumAugment, WaveAugment, Waveform,
     WaveformConfig, Window,
 };
-pub use feature::{Collated, Feature, FeatureShape};
-pub use image::{Augment, Decode, ImageConfig, Interpolation, Picture, Resize, Size};
+pub use feature::{Collated, Feature, FeatureShape, PatchGrid};
+pub use image::{Augment, Decode, ImageConfig, Interpolation, PatchesConfig, Picture, Resize, Size};
 pub use text::{
     DialogueConfig, Letters, Normalization, SPECIAL_TOKENS, Segment, Shown, SpecialTokens, TemplateConfig, TextAugment,
     TextConfig, TokenizerConfig, Truncate, VideoWords,
@@ -132,12 +132,21 @@ impl Processor {
     }
 
     pub fn shape(&self) -> FeatureShape {
+        let patches = |image: &ImageConfig, frames: usize| {
+            image.patches.map(|patches| FeatureShape::Patches {
+                most: frames * image.most_patches(),
+                channels: image::CHANNELS,
+                frames: patches.frames as usize,
+                side: patches.side as usize,
+                square: patches.square as usize,
+            })
+        };
         match &self.fitted {
-            Fitted::Image(config) => FeatureShape::Image {
+            Fitted::Image(config) => patches(config, 1).unwrap_or(FeatureShape::Image {
                 height: config.size.height(),
                 width: config.size.width(),
                 channels: image::CHANNELS,
-            },
+            }),
             Fitted::Text(text) => FeatureShape::Text {
                 vocabulary: text.vocabulary(),
                 max_length: text.config().max_length,
@@ -146,12 +155,15 @@ impl Processor {
                 let (max_frames, bins) = audio.shape();
                 FeatureShape::Audio { bins, max_frames }
             }
-            Fitted::Video(config) => FeatureShape::Video {
-                frames: config.frames as usize,
-                height: config.size.height(),
-                width: config.size.width(),
-                channels: image::CHANNELS,
-            },
+            Fitted::Video(config) => {
+                let frames = config.frames as usize;
+                patches(&config.image(), frames).unwrap_or(FeatureShape::Video {
+                    frames,
+                    height: config.size.height(),
+                    width: config.size.width(),
+                    channels: image::CHANNELS,
+                })
+            }
         }
     }
 
@@ -259,6 +271,9 @@ impl Processor {
                     values: batch.values,
                     lengths: batch.lengths,
                 }
+            }
+            Fitted::Video(config) if config.patches.is_some() => {
+                video::collate_patches(config, features.iter().map(|it| clip(it)))
             }
             Fitted::Video(config) => {
                 let batch = video::collate(config, features.iter().map(|it| clip(it)));

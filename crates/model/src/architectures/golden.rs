@@ -1,7 +1,7 @@
 //! Architectures against what `transformers` makes of the same checkpoints (`reference/architectures/make.py`).
 
 use super::golden_captions::WRITERS;
-use super::golden_chats::HEARS;
+use super::golden_chats::{HEARS, SEES_ANY};
 use super::golden_llava::ANSWERERS;
 use super::golden_pictures::{ENCODERS, SPACES, assert_resized, encoded};
 use super::golden_smolvlm::TILERS;
@@ -76,6 +76,7 @@ fn every_architecture_is_compared() {
         &ENCODERS,
         &ANSWERERS,
         &HEARS,
+        &SEES_ANY,
         &TILERS,
         &spaces,
         &WRITERS.map(|(architecture, _)| architecture),

@@ -1,5 +1,5 @@
 //! Models that are asked about several pictures, about a video, about a sound, and in a dialogue, against what `transformers` makes
-//! of the same checkpoints (`reference/architectures/make_chats.py`, `make_qwen2_audio.py` and `make_llava.py`).
+//! of the same checkpoints (`reference/architectures/make_chats.py`, `make_qwen2_5_vl.py`, `make_qwen2_audio.py` and `make_llava.py`).
 
 use super::golden::{case, folder, import, saved_and_packed};
 use super::golden_llava::{assert_near, task};
@@ -12,6 +12,7 @@ use crate::pipeline::Pipeline;
 use crate::source::Source;
 use crate::tasks::Answer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use sensorium_data::processors::PatchGrid;
 use sensorium_data::{Collated, Dataset, Sample, Value};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ use std::path::Path;
 const SEES: (&str, &str) = ("image", "smolvlm-chat");
 /// The architecture of one that hears, which is its folder too.
 pub(super) const HEARS: [&str; 1] = ["qwen2_audio"];
+/// The architecture of one that sees pictures of any size, which is its folder too, and the name of what stands for a video.
+pub(super) const SEES_ANY: [&str; 1] = ["qwen2_5_vl"];
+const VIDEO: &str = "<|video_pad|>";
 /// Tokens at the end of a prompt whose logits are kept.
 const BEHIND: usize = 8;
 
@@ -47,9 +51,12 @@ struct Chat {
     /// Behind each of the last tokens, of every eighth token.
     #[serde(default)]
     logits: Vec<f32>,
-    /// What the decoder reads of a sound.
+    /// What the decoder reads of what it is asked about.
     #[serde(default)]
     states: Vec<f32>,
+    /// The time, row and column of each token.
+    #[serde(default)]
+    places: Vec<Vec<usize>>,
     written: Vec<u32>,
     answer: String,
 }
@@ -77,7 +84,10 @@ fn dataset(pipeline: &Pipeline, samples: Vec<Sample>, folder: &Path) -> Dataset 
 }
 
 fn chatters() -> impl Iterator<Item = (&'static str, &'static str)> {
-    std::iter::once(SEES).chain(HEARS.map(|name| ("audio", name)))
+    let sees = SEES_ANY.map(|name| ("image", name));
+    std::iter::once(SEES)
+        .chain(sees)
+        .chain(HEARS.map(|name| ("audio", name)))
 }
 
 #[test]
@@ -108,15 +118,30 @@ fn assert_chat(pipeline: &Pipeline, input: &str, chat: &Chat, folder: &Path) {
     let real: Vec<bool> = sources.mask.clone().into_data().iter::<bool>().collect();
     let tokens = pieces.iter().flat_map(|piece| match piece {
         Piece::Tokens(tokens) => tokens.clone(),
-        Piece::Source(range) => vec![place; real[range.clone()].iter().filter(|real| **real).count()],
+        Piece::Source(range) | Piece::Planes(range, _) => {
+            vec![place; real[range.clone()].iter().filter(|real| **real).count()]
+        }
     });
     let found: Vec<u32> = tokens.chain(behind.iter().copied()).collect();
-    assert_eq!(found, chat.prompt, "{:?}", chat.turns);
+    let prompt = pipeline.inputs().iter().find(|input| input.name == "text").unwrap();
+    let video = prompt.processor.token(VIDEO);
+    let expected = chat.prompt.iter();
+    let expected: Vec<u32> = expected
+        .map(|&token| if Some(token) == video { place } else { token })
+        .collect();
+    assert_eq!(found, expected, "{:?}", chat.turns);
     if !chat.states.is_empty() {
         let states = to_vec(sources.embeddings.clone());
-        assert_near(&states[..chat.states.len()], &chat.states, &format!("{:?}", chat.turns));
+        let width = states.len() / real.len();
+        let states = states.chunks(width).zip(&real).filter(|(_, real)| **real);
+        let states: Vec<f32> = states.flat_map(|(state, _)| state.to_vec()).collect();
+        assert_near(&states, &chat.states, &format!("{:?}", chat.turns));
     }
     let memory = task.decoder().arranged(sources, &[pieces]);
+    for (token, found) in memory.places.iter().flat_map(|places| places[0].iter()).enumerate() {
+        let expected: Vec<usize> = chat.places.iter().map(|axis| axis[token]).collect();
+        assert_eq!(found[..], expected, "{:?}, token {token}", chat.turns);
+    }
     let tokens: Vec<i64> = behind.into_iter().map(i64::from).collect();
     let tokens = TensorData::new(tokens.clone(), [1, tokens.len()]);
     let tokens = Tensor::<2, Int>::from_data(tokens, &Device::flex());
@@ -153,6 +178,57 @@ fn answers_are_those_of_the_original() {
         assert_eq!(found, texts);
         let packed = saved_and_packed(&pipeline);
         assert_eq!(answers(&packed, samples(), &folder), expected);
+    }
+}
+
+/// Every seventh number of the patches that are read of a picture or a video.
+#[derive(Deserialize)]
+struct Patches {
+    medium: String,
+    /// The groups of frames, and the rows and columns of patches.
+    grid: [usize; 3],
+    #[serde(default)]
+    seconds: f32,
+    values: Vec<f32>,
+}
+
+/// Pictures are scaled as Pillow does it; frames by the original otherwise, which rounds a few bytes to a neighbour.
+#[test]
+fn patches_are_those_of_the_original() {
+    #[derive(Deserialize)]
+    struct Case {
+        patches: BTreeMap<String, Patches>,
+    }
+    let folder = folder(SEES_ANY[0]);
+    let (case, pipeline): (Case, _) = (case(&folder), import(&folder));
+    for (name, expected) in case.patches {
+        let (medium, most) = (&expected.medium, if name == "image" { 1e-5 } else { 0.016 });
+        let input = pipeline.inputs().iter().find(|input| input.name == name).unwrap();
+        let feature = input.processor.prepare(&Value::Text(medium.clone()), &folder).unwrap();
+        let Collated::Patches {
+            values, grids, square, ..
+        } = input.processor.collate(&[&feature])
+        else {
+            panic!("no patches")
+        };
+        let [time, rows, columns] = expected.grid;
+        let grid = PatchGrid {
+            time,
+            rows: rows / square,
+            columns: columns / square,
+            seconds: expected.seconds,
+        };
+        assert_eq!(grids, [vec![grid]], "{medium}");
+        let found: Vec<f32> = values.iter().step_by(7).copied().collect();
+        let apart = found
+            .iter()
+            .zip(&expected.values)
+            .map(|(found, expected)| (found - expected).abs());
+        let furthest = apart.fold(0.0, f32::max);
+        assert!(
+            found.len() == expected.values.len() && furthest < most,
+            "{medium}: {furthest}"
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use crate::checkpoint::to_vec;
 use crate::decoder::Piece;
 use crate::pass::Pass;
 use crate::pipeline::Pipeline;
-use crate::tasks::{Answer, Places};
+use crate::tasks::{Answer, Seen};
 use crate::tokens::Tokens;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use sensorium_data::processors::{Collated, Feature};
@@ -42,7 +42,7 @@ struct Asked {
 }
 
 /// The mapped tokens of a picture, and where it stands among them.
-fn seen(pipeline: &Pipeline, picture: &str, folder: &Path) -> (Tokens, Places) {
+fn seen(pipeline: &Pipeline, picture: &str, folder: &Path) -> (Tokens, Vec<Seen>) {
     let batch = batch(pipeline, "image", &[picture], folder);
     let (grids, tiles) = match &batch.media {
         Some(Collated::Tiles { shape, grids, .. }) => (grids[0].clone(), shape[1]),
@@ -51,12 +51,8 @@ fn seen(pipeline: &Pipeline, picture: &str, folder: &Path) -> (Tokens, Places) {
     let tokens = pipeline.model().encode_media("image", &batch);
     let tokens = task(pipeline).decoder().prepare(tokens);
     let [_, length] = tokens.mask.dims();
-    let places = Places {
-        first: 0,
-        size: length / tiles,
-        grids,
-    };
-    (tokens, places)
+    let seen = Seen::in_tiles(0, length / tiles, &grids);
+    (tokens, seen)
 }
 
 /// What is read of a question before its rest, and this.
@@ -66,8 +62,8 @@ fn pieces(pipeline: &Pipeline, asked: &Asked, folder: &Path) -> (Tokens, Vec<Pie
     let Feature::Text(prompt) = prompt.processor.prepare(&value, folder).unwrap() else {
         panic!("a prompt is a text")
     };
-    let (source, places) = seen(pipeline, &asked.picture, folder);
-    let (pieces, behind) = task(pipeline).asking().unwrap().parted(&prompt, &[places], 0);
+    let (source, seen) = seen(pipeline, &asked.picture, folder);
+    let (pieces, behind) = task(pipeline).asking().unwrap().parted(&prompt, &[seen], 0);
     (source, pieces, behind)
 }
 
@@ -104,7 +100,7 @@ fn prompts_have_the_tokens_of_the_original() {
             let (_, pieces, behind) = pieces(&pipeline, asked, &folder);
             let tokens = pieces.into_iter().flat_map(|piece| match piece {
                 Piece::Tokens(tokens) => tokens,
-                Piece::Source(range) => vec![place; range.len()],
+                Piece::Source(range) | Piece::Planes(range, _) => vec![place; range.len()],
             });
             let found: Vec<u32> = tokens.chain(behind).collect();
             assert_eq!(found, asked.prompt, "{name}, {:?}", asked.text);

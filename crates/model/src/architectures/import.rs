@@ -183,12 +183,15 @@ impl Checkpoint {
                 let head = opened(head, &inputs[0].processor, self.folder())?;
                 Ok(Head::Continuation(Box::new(head)))
             }
-            Head::Answer(head) if head.is_marked => {
+            Head::Answer(head) => {
                 let (picture, texts) = (&inputs[0].processor, &inputs[1].processor);
-                let marks = smolvlm::marks(&picture.config(), texts);
+                let marks = head
+                    .is_marked
+                    .then(|| smolvlm::marks(&picture.config(), texts))
+                    .transpose();
                 let mut head = head.clone();
                 if let Some(asking) = &mut head.generate.asking {
-                    asking.marks = Some(marks.map_err(|message| ModelError::file(self.folder(), message))?);
+                    asking.marks = marks.map_err(|message| ModelError::file(self.folder(), message))?;
                     asking.frame = head.video.as_ref().and_then(|_| texts.frame_token());
                 }
                 Ok(Head::Answer(head))

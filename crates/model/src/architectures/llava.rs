@@ -93,6 +93,7 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
         placeholder: PICTURE,
         place: ("image_token_index", public.image_token_index),
         is_marked: false,
+        pace: None,
     };
     Ok(Architecture {
         place: if tied { place::<true> } else { place::<false> },

@@ -33,6 +33,7 @@ mod language;
 mod llava;
 mod preprocessor;
 mod prompted;
+mod qwen2_5_vl;
 mod qwen2_audio;
 mod resnet;
 pub(crate) mod safetensors;
@@ -53,6 +54,7 @@ pub use export::{Export, Kept};
 pub use import::Imported;
 pub use labels::LabelHead;
 pub use language::LanguageHead;
+pub use qwen2_5_vl::{QwenVlStem, QwenVlStemConfig, QwenVlTrunk, QwenVlTrunkConfig};
 pub use resnet::{ResNetConfig, ResNetTrunk};
 pub(crate) use t5::trunk as t5_trunk;
 pub use t5::{T5Stem, T5StemConfig};
@@ -74,7 +76,7 @@ use sensorium_data::processors::VideoConfig;
 use std::path::Path;
 
 /// The words of `model_type` in a `config.json` that are known here.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
     "bert",
     "blip",
     "clip",
@@ -88,6 +90,7 @@ const KNOWN: [&str; 23] = [
     "llava",
     "mt5",
     "qwen2",
+    "qwen2_5_vl",
     "qwen2_audio",
     "qwen3",
     "resnet",
@@ -231,6 +234,7 @@ impl Architecture {
             "efficientnet-lite" => efficientnet::read(config).map_err(wrong),
             kind if language::KINDS.contains(&kind) => language::read(kind, config).map_err(wrong),
             "llava" => llava::read(config).map_err(wrong),
+            "qwen2_5_vl" => qwen2_5_vl::read(config).map_err(wrong),
             "qwen2_audio" => qwen2_audio::read(config).map_err(wrong),
             "resnet" => resnet::read(config).map_err(wrong),
             "siglip" => siglip::read(config).map_err(wrong),

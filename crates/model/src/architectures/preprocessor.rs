@@ -87,12 +87,29 @@ pub(super) enum Usual {
 /// # Errors
 /// For a configuration that says nothing of them, and for what would be computed otherwise here.
 pub(super) fn read(config: &Value, usual: Usual) -> Result<ImageConfig, String> {
+    let (_, public) = public(config)?;
+    public.image(usual).map_err(wrong)
+}
+
+/// What `config` says of pictures, and of it how their colours are read, and the pixels weighed where they are resampled.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn colours(config: &Value) -> Result<(&Value, ImageConfig), String> {
+    let (value, public) = public(config)?;
+    Ok((value, public.colours(Usual::Crop).map_err(wrong)?))
+}
+
+fn wrong(message: String) -> String {
+    format!("preprocessor_config.json: {message}")
+}
+
+fn public(config: &Value) -> Result<(&Value, Public), String> {
     let Some(value) = config.get(KEY) else {
         return Err("expected preprocessor_config.json beside it, found none; fetch it too".into());
     };
-    let wrong = |message: String| format!("preprocessor_config.json: {message}");
-    let public: Public = serde_json::from_value(value.clone()).map_err(|error| wrong(error.to_string()))?;
-    public.image(usual).map_err(wrong)
+    let public = serde_json::from_value(value.clone()).map_err(|error| wrong(error.to_string()))?;
+    Ok((value, public))
 }
 
 /// What `config` says of videos whose frames are read as pictures are that `image` brings to their size, each whole; none where
@@ -140,7 +157,7 @@ pub(super) fn write(image: &ImageConfig, value: &mut Value) -> Result<(), String
         Resize::Shortest(side) => Some(side as usize),
         // A square is covered by a picture whose shortest side is as long.
         Resize::Crop if height == width => Some(height),
-        Resize::Crop | Resize::Letterbox | Resize::Longest(_) | Resize::Tiles(_) => {
+        Resize::Crop | Resize::Letterbox | Resize::Longest(_) | Resize::Tiles(_) | Resize::Pixels(_) => {
             let message = "resize: expected `stretch` or `shortest`, or `crop` to a square, found what";
             return Err(format!("{message} preprocessor_config.json has no words for"));
         }
@@ -167,8 +184,18 @@ pub(super) fn write(image: &ImageConfig, value: &mut Value) -> Result<(), String
 
 impl Public {
     fn image(&self, usual: Usual) -> Result<ImageConfig, String> {
-        self.check()?;
         let (resize, size) = self.resize(usual)?;
+        let image = ImageConfig {
+            size,
+            resize,
+            ..self.colours(usual)?
+        };
+        image.validate().map_err(|error| error.to_string())?;
+        Ok(image)
+    }
+
+    fn colours(&self, usual: Usual) -> Result<ImageConfig, String> {
+        self.check()?;
         let (mean, deviation) = match self.do_normalize.unwrap_or(true) {
             true => (
                 given(self.image_mean, "image_mean")?,
@@ -176,16 +203,12 @@ impl Public {
             ),
             false => ([0.0; 3], [1.0; 3]),
         };
-        let image = ImageConfig {
-            size,
-            resize,
+        Ok(ImageConfig {
             interpolation: self.interpolation(usual)?,
             mean,
             deviation,
             ..ImageConfig::default()
-        };
-        image.validate().map_err(|error| error.to_string())?;
-        Ok(image)
+        })
     }
 
     fn check(&self) -> Result<(), String> {

@@ -45,6 +45,8 @@ pub struct Medium {
     pub place: (&'static str, u32),
     /// Whether tokens stand around the parts of a picture.
     pub is_marked: bool,
+    /// The places that a second of a video takes, where those of patches are told by row and column.
+    pub pace: Option<f64>,
     /// The numbers that the tensors of its encoder hold.
     pub parameters: u128,
 }
@@ -81,6 +83,7 @@ impl Medium {
                 shows: std::iter::once(self.input).chain(shows).map(String::from).collect(),
                 ends: head.task.tokens.unwrap_or_default().ends,
                 marks: None,
+                pace: self.pace,
             }),
             ..GenerateConfig::default()
         };
@@ -107,6 +110,7 @@ impl Medium {
         match self.projector.projector {
             ProjectorKind::Linear => inner.saturating_mul(joined + u128::from(self.is_biased)),
             ProjectorKind::Mlp => inner.saturating_mul(joined + inner + 2),
+            ProjectorKind::WideMlp => joined.saturating_add(1).saturating_mul(joined.saturating_add(inner)),
         }
     }
 }

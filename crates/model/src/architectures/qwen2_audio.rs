@@ -89,6 +89,7 @@ pub(super) fn read(config: Value) -> Result<Architecture, String> {
         placeholder: SOUND,
         place: ("audio_token_index", public.audio_token_index),
         is_marked: false,
+        pace: None,
     };
     Ok(Architecture {
         place: if tied { place::<true> } else { place::<false> },

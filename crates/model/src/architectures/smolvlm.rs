@@ -67,6 +67,7 @@ fn words() -> VideoWords {
         intro: "You are provided the following series of {count} frames from a {duration} [H:MM:SS] video.\n".into(),
         frame: "\nFrame from {time}:".into(),
         end: "\n\n".into(),
+        is_whole: false,
     }
 }
 
@@ -102,6 +103,7 @@ pub(super) fn read(mut config: Value) -> Result<Architecture, String> {
         placeholder: PICTURE,
         place: ("image_token_id", public.image_token_id),
         is_marked: true,
+        pace: None,
     };
     Ok(Architecture {
         place: if tied { place::<true> } else { place::<false> },

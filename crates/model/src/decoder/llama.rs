@@ -11,7 +11,7 @@ use crate::tokens::Tokens;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
-use sensorium_kernels::{Precision, Turns};
+use sensorium_kernels::{Precision, TurnAxis, Turns};
 use serde::{Deserialize, Serialize};
 
 /// The hidden layer of a feed-forward network is so many thirds of the width by default, so that its three maps have as many
@@ -47,6 +47,11 @@ pub struct LlamaDecoderConfig {
     /// How these waves are stretched for longer texts; not at all by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stretch: Option<StretchConfig>,
+    /// How many pairs of columns turn by the time of a token, by its row and by its column, where it is a patch; all turn by the
+    /// place of a token in the text where this is not set (Wang et al. 2024).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0, max = 4096)))]
+    pub sections: Option<[usize; 3]>,
     /// Added to the mean square in each normalisation.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub epsilon: f64,
@@ -73,6 +78,7 @@ impl Default for LlamaDecoderConfig {
             hidden: None,
             base: 10_000.0,
             stretch: None,
+            sections: None,
             epsilon: 1e-6,
             head_norms: false,
             attention_bias: AttentionBias::None,
@@ -139,6 +145,8 @@ pub struct LlamaDecoder {
     /// By what each pair of columns of a head turns from one place to the next.
     #[module(skip)]
     frequencies: Vec<f64>,
+    #[module(skip)]
+    sections: Option<[usize; 3]>,
 }
 
 impl LlamaDecoder {
@@ -147,12 +155,20 @@ impl LlamaDecoder {
     pub fn new(config: &LlamaDecoderConfig, memory: Option<usize>, init: &Init) -> Result<Self> {
         let options = config.block(memory)?;
         let pairs = options.attention.head_width / 2;
+        if let Some(sections) = config
+            .sections
+            .filter(|sections| sections.iter().sum::<usize>() != pairs)
+        {
+            let message = format!("expected three numbers that sum up to {pairs}, found {sections:?}");
+            return Err(ModelError::config("decoder.sections", message));
+        }
         let block = |index: usize| LlamaBlock::new(options, &init.at("blocks").at(index));
         Ok(Self {
             blocks: (0..config.layers).map(block).collect(),
             norm: RmsNorm::new(config.width, config.epsilon, &init.at("norm")),
             dropout: Dropout::new(config.dropout, &init.at("dropout")),
             frequencies: frequencies(pairs, config.base, config.stretch.as_ref()),
+            sections: config.sections,
         })
     }
 
@@ -160,7 +176,7 @@ impl LlamaDecoder {
     /// two of them are, and so not on where a sequence begins.
     pub fn forward(&self, x: Tensor<3>, memory: Option<&Tokens>, origins: &Origins, pass: &Pass) -> Tensor<3> {
         let [_, length, _] = x.dims();
-        let turns = self.turns(0, length);
+        let turns = self.turns(origins, 0, length);
         let mask = origins.mask(length, &x.device());
         let x = self.dropout.forward(x, pass);
         let forward = |x, block: &LlamaBlock| block.forward(x, memory, &turns, mask.as_ref(), pass);
@@ -182,7 +198,8 @@ impl LlamaDecoder {
     /// The states of the next embedded tokens of each sequence, `x` [batch, length, width].
     pub fn step(&self, mut x: Tensor<3>, state: &mut TransformerState) -> Tensor<3> {
         let length = x.dims()[1];
-        let turns = self.turns(state.advance(length), length);
+        let first = state.advance(length);
+        let turns = self.turns(state.origins(), first, length);
         let mask = state.mask(&x.device());
         for (block, state) in self.blocks.iter().zip(state.blocks()) {
             x = block.step(x, &turns, mask.as_ref(), state);
@@ -199,8 +216,23 @@ impl LlamaDecoder {
         }
     }
 
-    /// Of `length` places from the `first` on.
-    fn turns(&self, first: usize, length: usize) -> Turns {
-        Turns::at_frequencies(first..first + length, &self.frequencies)
+    /// Of `length` columns from the `first` on; each sequence has its own where patches stand among its tokens.
+    fn turns(&self, origins: &Origins, first: usize, length: usize) -> Turns {
+        let Some((sections, rows)) = self.sections.zip(origins.spots(first, length)) else {
+            return Turns::at_frequencies(first..first + length, &self.frequencies);
+        };
+        let turned = |spots: Vec<[usize; 3]>| {
+            let mut pair = 0;
+            let axis = |axis: usize| {
+                let pairs = sections[axis];
+                let own = self.frequencies[pair..pair + pairs].to_vec();
+                pair += pairs;
+                let coordinates = spots.iter().map(|spot| spot[axis]).collect();
+                (TurnAxis { coordinates, pairs }, own)
+            };
+            let (axes, frequencies): (Vec<_>, Vec<_>) = (0..3).map(axis).unzip();
+            Turns::by(&axes, &frequencies)
+        };
+        Turns::join(&rows.into_iter().map(turned).collect::<Vec<_>>())
     }
 }

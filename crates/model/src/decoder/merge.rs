@@ -16,6 +16,10 @@ pub fn merged(source: Tokens, side: usize) -> Tokens {
             let embeddings = source.embeddings.repeat_dim(2, side * side);
             return Tokens::new(embeddings, source.mask, Layout::Sequence);
         }
+        Layout::Squares { side: own } => {
+            assert_eq!(own, side, "squares that lie together");
+            return together(source, side * side);
+        }
         Layout::Grid { height, width } => Layout::Grid {
             height: height / side,
             width: width / side,
@@ -28,7 +32,7 @@ pub fn merged(source: Tokens, side: usize) -> Tokens {
     };
     let columns = match source.layout {
         Layout::Grid { width, .. } | Layout::Frames { width, .. } => width,
-        Layout::Sequence => 1,
+        Layout::Sequence | Layout::Squares { .. } => 1,
     };
     let [batch, length] = source.mask.dims();
     let real = source.mask.float().reshape([batch, length, 1]);
@@ -38,6 +42,17 @@ pub fn merged(source: Tokens, side: usize) -> Tokens {
         squares(source.embeddings, columns, side),
         real.greater_elem(0.0).reshape([batch, length]),
         layout,
+    )
+}
+
+/// Every `count` neighbours as one token.
+fn together(source: Tokens, count: usize) -> Tokens {
+    let [batch, length, width] = source.embeddings.dims();
+    let real = source.mask.int().reshape([batch, length / count, count]).max_dim(2);
+    Tokens::new(
+        source.embeddings.reshape([batch, length / count, count * width]),
+        real.reshape([batch, length / count]).bool(),
+        Layout::Sequence,
     )
 }
 
@@ -79,6 +94,13 @@ mod tests {
         let layout = |time, height, width| Layout::Frames { time, height, width };
         let found = merged(numbered(8, layout(2, 2, 2)), 2);
         assert_eq!(found.layout, layout(2, 1, 1));
+        assert_eq!(to_vec(found.embeddings), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    }
+
+    #[test]
+    fn squares_that_lie_together_are_joined() {
+        let found = merged(numbered(8, Layout::Squares { side: 2 }), 2);
+        assert_eq!((found.layout, found.mask.dims()), (Layout::Sequence, [1, 2]));
         assert_eq!(to_vec(found.embeddings), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     }
 

@@ -20,7 +20,7 @@ use crate::tokens::{Tokens, plain};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 pub use llama::{LlamaDecoder, LlamaDecoderConfig};
-pub use pieces::Piece;
+pub use pieces::{PatchPlanes, Piece};
 use prefix::{Origins, Prefix};
 pub use prefix::{PrefixConfig, ReadsConfig};
 use projector::Projector;

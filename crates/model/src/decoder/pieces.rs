@@ -3,14 +3,39 @@
 use crate::tokens::{Layout, Tokens, plain};
 use burn::tensor::{Int, Tensor, TensorData};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A part of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Piece {
     /// Tokens of the vocabulary.
     Tokens(Vec<u32>),
     /// Those tokens of the source that stand at these places; what is padding there is left out.
     Source(Range<usize>),
+    /// The same of tokens on planes one behind the other, row by row, which stand where they lie there.
+    Planes(Range<usize>, PatchPlanes),
+}
+
+/// Planes of patches, and how many places one stands behind the other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PatchPlanes {
+    pub time: usize,
+    pub rows: usize,
+    pub columns: usize,
+    pub step: f32,
+}
+
+impl PatchPlanes {
+    /// The time, row and column of each patch, counted from the place `first` on.
+    fn places(&self, first: usize) -> impl Iterator<Item = [usize; 3]> {
+        let (rows, columns, step) = (self.rows, self.columns, self.step);
+        (0..self.time * rows * columns).map(move |number| {
+            let (plane, place) = (number / (rows * columns), number % (rows * columns));
+            // In numbers of 32 bits, as the original counts.
+            let time = (plane as f32 * step) as usize;
+            [time, place / columns, place % columns].map(|at| first + at)
+        })
+    }
 }
 
 /// The pieces of each row one after the other, [rows, longest, width]: `source` has a sequence for each row, and `embed` gives
@@ -32,7 +57,7 @@ pub fn arranged(source: Tokens, rows: &[Vec<Piece>], embed: impl Fn(&[u32]) -> T
                     places.extend((0..own.len()).map(|place| batch * length + tokens.len() + place));
                     tokens.extend(own);
                 }
-                Piece::Source(range) => {
+                Piece::Source(range) | Piece::Planes(range, _) => {
                     assert!(range.end <= length, "the source has {length} tokens");
                     let range = row * length + range.start..row * length + range.end;
                     places.extend(range.filter(|&place| real[place]));
@@ -41,6 +66,9 @@ pub fn arranged(source: Tokens, rows: &[Vec<Piece>], embed: impl Fn(&[u32]) -> T
         }
         places
     };
+    let stand = rows.iter().flatten().any(|piece| matches!(piece, Piece::Planes(..)));
+    let spots = |pieces: &Vec<Piece>| Arc::new(spots(pieces));
+    let spots = stand.then(|| Arc::new(rows.iter().map(spots).collect()));
     let rows = rows.iter().enumerate();
     let rows: Vec<Vec<usize>> = rows.map(|(row, pieces)| places(row, pieces, &mut tokens)).collect();
     let all = source.embeddings.reshape([batch * length, width]);
@@ -48,7 +76,33 @@ pub fn arranged(source: Tokens, rows: &[Vec<Piece>], embed: impl Fn(&[u32]) -> T
         true => all,
         false => Tensor::cat(vec![all, embed(&tokens).reshape([tokens.len(), width])], 0),
     };
-    selected(all, &rows)
+    Tokens {
+        places: spots,
+        ..selected(all, &rows)
+    }
+}
+
+/// The time, row and column of each token of some pieces, of which each begins behind the last place of the one before (Wang et al.
+/// 2024).
+fn spots(pieces: &[Piece]) -> Vec<[usize; 3]> {
+    let (mut spots, mut next) = (Vec::new(), 0);
+    for piece in pieces {
+        match piece {
+            Piece::Planes(_, planes) => {
+                spots.extend(planes.places(next));
+                next = spots.iter().flatten().max().map_or(next, |last| last + 1);
+            }
+            Piece::Tokens(tokens) => {
+                spots.extend((next..next + tokens.len()).map(|place| [place; 3]));
+                next += tokens.len();
+            }
+            Piece::Source(range) => {
+                spots.extend((next..next + range.len()).map(|place| [place; 3]));
+                next += range.len();
+            }
+        }
+    }
+    spots
 }
 
 /// The `rows` of tokens from `all` [tokens, width], filled up to the longest one.
@@ -81,6 +135,29 @@ mod tests {
     use super::*;
     use crate::checkpoint::to_vec;
     use burn::tensor::Device;
+
+    #[test]
+    fn each_piece_begins_behind_the_last_place_of_the_one_before() {
+        let planes = PatchPlanes {
+            time: 2,
+            rows: 1,
+            columns: 3,
+            step: 2.5,
+        };
+        let check = |step: f32, time: usize, behind: usize| {
+            let planes = PatchPlanes { step, ..planes };
+            let pieces = [
+                Piece::Tokens(vec![7, 8]),
+                Piece::Planes(0..6, planes),
+                Piece::Tokens(vec![9]),
+            ];
+            let plane = |time: usize| [[time, 2, 2], [time, 2, 3], [time, 2, 4]];
+            let expected = [&[[0; 3], [1; 3]], &plane(2)[..], &plane(time), &[[behind; 3]]].concat();
+            assert_eq!(spots(&pieces), expected);
+        };
+        check(1.5, 3, 5);
+        check(4.5, 6, 7);
+    }
 
     #[test]
     fn tokens_and_parts_of_a_source_stand_as_they_are_listed() {

@@ -1,10 +1,11 @@
 //! The tokens of a source in front of a text (LLaVA, Liu et al. 2023).
 
 use super::projector::ProjectorKind;
-use crate::tokens::{Tokens, plain};
+use crate::tokens::{Places, Tokens, plain};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// How a decoder reads its source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,7 +70,10 @@ impl Prefix {
                 zero: first + beyond,
             }
         };
-        let origins = Origins(real.iter().map(origin).collect());
+        let origins = Origins {
+            columns: real.iter().map(origin).collect(),
+            spots: source.places.clone(),
+        };
         let embeddings = match longest == length && !origins.hides() {
             true => source.embeddings.clone(),
             false => {
@@ -84,7 +88,11 @@ impl Prefix {
 
 /// Where the sequences of a batch begin; none where all begin with their rows.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(Vec<Origin>);
+pub struct Origins {
+    columns: Vec<Origin>,
+    /// The time, row and column of each token in front of a text; none where they stand in one line.
+    spots: Option<Places>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Origin {
@@ -97,8 +105,11 @@ struct Origin {
 impl Origins {
     /// Lets sequence i go on from what was sequence `rows[i]`.
     pub fn reorder(&mut self, rows: &[usize]) {
-        if !self.0.is_empty() {
-            self.0 = rows.iter().map(|&row| self.0[row]).collect();
+        if !self.columns.is_empty() {
+            self.columns = rows.iter().map(|&row| self.columns[row]).collect();
+        }
+        if let Some(spots) = &self.spots {
+            self.spots = Some(Arc::new(rows.iter().map(|&row| spots[row].clone()).collect()));
         }
     }
 
@@ -109,8 +120,8 @@ impl Origins {
             (0..length).map(move |column| column >= first)
         };
         self.hides().then(|| {
-            let real: Vec<bool> = self.0.iter().flat_map(real).collect();
-            Tensor::from_data(TensorData::new(real, [self.0.len(), length]), &plain(device))
+            let real: Vec<bool> = self.columns.iter().flat_map(real).collect();
+            Tensor::from_data(TensorData::new(real, [self.columns.len(), length]), &plain(device))
         })
     }
 
@@ -120,15 +131,31 @@ impl Origins {
             let zero = origin.zero;
             (first..first + length).map(move |column| column.saturating_sub(zero) as i64)
         };
-        self.0.iter().any(|origin| origin.zero > 0).then(|| {
-            let places: Vec<i64> = self.0.iter().flat_map(place).collect();
+        self.columns.iter().any(|origin| origin.zero > 0).then(|| {
+            let places: Vec<i64> = self.columns.iter().flat_map(place).collect();
             Tensor::from_ints(places.as_slice(), &plain(device))
         })
     }
 
+    /// The time, row and column of each of `length` columns from the `first` on, of every sequence; none where they are all the place
+    /// in the line. The text goes on behind the last place of what stands in front of it.
+    pub fn spots(&self, first: usize, length: usize) -> Option<Vec<Vec<[usize; 3]>>> {
+        let spots = self.spots.as_ref()?;
+        let row = |(origin, spots): (&Origin, &Arc<Vec<[usize; 3]>>)| {
+            let behind = spots.iter().flatten().max().map_or(0, |last| last + 1);
+            let spot = |column: usize| {
+                let place = column.saturating_sub(origin.first);
+                let beyond = || [behind + place - spots.len(); 3];
+                spots.get(place).copied().unwrap_or_else(beyond)
+            };
+            (first..first + length).map(spot).collect()
+        };
+        Some(self.columns.iter().zip(spots.iter()).map(row).collect())
+    }
+
     /// Whether any column is padding.
     fn hides(&self) -> bool {
-        self.0.iter().any(|origin| origin.first > 0)
+        self.columns.iter().any(|origin| origin.first > 0)
     }
 }
 
@@ -196,6 +223,22 @@ mod tests {
             Some([&[0, 1, 2, 3, 4], &[0, 0, 0, 0, 1]]),
         );
         check([one, some], Some(2), [&[0], &[1, 3]], Some([&[0, 0, 1], &[0, 1, 2]]));
+    }
+
+    #[test]
+    fn patches_stand_where_they_lie_and_the_text_behind_all() {
+        let line = |range: std::ops::Range<usize>| range.map(|place| [place; 3]).collect::<Vec<_>>();
+        let picture = vec![[0; 3], [1, 1, 1], [9, 1, 2]];
+        let mut origins = Origins {
+            columns: vec![Origin { first: 0, zero: 0 }, Origin { first: 2, zero: 2 }],
+            spots: Some(Arc::new(vec![Arc::new(picture.clone()), Arc::new(line(0..2))])),
+        };
+        let found = origins.spots(0, 6).unwrap();
+        assert_eq!(found[0], [picture, line(10..13)].concat());
+        assert_eq!(found[1][2..], line(0..4));
+        origins.reorder(&[1, 1]);
+        assert_eq!(origins.spots(3, 2).unwrap(), [line(1..3), line(1..3)]);
+        assert_eq!(Origins::default().spots(0, 3), None);
     }
 
     #[test]

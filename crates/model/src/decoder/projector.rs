@@ -17,6 +17,8 @@ pub enum ProjectorKind {
     /// Two maps with GELU between them, as in LLaVA-1.5 (Liu et al. 2024).
     #[default]
     Mlp,
+    /// The same with a hidden layer as wide as what goes into it, as in Qwen2-VL (Wang et al. 2024).
+    WideMlp,
     /// One map (Liu et al. 2023).
     Linear,
 }
@@ -37,12 +39,12 @@ impl Projector {
     pub fn new(config: &PrefixConfig, [source, width]: [usize; 2], size: f64, init: &Init) -> Self {
         let source = source * config.merge * config.merge;
         let (input, inner) = match config.projector {
-            ProjectorKind::Mlp => {
-                let gain = std::f64::consts::SQRT_2;
-                (Some(Linear::with_gain(gain, source, width, &init.at("input"))), width)
-            }
+            ProjectorKind::Mlp => (Some(width), width),
+            ProjectorKind::WideMlp => (Some(source), source),
             ProjectorKind::Linear => (None, source),
         };
+        let gain = std::f64::consts::SQRT_2;
+        let input = input.map(|hidden| Linear::with_gain(gain, source, hidden, &init.at("input")));
         Self {
             input,
             output: Linear::with_gain(size, inner, width, &init.at("output")),

@@ -132,6 +132,10 @@ impl TransformerState {
         self.position - length
     }
 
+    pub(super) fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
     pub(super) fn blocks(&mut self) -> &mut [BlockState] {
         &mut self.blocks
     }

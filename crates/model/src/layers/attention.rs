@@ -1,7 +1,7 @@
 //! Multi-head attention with a padding mask.
 
 use crate::init::Init;
-use crate::layers::{Dropout, Linear, Memory, Order, Rates};
+use crate::layers::{Dropout, Linear, Memory, Order, Parts, Rates};
 use crate::pass::Pass;
 use crate::tokens::plain;
 use burn::module::Module;
@@ -120,6 +120,9 @@ impl MultiHeadAttention {
         order: &Order,
         pass: &Pass,
     ) -> Tensor<3> {
+        if let Some(parts) = &order.parts {
+            return self.apart(residual, x, parts, order, pass);
+        }
         let batch = x.dims()[0];
         let x = order.within.fold(x);
         let turns = order.turns.as_ref();
@@ -139,6 +142,18 @@ impl MultiHeadAttention {
             .within
             .unfold(Self::join(attention(query, key, value, options)), batch);
         self.dropout.add(&self.output, mixed, residual, pass)
+    }
+
+    /// `x` [1, length, width], of which the tokens of each part attend to one another.
+    fn apart(&self, residual: Tensor<3>, x: Tensor<3>, parts: &Parts, order: &Order, pass: &Pass) -> Tensor<3> {
+        let turns = order.turns.as_ref();
+        let query = turn(self.split(self.query.forward(x.clone())), turns);
+        let key = turn(self.split(self.key.forward(x.clone())), turns);
+        let value = self.split(self.value.forward(x));
+        let mixed = parts.each([query, key, value], |[query, key, value]| {
+            attention(query, key, value, self.options(None))
+        });
+        self.dropout.add(&self.output, Self::join(mixed), residual, pass)
     }
 
     /// `x` [batch, length, width], of which each position attends to itself and those before it, where `mask` [batch, length]

@@ -156,12 +156,7 @@ impl DecoderBlock {
                 .itself(residual, x, &tokens.mask, &Order::default(), pass)
         });
         let x = self.cross(x, memory, pass);
-        Tokens {
-            embeddings: self.feed_forward(x, pass),
-            mask: tokens.mask,
-            layout: tokens.layout,
-            summary: None,
-        }
+        Tokens::new(self.feed_forward(x, pass), tokens.mask, tokens.layout)
     }
 
     /// As [`Self::forward`] in evaluation, with the scores [batch, heads, length, positions] that the heads give the places of

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Bool, Tensor};
 use sensorium_kernels::Turns;
+use std::sync::Arc;
 
 /// By default every token sees every other, and their places do not matter.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +14,50 @@ pub struct Order {
     /// What is added to the scores of each head by how far a token stands from another, see [`AttentionOptions`](sensorium_kernels::AttentionOptions).
     pub bias: Option<Tensor<2>>,
     pub within: Within,
+    /// Which neighbours attend to one another alone, of the one sequence that there is, all of whose tokens are real.
+    pub parts: Option<Parts>,
+}
+
+/// Parts of a sequence, one after the other.
+#[derive(Debug, Clone)]
+pub struct Parts(Arc<Vec<Run>>);
+
+/// Neighbouring parts of one length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    count: usize,
+    length: usize,
+}
+
+impl Parts {
+    pub fn new(lengths: impl IntoIterator<Item = usize>) -> Self {
+        let mut runs: Vec<Run> = Vec::new();
+        for length in lengths {
+            match runs.last_mut().filter(|run| run.length == length) {
+                Some(run) => run.count += 1,
+                None => runs.push(Run { count: 1, length }),
+            }
+        }
+        Self(Arc::new(runs))
+    }
+
+    /// What `attend` makes of the queries, keys and values of each part, [1, heads, length, width] of all of them: those of
+    /// neighbouring parts of one length are given together, [parts, heads, length, width].
+    pub(super) fn each(&self, x: [Tensor<4>; 3], attend: impl Fn([Tensor<4>; 3]) -> Tensor<4>) -> Tensor<4> {
+        let [_, heads, _, width] = x[0].dims();
+        let x = x.map(|x| x.swap_dims(1, 2));
+        let mut first = 0;
+        let run = |&Run { count, length }: &Run| {
+            let part = |x: &Tensor<4>| {
+                let part = x.clone().narrow(1, first, count * length);
+                part.reshape([count, length, heads, width]).swap_dims(1, 2)
+            };
+            let mixed = attend(x.each_ref().map(part));
+            first += count * length;
+            mixed.swap_dims(1, 2).reshape([1, count * length, heads, width])
+        };
+        Tensor::cat(self.0.iter().map(run).collect(), 1).swap_dims(1, 2)
+    }
 }
 
 /// The tokens that form one sequence of a self-attention.
@@ -87,6 +132,24 @@ mod tests {
         let mask = numbers.reshape([2, 6]).lower_elem(7.0);
         let seen: Vec<f32> = expected.iter().map(|number| f32::from(*number < 7.0)).collect();
         assert_eq!(to_vec(within.fold_mask(mask).float()), seen, "{within:?}");
+    }
+
+    #[test]
+    fn parts_of_one_length_are_given_together() {
+        let parts = Parts::new([2, 2, 3, 1]);
+        let x = Tensor::<1, Int>::arange(0..16, &Device::flex())
+            .float()
+            .reshape([1, 2, 8, 1]);
+        let seen = std::cell::RefCell::new(Vec::new());
+        let found = parts.each([x.clone(), x.clone(), x.clone()], |[query, key, value]| {
+            seen.borrow_mut().push((query.dims(), to_vec(key)));
+            value
+        });
+        assert_eq!(to_vec(found), to_vec(x));
+        let seen = seen.into_inner();
+        assert_eq!(seen[0], ([2, 2, 2, 1], vec![0.0, 1.0, 8.0, 9.0, 2.0, 3.0, 10.0, 11.0]));
+        assert_eq!([seen[1].0, seen[2].0], [[1, 2, 3, 1], [1, 2, 1, 1]]);
+        assert_eq!(seen.len(), 3);
     }
 
     #[test]

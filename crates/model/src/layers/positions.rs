@@ -97,7 +97,10 @@ pub fn sinusoidal_positions(layout: Layout, length: usize, width: usize, device:
 /// grid in the first half of the pairs and its columns in the second, and time, row and column in a third each, with
 /// the shorter waves that Heo et al. 2024 found better for axes of few places.
 pub fn rotary_turns(layout: Layout, length: usize, pairs: usize) -> Turns {
-    let base = if layout == Layout::Sequence { 10_000.0 } else { 100.0 };
+    let base = match layout {
+        Layout::Sequence | Layout::Squares { .. } => 10_000.0,
+        Layout::Grid { .. } | Layout::Frames { .. } => 100.0,
+    };
     let coordinates = coordinates(&extents(layout, length));
     let shares = shares(pairs, coordinates.len());
     let axes = coordinates.into_iter().zip(shares);
@@ -110,7 +113,7 @@ pub fn rotary_turns(layout: Layout, length: usize, pairs: usize) -> Turns {
 /// The axes of `length` tokens, the slowest first.
 fn extents(layout: Layout, length: usize) -> Vec<usize> {
     match layout {
-        Layout::Sequence => vec![length],
+        Layout::Sequence | Layout::Squares { .. } => vec![length],
         Layout::Grid { height, width } => vec![height, width],
         Layout::Frames { time, height, width } => vec![time, height, width],
     }

@@ -3,7 +3,7 @@
 use crate::error::{ModelError, Result};
 use crate::init::Init;
 use crate::layers::{
-    Activation, BlockState, Buckets, Dropout, Order, RelativePositions, RmsNorm, T5Block, T5BlockOptions,
+    Activation, BlockState, Buckets, Dropout, Order, RelativePositions, RmsBlock, RmsBlockOptions, RmsNorm,
 };
 use crate::pass::Pass;
 use crate::tokens::Tokens;
@@ -85,11 +85,13 @@ impl T5StackConfig {
             .saturating_add(width)
     }
 
-    fn block(&self, memory: Option<usize>) -> T5BlockOptions {
-        T5BlockOptions {
+    fn block(&self, memory: Option<usize>) -> RmsBlockOptions {
+        RmsBlockOptions {
             width: self.width,
             heads: self.heads,
             head_width: self.head_width,
+            scale: Some(1.0),
+            biased: false,
             hidden: self.hidden,
             activation: self.activation,
             gated: self.gated,
@@ -103,7 +105,7 @@ impl T5StackConfig {
 #[derive(Module, Debug)]
 pub struct T5Stack {
     positions: RelativePositions,
-    blocks: Vec<T5Block>,
+    blocks: Vec<RmsBlock>,
     norm: RmsNorm,
     dropout: Dropout,
     #[module(skip)]
@@ -132,7 +134,7 @@ impl T5Stack {
             farthest: config.farthest,
             both_sides: !causal,
         };
-        let block = |index: usize| T5Block::new(config.block(memory), &init.at("blocks").at(index));
+        let block = |index: usize| RmsBlock::new(config.block(memory), &init.at("blocks").at(index));
         Ok(Self {
             positions: RelativePositions::new(buckets, config.heads, &init.at("positions")),
             blocks: (0..config.layers).map(block).collect(),
@@ -157,23 +159,19 @@ impl T5Stack {
             ..Order::default()
         };
         let x = self.dropout.forward(x, pass);
-        let forward = |x, block: &T5Block| block.forward(x, memory, mask, &order, pass);
+        let forward = |x, block: &RmsBlock| block.forward(x, memory, mask, &order, pass);
         self.norm.forward(self.blocks.iter().fold(x, forward))
     }
 
     /// As [`Self::forward`] of a sequence that is read as a whole.
     pub fn encode(&self, tokens: Tokens, pass: &Pass) -> Tokens {
-        Tokens {
-            embeddings: self.forward(tokens.embeddings, None, &tokens.mask, pass),
-            mask: tokens.mask,
-            layout: tokens.layout,
-            summary: None,
-        }
+        let states = self.forward(tokens.embeddings, None, &tokens.mask, pass);
+        Tokens::new(states, tokens.mask, tokens.layout)
     }
 
     /// The states before the first position, block by block.
     pub fn start(&self, batch: usize, memory: Option<&Tokens>, capacity: usize, device: &Device) -> Vec<BlockState> {
-        let start = |block: &T5Block| block.start(batch, memory, capacity, device);
+        let start = |block: &RmsBlock| block.start(batch, memory, capacity, device);
         self.blocks.iter().map(start).collect()
     }
 

@@ -8,8 +8,8 @@ mod pixels;
 mod tubelet;
 
 use crate::architectures::{
-    BertStem, BertStemConfig, ClipStem, ClipStemConfig, T5Stem, T5StemConfig, VitStem, VitStemConfig, Wav2Vec2Stem,
-    Wav2Vec2StemConfig, WhisperStem, WhisperStemConfig,
+    BertStem, BertStemConfig, ClipStem, ClipStemConfig, QwenVlStem, QwenVlStemConfig, T5Stem, T5StemConfig, VitStem,
+    VitStemConfig, Wav2Vec2Stem, Wav2Vec2StemConfig, WhisperStem, WhisperStemConfig,
 };
 use crate::error::{ModelError, Result};
 use crate::init::Init;
@@ -37,6 +37,9 @@ pub enum StemConfig {
     Patch(PatchConfig),
     /// Image: the patches of ViT, projected by a convolution.
     Vit(VitStemConfig),
+    /// Image or video: the patches of Qwen2.5-VL, of pictures of any size.
+    #[serde(rename = "qwen2_5_vl")]
+    QwenVl(QwenVlStemConfig),
     /// Text: a learned vector for each token of the vocabulary.
     Embedding(EmbeddingConfig),
     /// Text: BERT's vectors for tokens and their places.
@@ -63,6 +66,7 @@ pub enum Stem {
     Pixels(PixelsStem),
     Patch(PatchStem),
     Vit(VitStem),
+    QwenVl(QwenVlStem),
     Embedding(EmbeddingStem),
     Bert(BertStem),
     Clip(ClipStem),
@@ -98,6 +102,9 @@ impl Stem {
                     channels,
                 },
             ) => Ok(Self::Vit(VitStem::new(vit, [height, width, channels], init)?)),
+            (StemConfig::QwenVl(qwen), FeatureShape::Patches { .. }) => {
+                Ok(Self::QwenVl(QwenVlStem::new(qwen, shape, init)?))
+            }
             (StemConfig::Embedding(embedding), FeatureShape::Text { vocabulary, .. }) => {
                 Ok(Self::Embedding(EmbeddingStem::new(embedding, vocabulary, width, init)))
             }
@@ -142,6 +149,7 @@ impl Stem {
             Self::Pixels(stem) => stem.width(),
             Self::Patch(stem) => stem.width(),
             Self::Vit(stem) => stem.width(),
+            Self::QwenVl(stem) => stem.width(),
             Self::Embedding(stem) => stem.width(),
             Self::Bert(stem) => stem.width(),
             Self::Clip(stem) => stem.width(),
@@ -166,6 +174,7 @@ impl Stem {
                 let [height, width] = stem.patches([height, width]);
                 Space::Plane { height, width }
             }
+            (Self::QwenVl(_), FeatureShape::Patches { most, .. }) => Space::Squares { length: most },
             (Self::Clip(stem), FeatureShape::Text { .. }) => Space::Line { length: stem.places() },
             (Self::Embedding(_) | Self::Bert(_) | Self::T5(_), FeatureShape::Text { max_length, .. }) => {
                 Space::Line { length: max_length }
@@ -206,6 +215,15 @@ impl Stem {
             (Self::Patch(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Vit(stem), Media::Pixels(pixels)) => stem.forward(pixels),
             (Self::Vit(stem), Media::Frames { pixels, mask }) => stem.each(pixels, &mask),
+            (
+                Self::QwenVl(stem),
+                Media::Patches {
+                    values,
+                    mask,
+                    square,
+                    places,
+                },
+            ) => stem.forward(values, mask, square, places),
             (Self::Embedding(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Bert(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
             (Self::Clip(stem), Media::Text { tokens, mask }) => stem.forward(tokens, mask),
@@ -224,6 +242,7 @@ impl Stem {
 fn accepted(shape: FeatureShape) -> &'static str {
     match shape {
         FeatureShape::Image { .. } => "an image takes the stem `pixels`, `patch` or `vit`",
+        FeatureShape::Patches { .. } => "patches of pictures of any size take the stem `qwen2_5_vl`",
         FeatureShape::Text { .. } => "a text takes the stem `embedding`, `bert`, `clip` or `t5`",
         FeatureShape::Audio { .. } => "a sound takes the stem `convolution`, `whisper` or `wav2vec2`",
         FeatureShape::Video { .. } => "a video takes the stem `frames` or `tubelet`",

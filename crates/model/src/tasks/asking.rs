@@ -1,12 +1,13 @@
 //! How a decoder that was trained elsewhere is asked about its source.
 
-use crate::decoder::Piece;
+use crate::decoder::{PatchPlanes, Piece};
 use crate::media::tiles;
+use sensorium_data::processors::PatchGrid;
 use serde::{Deserialize, Serialize};
 
 /// The tokens around a source that a decoder was trained with elsewhere: its prompts say where the source stands, and answers
 /// follow them with nothing between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Asking {
     /// The token of a prompt in whose place a picture stands.
     pub place: u32,
@@ -21,6 +22,10 @@ pub struct Asking {
     /// What stands around the parts of a picture; nothing where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<Marks>,
+    /// The places that a second of a video takes, where those of patches are told by row and column; none where all tokens stand in
+    /// one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<f64>,
 }
 
 /// The tokens around a picture that is read whole or in tiles (Laurençon et al. 2024).
@@ -41,26 +46,34 @@ pub struct Marks {
 /// What is read of a prompt up to its last picture, and the tokens behind.
 pub type Parted = (Vec<Piece>, Vec<u32>);
 
-/// The pictures of a row among the tokens of its sources.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// Where the first one begins.
-    pub first: usize,
-    /// The tokens of a tile, or of a picture that is read whole.
-    pub size: usize,
-    /// The rows and columns of tiles of each picture.
-    pub grids: Vec<[usize; 2]>,
+/// A picture or a video of a row among the tokens of its sources.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Where it begins.
+    first: usize,
+    /// The tokens of a tile, or of one that is read whole.
+    size: usize,
+    /// The rows and columns of tiles.
+    tiles: [usize; 2],
+    /// How its tokens lie, where that is told by row and column.
+    planes: Option<PatchPlanes>,
 }
 
 impl Asking {
     /// What is read of a prompt up to the last picture, those that are `shown` in their places, and the tokens behind, `begin`
     /// where there are none. Without a prompt all pictures are read.
-    pub fn parted(&self, prompt: &[u32], shown: &[Places], begin: u32) -> Parted {
+    pub fn parted(&self, prompt: &[u32], shown: &[Vec<Seen>], begin: u32) -> Parted {
         let places = [Some(self.place), self.frame];
         let input = |token: u32| places.iter().position(|place| *place == Some(token));
         let last = prompt.iter().rposition(|&token| input(token).is_some());
         let (front, behind) = prompt.split_at(last.map_or(0, |last| last + 1));
-        let mut pictures: Vec<_> = shown.iter().map(|places| self.pictures(places).into_iter()).collect();
+        let of_input = |seen: &Vec<Seen>| {
+            seen.iter()
+                .map(|seen| self.around(seen))
+                .collect::<Vec<_>>()
+                .into_iter()
+        };
+        let mut pictures: Vec<_> = shown.iter().map(of_input).collect();
         if prompt.is_empty() {
             return (pictures.into_iter().flatten().flatten().collect(), vec![begin]);
         }
@@ -76,35 +89,65 @@ impl Asking {
         (pieces, behind.to_vec())
     }
 
-    /// The parts of each picture, with what stands around them.
-    fn pictures(&self, places: &Places) -> Vec<Vec<Piece>> {
-        let mut first = places.first;
-        let picture = |&grid: &[usize; 2]| {
-            let own = Places {
-                first,
-                size: places.size,
-                grids: vec![grid],
-            };
-            first += tiles(&grid) * places.size;
-            match &self.marks {
-                Some(marks) => marks.around(grid, &own),
-                None => vec![own.part(0)],
-            }
-        };
-        places.grids.iter().map(picture).collect()
+    /// The parts of a picture, with what stands around them.
+    fn around(&self, seen: &Seen) -> Vec<Piece> {
+        match &self.marks {
+            Some(marks) => marks.around(seen),
+            None => vec![seen.part(0)],
+        }
     }
 }
 
-impl Places {
+impl Seen {
+    /// Pictures in so many rows and columns of tiles, the first of which begins at `first`; a tile has `size` tokens.
+    pub fn in_tiles(mut first: usize, size: usize, grids: &[[usize; 2]]) -> Vec<Self> {
+        let picture = |grid: &[usize; 2]| {
+            let own = Self {
+                first,
+                size,
+                tiles: *grid,
+                planes: None,
+            };
+            first += tiles(grid) * size;
+            own
+        };
+        grids.iter().map(picture).collect()
+    }
+
+    /// Pictures or a video of any size with a token for each square of patches; a second takes `pace` places.
+    pub fn of_any_size(mut first: usize, pace: Option<f64>, grids: &[PatchGrid]) -> Vec<Self> {
+        let picture = |grid: &PatchGrid| {
+            let planes = |pace: f64| PatchPlanes {
+                time: grid.time,
+                rows: grid.rows,
+                columns: grid.columns,
+                step: pace as f32 * grid.seconds,
+            };
+            let own = Self {
+                first,
+                size: grid.squares(),
+                tiles: [1; 2],
+                planes: pace.map(planes),
+            };
+            first += own.size;
+            own
+        };
+        grids.iter().map(picture).collect()
+    }
+
     fn part(&self, number: usize) -> Piece {
         let first = self.first + number * self.size;
-        Piece::Source(first..first + self.size)
+        match self.planes {
+            Some(planes) => Piece::Planes(first..first + self.size, planes),
+            None => Piece::Source(first..first + self.size),
+        }
     }
 }
 
 impl Marks {
-    /// The tiles of a picture's `grid` and the whole behind them; this alone of one tile.
-    fn around(&self, [rows, columns]: [usize; 2], picture: &Places) -> Vec<Piece> {
+    /// The tiles of a picture and the whole behind them; this alone of one tile.
+    fn around(&self, picture: &Seen) -> Vec<Piece> {
+        let [rows, columns] = picture.tiles;
         let count = if rows * columns == 1 { 0 } else { rows * columns };
         let mut pieces = Vec::new();
         for number in 0..count {
@@ -143,16 +186,16 @@ mod tests {
                 between: vec![3],
                 last: vec![4, 4],
             }),
+            pace: None,
         };
-        let places = |first, grids: &[[usize; 2]]| Places {
-            first,
-            size: 2,
-            grids: grids.to_vec(),
-        };
-        let (pieces, behind) = asking.parted(prompt, &[places(0, grids), places(100, &vec![[1; 2]; frames])], 8);
+        let seen = [
+            Seen::in_tiles(0, 2, grids),
+            Seen::in_tiles(100, 2, &vec![[1; 2]; frames]),
+        ];
+        let (pieces, behind) = asking.parted(prompt, &seen, 8);
         let found = pieces.into_iter().flat_map(|piece| match piece {
             Piece::Tokens(tokens) => tokens,
-            Piece::Source(range) => range.map(|place| 1000 + place as u32).collect(),
+            Piece::Source(range) | Piece::Planes(range, _) => range.map(|place| 1000 + place as u32).collect(),
         });
         assert_eq!((&found.collect::<Vec<u32>>()[..], &behind[..]), expected, "{prompt:?}");
     }

@@ -1,6 +1,6 @@
 //! A text for each row, written token by token: captions, answers, translations, transcripts.
 
-use super::asking::{Asking, Parted, Places};
+use super::asking::{Asking, Parted, Seen};
 use super::texts::Texts;
 use super::writing::Writing;
 use super::{Decoded, Losses};
@@ -8,7 +8,7 @@ use crate::adapters::LoraConfig;
 use crate::checkpoint::to_vec;
 use crate::decoder::{Decoder, DecoderConfig, ReadsConfig, Vocabulary};
 use crate::decoding::search::{DecodingConfig, Rules};
-use crate::encoded::Reading;
+use crate::encoded::{Pictures, Reading};
 use crate::error::Result;
 use crate::held::HeldIn;
 use crate::init::Init;
@@ -241,12 +241,18 @@ impl Generate {
         let mut first = 0;
         for input in shows {
             let source = self.decoder.prepare(reading.present_tokens(input));
-            let pictures = reading.pictures(input);
             let [_, length] = source.mask.dims();
-            let size = length / pictures.most;
-            for (row, grids) in shown.iter_mut().zip(pictures.of_rows) {
-                row.push(Places { first, size, grids });
-            }
+            let seen: Vec<_> = match reading.pictures(input) {
+                Pictures::OneSize { most, of_rows } => {
+                    let seen = of_rows.iter().map(|grids| Seen::in_tiles(first, length / most, grids));
+                    seen.collect()
+                }
+                Pictures::AnySize { of_rows } => {
+                    let seen = of_rows.iter().map(|grids| Seen::of_any_size(first, asking.pace, grids));
+                    seen.collect()
+                }
+            };
+            shown.iter_mut().zip(seen).for_each(|(row, seen)| row.push(seen));
             first += length;
             sources.push(source);
         }

@@ -23,7 +23,9 @@ use crate::pass::Pass;
 use crate::tokens::plain;
 use crate::writer::Writer;
 pub use align::{Align, AlignConfig, AlignLoss};
-pub use asking::{Asking, Marks, Places};
+#[cfg(test)]
+pub(crate) use asking::Seen;
+pub use asking::{Asking, Marks};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 pub use classify::{Classify, ClassifyConfig};

@@ -159,7 +159,7 @@ impl Stage {
         let stride = config.stride.unwrap_or(if space.is_line() { 1 } else { 2 });
         let norm = config.norm.unwrap_or(match space {
             Space::Plane { .. } => NormKind::Batch,
-            Space::Line { .. } | Space::Volume { .. } => NormKind::Layer,
+            Space::Line { .. } | Space::Squares { .. } | Space::Volume { .. } => NormKind::Layer,
         });
         let unit =
             |input, stride, init: &Init| Unit::new([input, output], [config.kernel, stride], (space, norm), init);

@@ -10,8 +10,9 @@ mod space_time;
 mod transformer;
 
 use crate::architectures::{
-    BertTrunk, BertTrunkConfig, ClipTrunk, ClipTrunkConfig, EfficientNetConfig, EfficientNetTrunk, ResNetConfig,
-    ResNetTrunk, VitTrunk, VitTrunkConfig, Wav2Vec2Trunk, Wav2Vec2TrunkConfig, t5_trunk,
+    BertTrunk, BertTrunkConfig, ClipTrunk, ClipTrunkConfig, EfficientNetConfig, EfficientNetTrunk, QwenVlTrunk,
+    QwenVlTrunkConfig, ResNetConfig, ResNetTrunk, VitTrunk, VitTrunkConfig, Wav2Vec2Trunk, Wav2Vec2TrunkConfig,
+    t5_trunk,
 };
 use crate::error::Result;
 use crate::init::Init;
@@ -47,6 +48,9 @@ pub enum TrunkConfig {
     Clip(ClipTrunkConfig),
     /// ViT's blocks over the patches of a picture, behind its stem.
     Vit(VitTrunkConfig),
+    /// Qwen2.5-VL's blocks over the patches of pictures of any size, behind its stem.
+    #[serde(rename = "qwen2_5_vl")]
+    QwenVl(QwenVlTrunkConfig),
     /// EfficientNet-lite, behind the pixels of pictures.
     EfficientNet(EfficientNetConfig),
     /// ResNet, behind the pixels of pictures.
@@ -68,6 +72,10 @@ pub enum Space {
         height: usize,
         width: usize,
     },
+    /// The patches of pictures of any size, square by square.
+    Squares {
+        length: usize,
+    },
     /// Planes in the order of time.
     Volume {
         time: usize,
@@ -84,7 +92,7 @@ impl Space {
     /// Its axes, the slowest first.
     pub fn extents(self) -> Vec<usize> {
         match self {
-            Self::Line { length } => vec![length],
+            Self::Line { length } | Self::Squares { length } => vec![length],
             Self::Plane { height, width } => vec![height, width],
             Self::Volume { time, height, width } => vec![time, height, width],
         }
@@ -100,6 +108,7 @@ pub enum Trunk {
     Bert(BertTrunk),
     Clip(ClipTrunk),
     Vit(VitTrunk),
+    QwenVl(QwenVlTrunk),
     EfficientNet(EfficientNetTrunk),
     ResNet(ResNetTrunk),
     Wav2Vec2(Wav2Vec2Trunk),
@@ -117,6 +126,7 @@ impl TrunkConfig {
             Self::Bert(config) => config.width,
             Self::Clip(config) => config.blocks.width,
             Self::Vit(config) => config.blocks.width,
+            Self::QwenVl(config) => config.width,
             Self::EfficientNet(_) => EfficientNetConfig::COLORS,
             Self::ResNet(_) => ResNetConfig::COLORS,
             Self::Wav2Vec2(config) => config.width,
@@ -139,6 +149,7 @@ impl Trunk {
             TrunkConfig::Bert(config) => Ok(Self::Bert(BertTrunk::new(config, input, init)?)),
             TrunkConfig::Clip(config) => Ok(Self::Clip(ClipTrunk::new(config, input, space, init)?)),
             TrunkConfig::Vit(config) => Ok(Self::Vit(VitTrunk::new(config, input, space, init)?)),
+            TrunkConfig::QwenVl(config) => Ok(Self::QwenVl(QwenVlTrunk::new(config, input, space, init)?)),
             TrunkConfig::EfficientNet(config) => {
                 Ok(Self::EfficientNet(EfficientNetTrunk::new(config, input, space, init)?))
             }
@@ -158,6 +169,7 @@ impl Trunk {
             Self::Bert(trunk) => trunk.width(),
             Self::Clip(trunk) => trunk.width(),
             Self::Vit(trunk) => trunk.width(),
+            Self::QwenVl(trunk) => trunk.width(),
             Self::EfficientNet(trunk) => trunk.width(),
             Self::ResNet(trunk) => trunk.width(),
             Self::Wav2Vec2(trunk) => trunk.width(),
@@ -172,6 +184,7 @@ impl Trunk {
             Self::Bert(trunk) => Self::Bert(trunk.pack(precision)),
             Self::Clip(trunk) => Self::Clip(trunk.pack(precision)),
             Self::Vit(trunk) => Self::Vit(trunk.pack(precision)),
+            Self::QwenVl(trunk) => Self::QwenVl(trunk.pack(precision)),
             Self::Wav2Vec2(trunk) => Self::Wav2Vec2(trunk.pack(precision)),
             Self::T5(trunk) => Self::T5(trunk.pack(precision)),
             other => other,
@@ -187,6 +200,7 @@ impl Trunk {
             Self::Bert(trunk) => trunk.forward(tokens, pass),
             Self::Clip(trunk) => trunk.forward(tokens, pass),
             Self::Vit(trunk) => trunk.forward(tokens, pass),
+            Self::QwenVl(trunk) => trunk.forward(tokens, pass),
             Self::EfficientNet(trunk) => trunk.forward(tokens, pass),
             Self::ResNet(trunk) => trunk.forward(tokens, pass),
             Self::Wav2Vec2(trunk) => trunk.forward(tokens, pass),

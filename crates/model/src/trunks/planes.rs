@@ -35,7 +35,7 @@ impl Planes {
     pub fn fold(tokens: Tokens) -> Self {
         let [batch, length, channels] = tokens.embeddings.dims();
         let ([count, height, width], mask) = match tokens.layout {
-            Layout::Sequence => ([batch, 1, length], Mask::Line(tokens.mask)),
+            Layout::Sequence | Layout::Squares { .. } => ([batch, 1, length], Mask::Line(tokens.mask)),
             Layout::Grid { height, width } => ([batch, height, width], Mask::Plane),
             Layout::Frames { time, height, width } => {
                 let frames = tokens.frame_mask(height * width);

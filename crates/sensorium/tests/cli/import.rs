@@ -130,7 +130,7 @@ fn bad_checkpoints_are_refused() {
         json!("mystery"),
         &[
             "`mystery` is not known",
-            "bert, blip, clip, dinov2, dinov2_with_registers, efficientnet-lite, gpt2, hubert, idefics3, llama, llava, mt5, qwen2, qwen2_audio, qwen3, resnet, roberta, siglip, smolvlm, t5, vit, wav2vec2, whisper",
+            "bert, blip, clip, dinov2, dinov2_with_registers, efficientnet-lite, gpt2, hubert, idefics3, llama, llava, mt5, qwen2, qwen2_5_vl, qwen2_audio, qwen3, resnet, roberta, siglip, smolvlm, t5, vit, wav2vec2, whisper",
         ],
     );
     config("hidden_act", json!("relu"), &["hidden_act", "`gelu`", "`relu`"]);

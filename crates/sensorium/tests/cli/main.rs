@@ -19,6 +19,7 @@ mod layers;
 mod llava;
 mod measured;
 mod pretrained;
+mod qwen2_5_vl;
 mod qwen2_audio;
 mod recipes;
 mod retrieval;

@@ -72,7 +72,7 @@ pub const TRUNKS: [&str; 13] = [
 ];
 
 /// Stems of public architectures, each with the one trunk that goes behind it.
-pub const PUBLIC: [(Stem, &str); 8] = [
+pub const PUBLIC: [(Stem, &str); 9] = [
     (
         Stem {
             name: "text of BERT",
@@ -108,6 +108,16 @@ pub const PUBLIC: [(Stem, &str); 8] = [
             stem: r#"{ kind = "vit", size = 2, width = 16 }"#,
         },
         r#"{ kind = "vit", width = 16, layers = 1, heads = 2, hidden = 32, epsilon = 1e-5, grid = [4, 4] }"#,
+    ),
+    (
+        Stem {
+            name: "image of Qwen2.5-VL",
+            modality: "image",
+            settings: "column = \"image\"\nsize = 4\nresize = { pixels = [64, 64] }\npatches = { side = 2, square = 2, frames = 1 }\n\
+                       mean = [0.94, 0.94, 0.94]\ndeviation = [0.2, 0.2, 0.2]",
+            stem: r#"{ kind = "qwen2_5_vl", width = 16 }"#,
+        },
+        r#"{ kind = "qwen2_5_vl", width = 16, layers = 2, heads = 2, hidden = 32, window = 1, whole = [1] }"#,
     ),
     (
         Stem {

@@ -2,6 +2,7 @@
 
 use super::super::{in_bounds, invalid};
 use super::CHANNELS;
+use super::patches::PatchesConfig;
 use super::rand_augment::STRONGEST;
 use crate::{DataError, Result};
 use schemars::JsonSchema;
@@ -34,6 +35,9 @@ pub struct ImageConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub list: Option<u32>,
+    /// What pictures are cut into whose sizes differ; only with `resize = { pixels = [least, most] }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patches: Option<PatchesConfig>,
     /// Whether pictures lose their colours: red, green and blue all become the luma (ITU-R BT.601).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub grayscale: bool,
@@ -64,6 +68,7 @@ impl Default for ImageConfig {
             decode: Decode::default(),
             ground: WHITE,
             list: None,
+            patches: None,
             grayscale: false,
             augment: Vec::new(),
             mean: [0.5; CHANNELS],
@@ -80,6 +85,7 @@ impl ImageConfig {
             in_bounds("deviation", self.deviation[channel], 0.001..=1000.0)?;
         }
         self.validate_resize()?;
+        self.validate_patches()?;
         for (index, augment) in self.augment.iter().enumerate() {
             augment.validate()?;
             let same = |other: &Augment| other.name() == augment.name();
@@ -94,7 +100,7 @@ impl ImageConfig {
     fn validate_resize(&self) -> Result<()> {
         let longer = self.size.height.max(self.size.width);
         match self.resize {
-            Resize::Stretch | Resize::Crop | Resize::Letterbox => Ok(()),
+            Resize::Stretch | Resize::Crop | Resize::Letterbox | Resize::Pixels(_) => Ok(()),
             Resize::Shortest(side) => in_bounds("resize.shortest", side, longer..=MAX_SIDE),
             Resize::Longest(side) => in_bounds("resize.longest", side, 1..=MAX_SIDE),
             Resize::Tiles(_) if self.size.height != self.size.width || !self.augment.is_empty() => {
@@ -200,6 +206,9 @@ pub enum Resize {
     /// read, row by row, and behind them the whole picture, stretched to the size (Laurençon et al. 2024).
     #[schemars(skip)]
     Tiles(u32),
+    /// Both sides are scaled to whole multiples of the size, which is the side of a square of patches, so that a picture keeps its
+    /// own size as far as that is between two numbers of pixels (Wang et al. 2024).
+    Pixels(#[schemars(inner(range(min = 1, max = 16_777_216)))] [u32; 2]),
 }
 
 /// How pixels are weighed where a picture is resampled; over more of them where it becomes smaller, as Pillow does.

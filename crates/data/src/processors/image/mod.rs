@@ -8,6 +8,7 @@ pub(super) mod decode;
 mod erase;
 mod jpeg;
 mod part;
+pub(super) mod patches;
 mod rand_augment;
 pub(super) mod resize;
 mod svg;
@@ -15,6 +16,7 @@ mod tiles;
 
 pub use augment::augment;
 pub use config::{Augment, Decode, ImageConfig, Interpolation, Resize, Size};
+pub use patches::PatchesConfig;
 pub(crate) use resize::{Area, sample};
 pub(crate) use svg::is_svg;
 
@@ -77,6 +79,13 @@ pub fn prepare_bytes(config: &ImageConfig, bytes: &[u8]) -> Result<Picture> {
 /// # Panics
 /// When a picture does not have the configured size.
 pub fn collate<'a>(config: &ImageConfig, media: impl ExactSizeIterator<Item = &'a [Picture]> + Clone) -> Collated {
+    if config.patches.is_some() {
+        let shots = |pictures: &'a [Picture]| {
+            let pictures = pictures.iter().collect();
+            vec![patches::Shots { pictures, apart: None }]
+        };
+        return patches::collate(config, media.map(shots));
+    }
     if config.tiles() > 0 || media.clone().any(|pictures| pictures.len() != 1) {
         return tiles::collate(config, media);
     }

@@ -2,8 +2,8 @@
 
 use super::cubic::{self, Order};
 use super::part::{Part, Region};
-use super::tiles;
 use super::{CHANNELS, ImageConfig, Interpolation, Picture, Resize};
+use super::{patches, tiles};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -92,6 +92,10 @@ pub fn frame(config: &ImageConfig, height: f64, width: f64) -> Frame {
             height,
             width,
         ),
+        Resize::Pixels(pixels) => {
+            let (height, width) = patches::scaled(config.size.height(), pixels, height, width);
+            Frame::whole(height, width)
+        }
         Resize::Longest(side) | Resize::Tiles(side) => {
             let (height, width) = tiles::scaled(side as usize, height, width);
             Frame::whole(height, width)
@@ -164,7 +168,12 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
             true => part.picture,
             false => {
                 let order = Order::of((part.height, part.width), (frame.height, frame.width));
-                resample(&part.picture, area, (height, width), order, config.interpolation)
+                let sample = match config.resize {
+                    // Every value is Pillow's: what is computed of such pictures takes far longer.
+                    Resize::Pixels(_) => cubic::sample,
+                    _ => resample,
+                };
+                sample(&part.picture, area, (height, width), order, config.interpolation)
             }
         };
     match config.resize {
@@ -174,6 +183,7 @@ pub fn resize(part: Part, config: &ImageConfig) -> Picture {
             config.interpolation,
         ),
         Resize::Tiles(_) => tiles::whole(picture, config),
+        Resize::Pixels(_) => picture,
         _ if (height, width) == (config.size.height(), config.size.width()) => picture,
         _ => boxed(&picture, config),
     }

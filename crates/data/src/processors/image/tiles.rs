@@ -29,8 +29,10 @@ impl Processor {
     /// read as such; one of others. Where several pictures may be listed, those of one of them.
     pub fn pictures(&self) -> usize {
         match &self.fitted {
-            Fitted::Image(config) => config.tiles().pow(2) + 1,
-            Fitted::Video(config) if matches!(config.resize, Resize::Longest(_)) => config.frames as usize,
+            Fitted::Image(config) => (config.tiles().pow(2) + 1).max(config.pictures()),
+            Fitted::Video(config) if matches!(config.resize, Resize::Longest(_) | Resize::Pixels(_)) => {
+                config.frames as usize
+            }
             _ => 1,
         }
     }

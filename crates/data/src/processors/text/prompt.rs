@@ -205,7 +205,7 @@ impl Prompts {
                 asked.medium(self.picture);
                 asked.parts.text(front.behind);
             }
-            self.shots(&mut asked.parts, front.video);
+            self.shots(asked, front.video);
         }
         let mut rest = turn.question.as_str();
         while let Some((at, name)) = self.first_name(rest) {
@@ -213,7 +213,7 @@ impl Prompts {
             match name == self.name {
                 true if media.pictures > 0 => asked.medium(self.picture),
                 true => {}
-                false => self.shots(&mut asked.parts, media.video),
+                false => self.shots(asked, media.video),
             }
             rest = &rest[at + name.len()..];
         }
@@ -228,10 +228,14 @@ impl Prompts {
     }
 
     /// The frames of a video with the words around them.
-    fn shots(&self, parts: &mut Parts, shots: Option<&Shots>) {
+    fn shots(&self, asked: &mut Asked, shots: Option<&Shots>) {
         let (Some(words), Some(shots)) = (&self.video, shots) else {
             return;
         };
+        if words.is_whole {
+            return asked.medium(self.frame);
+        }
+        let parts = &mut asked.parts;
         parts.text(&words.intro(shots));
         for seconds in &shots.seconds {
             parts.text(&words.frame(*seconds));
@@ -277,6 +281,7 @@ mod tests {
                 intro: "{count} {duration} ".into(),
                 frame: "{time} ".into(),
                 end: " ".into(),
+                is_whole: false,
             }),
             dialogue: DialogueConfig {
                 separator: " d ".into(),

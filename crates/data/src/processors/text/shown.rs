@@ -23,7 +23,7 @@ pub struct Shots {
 }
 
 /// The words around the frames of a video, as a model was trained with them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoWords {
     /// What stands for a video in a text.
     pub name: String,
@@ -33,6 +33,9 @@ pub struct VideoWords {
     pub frame: String,
     /// Behind all frames.
     pub end: String,
+    /// Whether a video is one medium as a picture is: then nothing else is said of it, and its frames have no places of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_whole: bool,
 }
 
 /// How far below a whole second a time may be rounded.
@@ -147,6 +150,7 @@ mod tests {
             intro: "{count} in {duration}".into(),
             frame: "at {time}".into(),
             end: String::new(),
+            is_whole: false,
         };
         let shots = Shots {
             seconds: vec![0.0, 0.99999, 61.5, 6001.0],

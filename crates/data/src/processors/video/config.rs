@@ -1,7 +1,7 @@
 //! The settings of a video input, as a recipe writes them.
 
 use super::super::image::config::{is_bicubic, is_white};
-use super::super::image::{Augment, CHANNELS, ImageConfig, Interpolation, Resize, Size};
+use super::super::image::{Augment, CHANNELS, ImageConfig, Interpolation, PatchesConfig, Resize, Size};
 use super::super::{in_bounds, invalid};
 use crate::Result;
 use schemars::JsonSchema;
@@ -28,6 +28,9 @@ pub struct VideoConfig {
     pub size: Size,
     /// How a frame whose sides have another ratio is brought to the size.
     pub resize: Resize,
+    /// What frames are cut into whose sizes differ; only with `resize = { pixels = [least, most] }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patches: Option<PatchesConfig>,
     /// How pixels are weighed where a frame is resampled.
     #[serde(skip_serializing_if = "is_bicubic")]
     pub interpolation: Interpolation,
@@ -56,6 +59,7 @@ impl Default for VideoConfig {
             frame_rate: 25.0,
             size: image.size,
             resize: image.resize,
+            patches: image.patches,
             interpolation: image.interpolation,
             ground: image.ground,
             augment: image.augment,
@@ -76,6 +80,11 @@ impl VideoConfig {
             Sampling::Every(step) => in_bounds("sampling.every", step, 1..=100_000)?,
             Sampling::Rate(rate) => in_bounds("sampling.rate", rate, 0.001..=1000.0)?,
             Sampling::Spread(rate) => in_bounds("sampling.spread", rate, 0.001..=1000.0)?,
+            Sampling::Steps { rate, least, multiple } => {
+                in_bounds("sampling.steps.rate", rate, 0.001..=1000.0)?;
+                in_bounds("sampling.steps.least", least, 1..=1000)?;
+                in_bounds("sampling.steps.multiple", multiple, 1..=16)?;
+            }
         }
         match self.resize {
             Resize::Tiles(_) => Err(invalid("expected frames that are read whole, found tiles").in_field("resize")),
@@ -84,10 +93,11 @@ impl VideoConfig {
     }
 
     /// How each frame is read.
-    pub(super) fn image(&self) -> ImageConfig {
+    pub(in crate::processors) fn image(&self) -> ImageConfig {
         ImageConfig {
             size: self.size,
             resize: self.resize,
+            patches: self.patches,
             interpolation: self.interpolation,
             ground: self.ground,
             augment: self.augment.clone(),
@@ -117,6 +127,17 @@ pub enum Sampling {
     /// one; of a clip with more than `frames` of them in all but two seconds, without its first and its last second (SmolVLM,
     /// Marafioti et al. 2025).
     Spread(#[schemars(range(min = 0.001, max = 1000.0))] f32),
+    /// As many frames as `rate` per second are, at least `least` and at most `frames`, in equal steps from the first one on
+    /// (Qwen2-VL, Wang et al. 2024).
+    Steps {
+        #[schemars(range(min = 0.001, max = 1000.0))]
+        rate: f32,
+        #[schemars(range(min = 1, max = 1000))]
+        least: u32,
+        /// Their number is a multiple of this one, where a clip has as many.
+        #[schemars(range(min = 1, max = 16))]
+        multiple: u32,
+    },
 }
 
 #[cfg(test)]
@@ -148,6 +169,14 @@ mod tests {
         check(json!({"sampling": {"every": 4}}), sampling(Sampling::Every(4)));
         check(json!({"sampling": {"rate": 2.0}}), sampling(Sampling::Rate(2.0)));
         check(json!({"sampling": {"spread": 2.0}}), sampling(Sampling::Spread(2.0)));
+        check(
+            json!({"sampling": {"steps": {"rate": 2.0, "least": 4, "multiple": 2}}}),
+            sampling(Sampling::Steps {
+                rate: 2.0,
+                least: 4,
+                multiple: 2,
+            }),
+        );
         let expected = VideoConfig {
             frames: 16,
             size: Size::new(48, 32),
@@ -171,6 +200,10 @@ mod tests {
             (json!({"sampling": {"every": 0}}), "sampling.every"),
             (json!({"sampling": {"rate": 0}}), "sampling.rate"),
             (json!({"sampling": {"spread": 0}}), "sampling.spread"),
+            (
+                json!({"sampling": {"steps": {"rate": 1.0, "least": 0, "multiple": 2}}}),
+                "sampling.steps.least",
+            ),
             (json!({"deviation": [1, 0, 1]}), "deviation"),
             (json!({"augment": [{"rotate": 400}]}), "augment.rotate"),
         ] {
@@ -187,7 +220,7 @@ mod tests {
             assert!(value["description"].is_string(), "{field}");
         }
         let samplings = schema["$defs"]["Sampling"]["oneOf"].as_array().unwrap();
-        assert_eq!(samplings.len(), 5);
+        assert_eq!(samplings.len(), 6);
         assert!(samplings.iter().all(|sampling| sampling["description"].is_string()));
     }
 }

@@ -15,6 +15,8 @@ mod timeline;
 
 pub use config::{Sampling, VideoConfig};
 
+use super::Collated;
+use super::image::patches::{self, Shots};
 use super::image::{self, CHANNELS, Picture};
 use crate::random::Key;
 use crate::{DataError, Result};
@@ -225,6 +227,25 @@ pub fn collate<'a>(config: &VideoConfig, clips: impl ExactSizeIterator<Item = &'
         pixels.resize(lengths.len() * length, 0.0);
     }
     VideoBatch { shape, pixels, lengths }
+}
+
+/// Joins clips into one batch of the patches of neighbouring frames.
+///
+/// # Panics
+/// For frames that are not cut into patches.
+pub fn collate_patches<'a>(config: &VideoConfig, clips: impl ExactSizeIterator<Item = &'a Clip>) -> Collated {
+    let shots = |clip: &'a Clip| {
+        let chosen = sampling::choose(clip.frames.len(), config.frames as usize, None);
+        let pictures: Vec<&Picture> = match chosen {
+            Some(chosen) => chosen.into_iter().map(|index| &clip.frames[index]).collect(),
+            None => clip.frames.iter().collect(),
+        };
+        vec![Shots {
+            apart: Some(clip.duration / pictures.len() as f32),
+            pictures,
+        }]
+    };
+    patches::collate(&config.image(), clips.map(shots))
 }
 
 /// What the tests of this folder share: the golden clips of `reference/video`.

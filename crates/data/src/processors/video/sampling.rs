@@ -18,6 +18,10 @@ pub fn candidates(config: &VideoConfig, times: &[f64], end: f64) -> Vec<usize> {
         Sampling::Every(step) => (0..times.len()).step_by(step as usize).take(frames).collect(),
         Sampling::Rate(rate) => at_rate(times, end, f64::from(rate), frames),
         Sampling::Spread(rate) => spread(times.len(), end, f64::from(rate), frames),
+        Sampling::Steps { rate, least, multiple } => {
+            let wanted = (end * f64::from(rate)).max(f64::from(least));
+            steps(times.len(), wanted, frames, multiple as usize)
+        }
     }
 }
 
@@ -42,6 +46,18 @@ fn spread(length: usize, seconds: f64, rate: f64, frames: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = (0..wanted).map(place).collect();
     chosen.dedup();
     chosen
+}
+
+/// As many frames as are `wanted`, at most `frames`, whose number is a multiple of `multiple` where there are as many.
+fn steps(length: usize, wanted: f64, frames: usize, multiple: usize) -> Vec<usize> {
+    let whole = |count: usize| count / multiple * multiple;
+    let most = whole(frames.min(length));
+    let count = whole(wanted.min(most as f64) as usize).max(1).min(length);
+    let step = length as f64 / count.max(1) as f64;
+    // In numbers of 32 bits, as the original counts.
+    (0..count)
+        .map(|number| (number as f64 * step) as f32 as usize)
+        .collect()
 }
 
 /// The centres of `segments` equal segments of `length` frames; all frames when there are fewer.
@@ -127,6 +143,18 @@ mod tests {
         check(Sampling::Spread(1.0), 4, 61, &[10, 23, 37, 51]);
         check(Sampling::Spread(30.0), 4, 3, &[0, 1, 2]);
         check(Sampling::Spread(1.0), 4, 0, &[]);
+        let steps = |rate| Sampling::Steps {
+            rate,
+            least: 4,
+            multiple: 2,
+        };
+        check(steps(2.0), 8, 24, &[0, 6, 12, 18]);
+        check(steps(2.0), 8, 60, &[0, 7, 15, 22, 30, 37, 45, 52]);
+        check(steps(2.0), 9, 60, &[0, 7, 15, 22, 30, 37, 45, 52]);
+        check(steps(2.0), 8, 27, &[0, 6, 13, 20]);
+        check(steps(2.0), 8, 3, &[0, 1]);
+        check(steps(2.0), 8, 1, &[0]);
+        check(steps(2.0), 8, 0, &[]);
     }
 
     #[test]
@@ -167,7 +195,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_rise_and_stay_within_the_bounds(
-            frames in 1u32..40, length in 0usize..300, which in 0usize..5, step in 1u32..9, seed in 0u64..9,
+            frames in 1u32..40, length in 0usize..300, which in 0usize..6, step in 1u32..9, seed in 0u64..9,
         ) {
             let samplings = [
                 Sampling::Uniform,
@@ -175,6 +203,11 @@ mod tests {
                 Sampling::Every(step),
                 Sampling::Rate(step as f32 * 0.7),
                 Sampling::Spread(step as f32 * 0.7),
+                Sampling::Steps {
+                    rate: step as f32 * 0.7,
+                    least: step,
+                    multiple: 2,
+                },
             ];
             let times: Vec<f64> = (0..length).map(|index| (index * index) as f64 / 100.0).collect();
             let read = candidates(&config(samplings[which], frames), &times, (length * length) as f64 / 100.0);

@@ -226,12 +226,7 @@ impl Block {
         let x = self.attention_norm.forward(x);
         let hidden = self.expand.forward_then(x.clone(), Epilogue::Gelu);
         let x = self.dropout.add(&self.contract, hidden, x, pass);
-        Tokens {
-            embeddings: self.feed_forward_norm.forward(x),
-            mask: tokens.mask,
-            layout: tokens.layout,
-            summary: None,
-        }
+        Tokens::new(self.feed_forward_norm.forward(x), tokens.mask, tokens.layout)
     }
 
     /// Prepared for inference.

@@ -11,7 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The golden checkpoints in Hugging Face's layout.
-const FOLDERS: [&str; 34] = [
+const FOLDERS: [&str; 35] = [
     "bert",
     "bert-labels",
     "bert-tags",
@@ -30,6 +30,7 @@ const FOLDERS: [&str; 34] = [
     "llava",
     "mt5",
     "qwen2",
+    "qwen2_5_vl",
     "qwen2_audio",
     "qwen3",
     "resnet",

@@ -154,6 +154,7 @@ impl Public {
             hidden: Some(self.intermediate_size),
             base,
             stretch,
+            sections: None,
             epsilon: self.rms_norm_eps,
             head_norms: kind == "qwen3",
             attention_bias,
@@ -250,6 +251,9 @@ pub(in super::super) fn written(
         (true, AttentionBias::None | AttentionBias::All, false) => ("qwen3", "Qwen3ForCausalLM"),
         _ => return None,
     };
+    if decoder.sections.is_some() {
+        return None;
+    }
     Some(json!({
         "architectures": [name],
         "model_type": kind,

@@ -1,4 +1,4 @@
-//! The block of T5's encoder and decoder: attention without a scale, and a feed-forward network that may be gated.
+//! The block of T5, and of Qwen2.5-VL's tower of pictures: root mean square norms, and a feed-forward network that may be gated.
 
 use crate::init::Init;
 use crate::layers::{
@@ -10,12 +10,16 @@ use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 use sensorium_kernels::Precision;
 
-/// What a [`T5Block`] is built of.
+/// What a [`RmsBlock`] is built of.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct T5BlockOptions {
+pub struct RmsBlockOptions {
     pub width: usize,
     pub heads: usize,
     pub head_width: usize,
+    /// What products of queries and keys are multiplied by; 1 / √head width by default.
+    pub scale: Option<f64>,
+    /// Whether the maps have a bias.
+    pub biased: bool,
     /// The width of the feed-forward network.
     pub hidden: usize,
     pub activation: Activation,
@@ -28,9 +32,9 @@ pub struct T5BlockOptions {
     pub memory: Option<usize>,
 }
 
-/// Each part stands behind a norm and around a residual (Raffel et al. 2020). No map has a bias.
+/// Each part stands behind a norm and around a residual (Raffel et al. 2020).
 #[derive(Module, Debug)]
-pub struct T5Block {
+pub struct RmsBlock {
     attention_norm: RmsNorm,
     attention: MultiHeadAttention,
     cross_norm: Option<RmsNorm>,
@@ -44,19 +48,19 @@ pub struct T5Block {
     activation: Activation,
 }
 
-impl T5Block {
-    pub fn new(options: T5BlockOptions, init: &Init) -> Self {
-        let T5BlockOptions { width, hidden, .. } = options;
+impl RmsBlock {
+    pub fn new(options: RmsBlockOptions, init: &Init) -> Self {
+        let RmsBlockOptions { width, hidden, .. } = options;
         let norm = |name| RmsNorm::new(width, options.epsilon, &init.at(name));
-        let map = |name, input, output| Linear::biased_if(false, input, output, &init.at(name));
+        let map = |name, input, output| Linear::biased_if(options.biased, input, output, &init.at(name));
         let attention = |name, memory| {
             let shape = AttentionShape {
                 width,
                 memory,
                 heads: options.heads,
                 head_width: options.head_width,
-                biased: false,
-                scale: Some(1.0),
+                biased: options.biased,
+                scale: options.scale,
             };
             MultiHeadAttention::of_shape(shape, options.dropout, &init.at(name))
         };
