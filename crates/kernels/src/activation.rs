@@ -8,7 +8,7 @@ use burn_flex::FlexTensor;
 
 use crate::autograd::{Gradient, record};
 use crate::buffer::{contiguous, floats, fused, tensor};
-use crate::parallel::{self, ELEMENTS, with_scratch};
+use crate::parallel::{self, ELEMENTS};
 use crate::simd::{erf, exp, ln, sigmoid as logistic, tanh as hyperbolic, vectorized};
 
 /// max(x, 0) of every element; NaN stays.
@@ -65,6 +65,8 @@ pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 pub struct Activation {
     /// Writes y for the parameter and x.
     pub values: fn(f32, &[f32], &mut [f32]),
+    /// Writes y for the parameter and x in the place of x.
+    replace: fn(f32, &mut [f32]),
     /// Writes dx for the parameter, what was kept, and dy.
     gradient: fn(f32, &[f32], &[f32], &mut [f32]),
     pub keeps: Kept,
@@ -97,6 +99,15 @@ macro_rules! activation {
                 }
             }
             vectorized! {
+                fn replace(parameter: f32, x: &mut [f32]) {
+                    let $value_parameter = parameter;
+                    for y in x {
+                        let $x = *y;
+                        *y = $value;
+                    }
+                }
+            }
+            vectorized! {
                 fn gradient(parameter: f32, kept: &[f32], dy: &[f32], dx: &mut [f32]) {
                     let $gradient_parameter = parameter;
                     for ((dx, &$kept), &$dy) in dx.iter_mut().zip(kept).zip(dy) {
@@ -106,6 +117,7 @@ macro_rules! activation {
             }
             Activation {
                 values,
+                replace,
                 gradient,
                 keeps: Kept::$keeps,
                 parameter: 0.0,
@@ -229,10 +241,7 @@ impl Activation {
 
     /// Replaces every number by the activation's value.
     pub fn in_place(self, values: &mut [f32]) {
-        with_scratch(values.len(), |before| {
-            before.copy_from_slice(values);
-            (self.values)(self.parameter, before, values);
-        });
+        (self.replace)(self.parameter, values);
     }
 
     /// The gradient of the input for what was kept, contiguous, and that of the output.

@@ -213,15 +213,16 @@ fn multiply_panels<E: Element>(
         other => other,
     };
     let lines = right.group(panels, from, source.path.depth());
-    for row in (block_rows.0..block_rows.1).step_by(source.tile_rows) {
-        let rows = source.tile_rows.min(block_rows.1 - row);
-        let starts = source.starts(row - block_rows.0, rows);
-        let output = std::array::from_fn(|index| {
-            let row = row + index.min(rows - 1);
-            target.pointer(offset + row * right.columns + column, columns)
-        });
-        // SAFETY: `starts` checked the rows, `group` the panels, `pointer` the output, which belongs to this block
-        // alone; `Add` follows a store into the same place.
+    let count = block_rows.1 - block_rows.0;
+    source.check(count);
+    let length = count.saturating_sub(1) * right.columns + columns;
+    let first = target.pointer(offset + block_rows.0 * right.columns + column, length);
+    for row in (0..count).step_by(source.tile_rows) {
+        let rows = source.tile_rows.min(count - row);
+        let starts = source.starts(row, rows);
+        let output = std::array::from_fn(|index| first.wrapping_add((row + index.min(rows - 1)) * right.columns));
+        // SAFETY: `check` saw the rows, `group` the panels, `pointer` the output, which belongs to this block alone;
+        // `Add` follows a store into the same place.
         unsafe { tile(rows, columns, &starts, source.path, lines, &output, store) };
     }
 }
@@ -237,10 +238,28 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Makes sure that the first `count` rows can be read.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    fn check(&self, count: usize) {
+        if let Some(last) = count.checked_sub(1) {
+            let start = last / self.tile_rows * self.tile_stride + last % self.tile_rows * self.row_stride;
+            // The last row of a tile ends behind all of the others.
+            assert!(
+                start + self.path.reach() <= self.values.len(),
+                "{count} rows of a block"
+            );
+        }
+    }
+
+    /// Where `rows` rows of a tile begin, the last of them as often as others are missing.
     fn starts(&self, row: usize, rows: usize) -> [*const f32; ROWS] {
-        let tile = row / self.tile_rows * self.tile_stride;
-        let values = &self.values[tile..tile + (rows - 1) * self.row_stride + self.path.reach()];
-        std::array::from_fn(|index| values.as_ptr().wrapping_add(index.min(rows - 1) * self.row_stride))
+        let tile = self
+            .values
+            .as_ptr()
+            .wrapping_add(row / self.tile_rows * self.tile_stride);
+        std::array::from_fn(|index| tile.wrapping_add(index.min(rows - 1) * self.row_stride))
     }
 }
 
