@@ -75,17 +75,25 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
             missing()
         }
     };
-    let mut facts = vec![
-        ("Parameters", format::count(summary.parameters)),
+    let rows = [
+        ("Validation rows", format::count(summary.validation_rows)),
+        ("Test rows", format::count(summary.test_rows)),
+        ("Quarantined rows", format::count(summary.quarantined_rows)),
+    ];
+    let mut facts = vec![("Parameters", format::count(summary.parameters))];
+    // An imported run was trained elsewhere.
+    if summary.steps == 0 {
+        facts.extend(rows);
+        return facts;
+    }
+    facts.extend([
         ("Training time", format::duration(summary.training_seconds)),
         ("Epochs", format::count(summary.epochs)),
         ("Steps", format::count(summary.steps)),
         ("Best step", summary.best_step.map_or_else(missing, format::count)),
         ("Training rows", format::count(summary.train_rows)),
-        ("Validation rows", format::count(summary.validation_rows)),
-        ("Test rows", format::count(summary.test_rows)),
-        ("Quarantined rows", format::count(summary.quarantined_rows)),
-    ];
+    ]);
+    facts.extend(rows);
     facts.extend(summary.peak_memory_mb.map(|mb| ("Peak memory", memory(mb))));
     facts.extend(summary.threads.map(|threads| ("Threads", format::count(threads))));
     facts.push(("Seed", summary.seed.to_string()));
@@ -169,6 +177,7 @@ mod tests {
             generated_by: label.into(),
             summary: Summary {
                 stop_reason: label.into(),
+                steps: 500,
                 best_step: Some(2),
                 peak_memory_mb: Some(812.0),
                 seed: 1234,
@@ -245,7 +254,8 @@ mod tests {
         check(
             &empty,
             &["No training steps were recorded", "No split was evaluated"],
-            &["Examples"],
+            // What was trained elsewhere has no training to tell of.
+            &["Examples", "Training time", "Stopped because"],
         );
         let split = SplitReport {
             name: "test".into(),
