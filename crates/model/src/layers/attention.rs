@@ -125,10 +125,7 @@ impl MultiHeadAttention {
         }
         let batch = x.dims()[0];
         let x = order.within.fold(x);
-        let turns = order.turns.as_ref();
-        let query = turn(self.split(self.query.forward(x.clone())), turns);
-        let key = turn(self.split(self.key.forward(x.clone())), turns);
-        let value = self.split(self.value.forward(x));
+        let [query, key, value] = self.inputs(x, order.turns.as_ref());
         let options = AttentionOptions {
             kind: if order.causal {
                 AttentionKind::Causal
@@ -146,11 +143,8 @@ impl MultiHeadAttention {
 
     /// `x` [1, length, width], of which the tokens of each part attend to one another.
     fn apart(&self, residual: Tensor<3>, x: Tensor<3>, parts: &Parts, order: &Order, pass: &Pass) -> Tensor<3> {
-        let turns = order.turns.as_ref();
-        let query = turn(self.split(self.query.forward(x.clone())), turns);
-        let key = turn(self.split(self.key.forward(x.clone())), turns);
-        let value = self.split(self.value.forward(x));
-        let mixed = parts.each([query, key, value], |[query, key, value]| {
+        let inputs = self.inputs(x, order.turns.as_ref());
+        let mixed = parts.each(inputs, |[query, key, value]| {
             attention(query, key, value, self.options(None))
         });
         self.dropout.add(&self.output, Self::join(mixed), residual, pass)
@@ -238,6 +232,12 @@ impl MultiHeadAttention {
             output: self.output.pack(precision),
             ..self
         }
+    }
+
+    /// The queries, keys and values of `x` [batch, length, width], each [batch, heads, length, head width].
+    fn inputs(&self, x: Tensor<3>, turns: Option<&Turns>) -> [Tensor<4>; 3] {
+        let [query, key, value] = [&self.query, &self.key, &self.value].map(|map| self.split(map.forward(x.clone())));
+        [turn(query, turns), turn(key, turns), value]
     }
 
     /// [batch, length, width] → [batch, heads, length, width / heads]

@@ -33,7 +33,7 @@ pub use llama_block::{LlamaBlock, LlamaBlockOptions};
 pub use memory::Memory;
 pub use named::Named;
 pub use norm::{BatchNorm, EPSILON, LayerNorm, absorb_statistics};
-pub use order::{Order, Parts, Within};
+pub use order::{Filled, Order, Parts, Within};
 pub use positions::{PositionKind, Positions, rotary_turns, sinusoidal_positions};
 pub use relative_positions::{Buckets, RelativePositions};
 pub use rms_block::{RmsBlock, RmsBlockOptions};

@@ -1,6 +1,7 @@
 //! What a self-attention knows of its tokens beside their mask: rotary positions, order, and who may see whom.
 
-use burn::tensor::{Bool, Tensor};
+use crate::tokens::plain;
+use burn::tensor::{Bool, Int, Tensor};
 use sensorium_kernels::Turns;
 use std::sync::Arc;
 
@@ -57,6 +58,55 @@ impl Parts {
             mixed.swap_dims(1, 2).reshape([1, count * length, heads, width])
         };
         Tensor::cat(self.0.iter().map(run).collect(), 1).swap_dims(1, 2)
+    }
+}
+
+/// The real tokens of a batch as one sequence, so that nothing is computed of what fills it up.
+pub struct Filled {
+    /// [1, tokens, width]
+    pub x: Tensor<3>,
+    /// Those of each sample.
+    pub parts: Parts,
+    /// For each place of the batch that of its token; of padding that of another one.
+    back: Tensor<1, Int>,
+    shape: [usize; 3],
+}
+
+impl Filled {
+    /// Of `x` [batch, length, width], whose tokens are real where `mask` [batch, length] is true; none where all are, or a sample has
+    /// none.
+    pub fn new(x: &Tensor<3>, mask: &Tensor<2, Bool>) -> Option<Self> {
+        let shape @ [batch, length, width] = x.dims();
+        let real: Vec<bool> = mask.clone().into_data().iter::<bool>().collect();
+        let lengths = real
+            .chunks(length.max(1))
+            .map(|row| row.iter().filter(|&&real| real).count());
+        let lengths: Vec<usize> = lengths.collect();
+        if lengths.contains(&0) || lengths.iter().all(|&own| own == length) {
+            return None;
+        }
+        let places: Vec<i64> = (0..real.len())
+            .filter(|&place| real[place])
+            .map(|place| place as i64)
+            .collect();
+        let mut back = vec![0; real.len()];
+        for (token, &place) in places.iter().enumerate() {
+            back[place as usize] = token as i64;
+        }
+        let index = |places: &[i64]| Tensor::<1, Int>::from_ints(places, &plain(&x.device()));
+        let tokens = x.clone().reshape([batch * length, width]).select(0, index(&places));
+        Some(Self {
+            x: tokens.reshape([1, places.len(), width]),
+            parts: Parts::new(lengths),
+            back: index(&back),
+            shape,
+        })
+    }
+
+    /// What became of the tokens, `x` [1, tokens, width], in their places [batch, length, width].
+    pub fn restored(self, x: Tensor<3>) -> Tensor<3> {
+        let [_, tokens, width] = x.dims();
+        x.reshape([tokens, width]).select(0, self.back).reshape(self.shape)
     }
 }
 
@@ -132,6 +182,18 @@ mod tests {
         let mask = numbers.reshape([2, 6]).lower_elem(7.0);
         let seen: Vec<f32> = expected.iter().map(|number| f32::from(*number < 7.0)).collect();
         assert_eq!(to_vec(within.fold_mask(mask).float()), seen, "{within:?}");
+    }
+
+    #[test]
+    fn padding_is_left_out_and_comes_back() {
+        let device = Device::flex();
+        let x = Tensor::<1, Int>::arange(0..6, &device).float().reshape([2, 3, 1]);
+        let mask = Tensor::<2>::from_floats([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]], &device).greater_elem(0.5);
+        let filled = Filled::new(&x, &mask).unwrap();
+        assert_eq!(to_vec(filled.x.clone()), [0.0, 1.0, 3.0, 4.0, 5.0]);
+        let doubled = filled.x.clone() * 2.0;
+        assert_eq!(to_vec(filled.restored(doubled)), [0.0, 2.0, 0.0, 6.0, 8.0, 10.0]);
+        assert!(Filled::new(&x, &mask.clone().bool_or(mask.bool_not())).is_none());
     }
 
     #[test]

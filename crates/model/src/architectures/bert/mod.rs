@@ -6,7 +6,7 @@ pub(super) use public::{in_block, read};
 
 use crate::error::{ModelError, Result};
 use crate::init::Init;
-use crate::layers::{Dropout, Embedding, LayerNorm, Linear, MultiHeadAttention, Order};
+use crate::layers::{Dropout, Embedding, Filled, LayerNorm, Linear, MultiHeadAttention, Order};
 use crate::pass::Pass;
 use crate::tokens::{Layout, Tokens};
 use burn::module::Module;
@@ -190,8 +190,8 @@ impl BertTrunk {
     }
 
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
-        let forward = |tokens, block: &Block| block.forward(tokens, pass);
-        let tokens = self.blocks.iter().fold(tokens, forward);
+        let states = self.states(&tokens, pass);
+        let tokens = Tokens::new(states, tokens.mask, tokens.layout);
         match self.pool {
             Pool::Mean => tokens,
             Pool::First => {
@@ -200,6 +200,25 @@ impl BertTrunk {
                 tokens.with_summary(first.reshape([batch, width]))
             }
         }
+    }
+
+    /// The last states. Where no gradient is asked for, nothing is computed of padding.
+    fn states(&self, tokens: &Tokens, pass: &Pass) -> Tensor<3> {
+        let x = tokens.embeddings.clone();
+        let through = |x: Tensor<3>, mask: &Tensor<2, Bool>, order: &Order| {
+            let block = |x, block: &Block| block.states(x, mask, order, pass);
+            self.blocks.iter().fold(x, block)
+        };
+        let filled = (!x.is_autodiff()).then(|| Filled::new(&x, &tokens.mask)).flatten();
+        let Some(filled) = filled else {
+            return through(x, &tokens.mask, &Order::default());
+        };
+        let order = Order {
+            parts: Some(filled.parts.clone()),
+            ..Order::default()
+        };
+        let states = through(filled.x.clone(), &tokens.mask, &order);
+        filled.restored(states)
     }
 }
 
@@ -219,14 +238,16 @@ impl Block {
 
     /// Self-attention over the real tokens.
     pub fn forward(&self, tokens: Tokens, pass: &Pass) -> Tokens {
-        let x = tokens.embeddings;
-        let x = self
-            .attention
-            .itself(x.clone(), x, &tokens.mask, &Order::default(), pass);
+        let states = self.states(tokens.embeddings, &tokens.mask, &Order::default(), pass);
+        Tokens::new(states, tokens.mask, tokens.layout)
+    }
+
+    fn states(&self, x: Tensor<3>, mask: &Tensor<2, Bool>, order: &Order, pass: &Pass) -> Tensor<3> {
+        let x = self.attention.itself(x.clone(), x, mask, order, pass);
         let x = self.attention_norm.forward(x);
         let hidden = self.expand.forward_then(x.clone(), Epilogue::Gelu);
         let x = self.dropout.add(&self.contract, hidden, x, pass);
-        Tokens::new(self.feed_forward_norm.forward(x), tokens.mask, tokens.layout)
+        self.feed_forward_norm.forward(x)
     }
 
     /// Prepared for inference.

@@ -12,7 +12,11 @@ use burn::tensor::{Int, Tensor};
 use schemars::JsonSchema;
 use sensorium_kernels::{Precision, TurnAxis, Turns};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
+/// Patches that are read together, so that what is between their blocks needs no more memory than so many; those of one medium always
+/// are.
+const AT_ONCE: usize = 16_384;
 /// Of the wavelengths by which queries and keys turn along rows and along columns.
 const BASE: f64 = 10_000.0;
 
@@ -145,15 +149,29 @@ impl QwenVlTrunk {
             panic!("patches in squares");
         };
         let places = tokens.places.as_ref().expect("patches tell where they stand");
-        let [batch, length, width] = tokens.embeddings.dims();
-        let device = plain(&tokens.embeddings.device());
+        let mut first = 0;
+        let group = |count: usize| {
+            let own = tokens.embeddings.clone().narrow(0, first, count);
+            let states = self.states(own, &places[first..first + count], side, pass);
+            first += count;
+            states
+        };
+        let counts = places.iter().map(|places| places.len());
+        let states = together(counts, AT_ONCE).into_iter().map(group).collect();
+        Tokens::new(Tensor::cat(states, 0), tokens.mask, tokens.layout)
+    }
+
+    /// Of some media, `x` [batch, length, width], whose real patches have these `places`.
+    fn states(&self, x: Tensor<3>, places: &[Arc<Vec<[usize; 3]>>], side: usize, pass: &Pass) -> Tensor<3> {
+        let [batch, length, width] = x.dims();
+        let device = plain(&x.device());
         let windows = Windows::new(places, length, self.config.window * side);
         let index = |places: &[usize]| {
             let places: Vec<i64> = places.iter().map(|&place| place as i64).collect();
             Tensor::<1, Int>::from_ints(places.as_slice(), &device)
         };
         let count = windows.order.len();
-        let all = tokens.embeddings.reshape([batch * length, width]);
+        let all = x.reshape([batch * length, width]);
         let mut x = all.select(0, index(&windows.order)).reshape([1, count, width]);
         let order = |parts: &Parts| Order {
             turns: Some(self.turns(&windows)),
@@ -171,8 +189,7 @@ impl QwenVlTrunk {
             x = block.forward(x, None, &mask, order, pass);
         }
         let states = self.norm.forward(x).reshape([count, width]);
-        let states = states.select(0, index(&windows.back)).reshape([batch, length, width]);
-        Tokens::new(states, tokens.mask, tokens.layout)
+        states.select(0, index(&windows.back)).reshape([batch, length, width])
     }
 
     /// A quarter of the columns of a head turn by the row, and as many by the column; each has one that turns with it (Su et al.
@@ -184,5 +201,31 @@ impl QwenVlTrunk {
             pairs,
         };
         Turns::new(&[axis(1), axis(2)], BASE)
+    }
+}
+
+/// How many neighbours are read together, so that each group counts at most so many, and has one of them at least.
+fn together(counts: impl Iterator<Item = usize>, most: usize) -> Vec<usize> {
+    let mut groups: Vec<[usize; 2]> = Vec::new();
+    for count in counts {
+        match groups.last_mut().filter(|[_, sum]| sum + count <= most) {
+            Some([members, sum]) => {
+                *members += 1;
+                *sum += count;
+            }
+            None => groups.push([1, count]),
+        }
+    }
+    groups.into_iter().map(|[members, _]| members).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_are_read_together_as_far_as_there_is_room() {
+        assert_eq!(together([3, 4, 5, 20, 1, 2].into_iter(), 8), [2, 1, 1, 2]);
+        assert_eq!(together([9, 9].into_iter(), 8), [1, 1]);
     }
 }

@@ -1,9 +1,9 @@
 //! The order in which patches are computed: frame after frame, and within each window after window.
 
 use crate::layers::Parts;
-use crate::tokens::Places;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The real patches of all media as one sequence.
 pub struct Windows {
@@ -20,7 +20,7 @@ pub struct Windows {
 
 impl Windows {
     /// Of media with `length` patches each, of which those are real whose `places` are known; windows of `side` × `side` patches.
-    pub fn new(places: &Places, length: usize, side: usize) -> Self {
+    pub fn new(places: &[Arc<Vec<[usize; 3]>>], length: usize, side: usize) -> Self {
         let (mut order, mut found, mut frames, mut windows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (medium, places) in places.iter().enumerate() {
             let mut first = medium * length;
@@ -62,14 +62,12 @@ fn of_frame(frame: &[[usize; 3]], side: usize) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-
     #[test]
     fn patches_lie_window_by_window_and_find_back() {
         let plane = |frame: usize, columns: usize| (0..columns).map(move |column| [frame, 0, column]);
         let first: Vec<_> = plane(0, 5).chain(plane(1, 2)).collect();
         let second: Vec<_> = plane(0, 2).collect();
-        let places: Places = Arc::new(vec![Arc::new(first), Arc::new(second)]);
+        let places = [Arc::new(first), Arc::new(second)];
         let found = Windows::new(&places, 7, 2);
         assert_eq!(found.order, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let same = |found: &Parts, lengths: &[usize]| {
@@ -87,7 +85,7 @@ mod tests {
     #[test]
     fn windows_of_one_size_lie_together() {
         let plane = (0..3).flat_map(|row| (0..3).map(move |column| [0, row, column]));
-        let places: Places = Arc::new(vec![Arc::new(plane.collect())]);
+        let places = [Arc::new(plane.collect())];
         let found = Windows::new(&places, 9, 2);
         assert_eq!(found.order, [0, 1, 3, 4, 2, 5, 6, 7, 8]);
         assert_eq!(found.back, [0, 1, 4, 2, 3, 5, 6, 7, 8]);
