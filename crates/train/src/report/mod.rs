@@ -84,6 +84,7 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
     // An imported run was trained elsewhere.
     if summary.steps == 0 {
         facts.extend(rows);
+        facts.push(("Training", stop));
         return facts;
     }
     facts.extend([
