@@ -130,8 +130,10 @@ pub enum Sampling {
     /// As many frames as `rate` per second are, at least `least` and at most `frames`, in equal steps from the first one on
     /// (Qwen2-VL, Wang et al. 2024).
     Steps {
+        /// Frames a second.
         #[schemars(range(min = 0.001, max = 1000.0))]
         rate: f32,
+        /// The fewest frames of a clip that has as many.
         #[schemars(range(min = 1, max = 1000))]
         least: u32,
         /// Their number is a multiple of this one, where a clip has as many.
