@@ -173,8 +173,9 @@ impl QwenVlTrunk {
         let count = windows.order.len();
         let all = x.reshape([batch * length, width]);
         let mut x = all.select(0, index(&windows.order)).reshape([1, count, width]);
+        let turns = self.turns(&windows);
         let order = |parts: &Parts| Order {
-            turns: Some(self.turns(&windows)),
+            turns: Some(turns.clone()),
             parts: Some(parts.clone()),
             ..Order::default()
         };
